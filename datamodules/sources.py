@@ -1,0 +1,63 @@
+"""Where data comes from: one rule for every data set.
+
+A `source` is a folder with Parquet files, one Parquet file, or a Hugging Face Hub id. The folder that the environment
+variable FIRSTLIGHT_DATA names is looked at first: there, each Hub id has a folder of its own (`LOCAL_FOLDERS`), so the
+same command runs with and without a network.
+"""
+
+import os
+from pathlib import Path
+
+from datasets import Dataset, load_dataset
+
+DATA_VARIABLE = "FIRSTLIGHT_DATA"
+LOCAL_FOLDERS = {
+    "ylecun/mnist": "mnist",
+    "uoft-cs/cifar10": "cifar10",
+    "ufldl-stanford/svhn": "svhn",
+    "lerobot/pusht_keypoints": "pusht",
+    "lerobot/pusht_image": "pusht_image",
+}
+
+
+def resolve(source: str) -> str:
+    """The file, folder or Hub id to load `source` from."""
+    if Path(source).exists():
+        return source
+    root = os.environ.get(DATA_VARIABLE)
+    folder = Path(root) / LOCAL_FOLDERS.get(source, source) if root else None
+    return str(folder) if folder and folder.exists() else source
+
+
+def load(source: str, split: str = "train", columns: list[str] | None = None) -> Dataset:
+    """The rows of `source`, only `columns` of them where given.
+
+    Raises FileNotFoundError where there is nothing at the source, ValueError where it cannot be read or lacks a column.
+    """
+    place = resolve(source)
+    try:
+        if place.endswith(".parquet"):
+            rows = load_dataset("parquet", data_files=place, split=split)
+        else:
+            rows = load_dataset(place, split=split)
+    except (FileNotFoundError, ConnectionError) as error:
+        root = os.environ.get(DATA_VARIABLE)
+        looked = f"{DATA_VARIABLE}={root}" if root else f"{DATA_VARIABLE} (not set)"
+        raise FileNotFoundError(
+            f"no data found for source {source!r}: it is no file or folder here, not under {looked}, and the Hugging "
+            f"Face Hub did not give it; set {DATA_VARIABLE} to a folder that holds {LOCAL_FOLDERS.get(source, source)!r}, "
+            "pass a folder with Parquet files as the source, or connect to the network once"
+        ) from error
+    except Exception as error:
+        raise ValueError(f"the data at {place!r} cannot be read as Parquet rows: {_first_line(error)}") from error
+    missing = [column for column in columns or [] if column not in rows.column_names]
+    if missing:
+        raise ValueError(
+            f"the data at {place!r} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; "
+            f"it has {', '.join(rows.column_names)}"
+        )
+    return rows.select_columns(columns) if columns else rows
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error.__cause__ or error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,7 @@
+"""Worlds to act in. Importing this package registers `firstlight/PushT-v0` with gymnasium."""
+
+from gymnasium.envs.registration import register
+
+PUSHT_ID = "firstlight/PushT-v0"
+
+register(id=PUSHT_ID, entry_point="envs.pusht:PushT", max_episode_steps=300)

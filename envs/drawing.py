@@ -1,0 +1,45 @@
+"""Pictures of the Push-T world, drawn without a window library."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from envs import tee
+
+BACKGROUND, WALL = "white", (211, 211, 211)
+TARGET, BLOCK, POINTER = (144, 238, 144), (119, 136, 153), (65, 105, 225)
+TRAIL = (255, 99, 71)
+
+
+def draw(
+    pointer: Sequence[float], block_pose: np.ndarray, size: int, trail: np.ndarray | None = None
+) -> np.ndarray:
+    """The world as a picture: (size, size, 3) uint8.
+
+    `pointer` (2,) and `block_pose` (3,) in pixels of the world; `trail` (n, 2), where given, is drawn as dots: the
+    actions that a policy is about to take.
+    """
+    canvas = _background().copy()
+    pen = ImageDraw.Draw(canvas)
+    _tee(pen, block_pose, BLOCK)
+    x, y = pointer
+    pen.ellipse((x - 15, y - 15, x + 15, y + 15), fill=POINTER)
+    if trail is not None:
+        for x, y in trail:
+            pen.ellipse((x - 4, y - 4, x + 4, y + 4), fill=TRAIL)
+    if size != canvas.width:
+        canvas = canvas.resize((size, size), Image.Resampling.BOX)
+    return np.asarray(canvas)
+
+
+def _tee(pen: ImageDraw.ImageDraw, pose: np.ndarray, colour) -> None:
+    pen.polygon([tuple(corner) for corner in tee.corners(pose)[tee.OUTLINE]], fill=colour)
+
+
+def _background() -> Image.Image:
+    canvas = Image.new("RGB", (int(tee.WORLD), int(tee.WORLD)), BACKGROUND)
+    pen = ImageDraw.Draw(canvas)
+    _tee(pen, tee.TARGET_POSE, TARGET)
+    pen.rectangle((3, 3, 508, 508), outline=WALL, width=5)
+    return canvas

@@ -1,0 +1,72 @@
+"""Let a trained policy make demonstrations: `python -m envs.record --checkpoint PATH --out demos.parquet`.
+
+Rolls the policy out from many seeds, keeps the episodes that succeed (coverage above 0.95), prefers the short, decided
+ones, and writes them in the columns of the human data.
+"""
+
+import argparse
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from envs.recording import Take, record
+from envs.rollout import Episode
+
+FIRST_SEED = 1_000_000  # far from the validation seeds (0 to 999) and the test seeds (100000 and up)
+
+
+def best(episodes: list[Episode], keep: int) -> list[Episode]:
+    """The shortest successful episodes, in the order of their seeds."""
+    solved = sorted((e for e in episodes if e.success), key=lambda e: (len(e.actions), e.seed))
+    return sorted(solved[:keep], key=lambda e: e.seed)
+
+
+def main(args: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m envs.record", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--checkpoint", required=True, help="the policy: a .ckpt file")
+    parser.add_argument("--out", type=Path, required=True, help="the Parquet file to write")
+    parser.add_argument("--episodes", type=int, default=3000, help="how many seeds to try (default 3000)")
+    parser.add_argument("--keep", type=int, default=300, help="how many episodes to keep (default 300)")
+    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
+    parser.add_argument(
+        "--runner",
+        default="callbacks.rollouts:run_checkpoint",
+        help="MODULE:FUNCTION that turns a checkpoint path and seeds into episodes",
+    )
+    options = parser.parse_args(args)
+    if not options.out.suffix == ".parquet":
+        parser.error(f"--out {options.out} must end in .parquet")
+    # The world knows nothing of policies: what runs them is named, not imported.
+    module, function = options.runner.split(":")
+    seeds = range(options.first_seed, options.first_seed + options.episodes)
+    try:
+        episodes = getattr(import_module(module), function)(options.checkpoint, seeds)
+    except (ValueError, OSError) as error:
+        parser.error(" ".join(str(error).split()))
+    kept = best(episodes, options.keep)
+    successes = sum(e.success for e in episodes)
+    if not kept:
+        sys.exit(f"none of {len(episodes)} episodes succeeded: nothing to record; train the policy longer")
+    rows = record(
+        (Take({"seed": e.seed}, e.actions) for e in kept),
+        options.out,
+        {
+            "made_by": "python -m envs.record",
+            "policy": Path(options.checkpoint).name,
+            "seeds": [seeds[0], seeds[-1]],
+            "episodes_tried": len(episodes),
+            "episodes_that_succeeded": successes,
+            "episodes_kept": len(kept),
+            "selection": "shortest successful episodes",
+            "seed_of_each_episode": [e.seed for e in kept],
+        },
+    )
+    size = options.out.stat().st_size / 1e6
+    print(
+        f"{successes} of {len(episodes)} episodes succeeded; wrote the {len(kept)} shortest "
+        f"({rows} steps, {size:.2f} MB) to {options.out}"
+    )
+
+
+if __name__ == "__main__":
+    main()

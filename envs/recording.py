@@ -1,0 +1,93 @@
+"""Demonstrations as Parquet files, in the columns of the human data.
+
+A recorder needs only a start state and the actions: the world is deterministic, so an episode is written by stepping it
+again, and what is written is what really happens.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from envs.pusht import CONTROL_HZ, PushT
+
+_POINTS = pa.list_(pa.float32())
+SCHEMA = pa.schema(
+    {
+        "observation.state": _POINTS,  # (2,) pointer
+        "observation.environment_state": _POINTS,  # (16,) the block's 8 corners
+        "action": _POINTS,  # (2,) target of the pointer
+        "episode_index": pa.int64(),
+        "frame_index": pa.int64(),
+        "timestamp": pa.float32(),
+        "next.reward": pa.float32(),
+        "next.done": pa.bool_(),
+        "next.success": pa.bool_(),
+        "index": pa.int64(),
+        "task_index": pa.int64(),
+        "block_pose": _POINTS,  # (3,) x, y, angle
+        "n_contacts": pa.float32(),
+    }
+)
+
+
+def _rounded(pixels: np.ndarray) -> np.ndarray:
+    """To 1/64 pixel: finer than anything a policy could use, and the file shrinks to half."""
+    return np.round(pixels * 64) / 64
+
+
+class Take(NamedTuple):
+    """One episode to write: how it began and what was done. `reset` are the arguments of `PushT.reset`."""
+
+    reset: dict
+    actions: np.ndarray  # (L, 2) pixels
+
+
+def record(takes: Iterable[Take], path: str | Path, provenance: dict, legacy_resets: bool = True) -> int:
+    """Step every take again and write its rows to `path`; `provenance` becomes the file's metadata.
+
+    Returns the number of rows. The file appears under its name only when it is complete.
+    """
+    env = PushT("keypoints", legacy_resets=legacy_resets, count_contacts=True)
+    columns: dict[str, list] = {name: [] for name in SCHEMA.names}
+    for episode, (reset, actions) in enumerate(takes):
+        observation, info = env.reset(**reset)
+        for frame, action in enumerate(actions):
+            pose = info["block_pose"]
+            following, reward, success, _, info = env.step(action)
+            row = {
+                "observation.state": _rounded(observation[:2]),
+                "observation.environment_state": _rounded(observation[2:]),
+                "action": np.asarray(action),
+                "episode_index": episode,
+                "frame_index": frame,
+                "timestamp": frame / CONTROL_HZ,
+                "next.reward": reward,
+                "next.done": frame == len(actions) - 1,
+                "next.success": success,
+                "index": len(columns["index"]),
+                "task_index": 0,
+                "block_pose": pose,
+                "n_contacts": info["n_contacts"],
+            }
+            for name, value in row.items():
+                columns[name].append(value)
+            observation = following
+    metadata = {"firstlight": json.dumps(provenance)}
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    pq.write_table(
+        pa.table(columns, schema=SCHEMA).replace_schema_metadata(metadata),
+        unfinished,
+        compression="zstd",
+        compression_level=19,
+        use_dictionary=False,
+        use_byte_stream_split=True,
+    )
+    unfinished.replace(path)
+    return len(columns["index"])

@@ -1,0 +1,110 @@
+"""Let a policy act in many Push-T worlds at once, and say how well it did."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from envs import PUSHT_ID
+from envs.chunks import ActionChunks
+from envs.pusht import MAX_EPISODE_STEPS, SUCCESS_COVERAGE, reward_of
+
+Act = Callable[[np.ndarray], np.ndarray]  # (N, n_obs_steps, ...) observations -> (N, >= n_action_steps, 2) actions
+
+
+@dataclass
+class Episode:
+    """What happened from one seed. L steps were carried out."""
+
+    seed: int
+    actions: np.ndarray  # (L, 2) pixels
+    coverages: np.ndarray  # (L,) after each step
+
+    @property
+    def score(self) -> float:
+        """The best reward of the episode, min(max coverage / 0.95, 1)."""
+        return reward_of(self.coverages.max())
+
+    @property
+    def success(self) -> bool:
+        """Whether the coverage ever exceeded 0.95."""
+        return bool(self.coverages.max() > SUCCESS_COVERAGE)
+
+    @property
+    def final_coverage(self) -> float:
+        return float(self.coverages[-1])
+
+
+def make_worlds(n: int, n_obs_steps: int, n_action_steps: int, parallel: bool = True, **options) -> VectorEnv:
+    """`n` worlds stepped together by chunks; in `parallel`, each in a process of its own. `options` go to `PushT`."""
+    return gym.make_vec(
+        PUSHT_ID,
+        num_envs=n,
+        vectorization_mode="async" if parallel else "sync",
+        wrappers=[lambda env: ActionChunks(env, n_action_steps, n_obs_steps)],
+        vector_kwargs={"autoreset_mode": AutoresetMode.DISABLED},
+        **options,
+    )
+
+
+def rollout(
+    act: Act,
+    seeds: Sequence[int],
+    n_obs_steps: int = 2,
+    n_action_steps: int = 8,
+    observation: str = "keypoints",
+    legacy_resets: bool = True,
+    parallel_worlds: int = 50,
+    on_progress: Callable[[int], None] = lambda finished: None,
+) -> list[Episode]:
+    """One episode of at most 300 steps from each seed. `on_progress` hears how many more episodes have ended.
+
+    Seeds are taken in waves of `parallel_worlds`; `act` always sees a whole wave, episodes that ended included.
+    """
+    episodes = []
+    n_worlds = min(parallel_worlds, len(seeds))
+    if not n_worlds:
+        return episodes
+    worlds = make_worlds(
+        n_worlds, n_obs_steps, n_action_steps, observation=observation, legacy_resets=legacy_resets
+    )
+    try:
+        for first in range(0, len(seeds), n_worlds):
+            wave = list(seeds[first : first + n_worlds])
+            # The last wave may be short: its spare worlds repeat the last seed and are not counted.
+            episodes += _wave(act, worlds, wave + wave[-1:] * (n_worlds - len(wave)), len(wave), on_progress)
+    finally:
+        worlds.close()
+    return episodes
+
+
+def _wave(act: Act, worlds: VectorEnv, seeds: list[int], counted: int, on_progress) -> list[Episode]:
+    actions, coverages = [], []
+    observations, _ = worlds.reset(seed=seeds)
+    ended = np.zeros(len(seeds), dtype=bool)
+    n_action_steps = worlds.single_action_space.shape[0]
+    while not ended.all():
+        chunk = np.asarray(act(observations), dtype=np.float32)[:, :n_action_steps]  # (N, n_action_steps, 2)
+        observations, _, terminated, truncated, info = worlds.step(chunk)
+        actions.append(chunk)
+        coverages.append(info["coverages"])
+        on_progress(int(((terminated | truncated) & ~ended)[:counted].sum()))
+        ended |= terminated | truncated
+    all_actions, all_coverages = np.concatenate(actions, 1), np.concatenate(coverages, 1)  # (N, L, 2), (N, L)
+    carried_out = ~np.isnan(all_coverages) & (np.arange(all_coverages.shape[1]) < MAX_EPISODE_STEPS)
+    return [
+        Episode(seed, all_actions[i, carried_out[i]], all_coverages[i, carried_out[i]])
+        for i, seed in enumerate(seeds[:counted])
+    ]
+
+
+def replay(episode: Episode, legacy_resets: bool = True, **options):
+    """Step an episode again: yields the environment after the reset and after every action."""
+    env = gym.make(PUSHT_ID, legacy_resets=legacy_resets, **options)
+    env.reset(seed=episode.seed)
+    yield env.unwrapped
+    for action in episode.actions:
+        env.step(action)
+        yield env.unwrapped

@@ -1,0 +1,41 @@
+"""What a set of episodes says about a policy, and how sure one can be."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from envs.rollout import Episode
+
+
+class Metric(NamedTuple):
+    """A mean over episodes with its 95 % confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def summarize(episodes: Sequence[Episode]) -> dict[str, Metric]:
+    """Score, success rate and mean final coverage; the names are those of the logs and of the result cards."""
+    return {
+        "score": _mean([episode.score for episode in episodes]),
+        "success_rate": _share([episode.success for episode in episodes]),
+        "mean_final_coverage": _mean([episode.final_coverage for episode in episodes]),
+    }
+
+
+def _mean(values: list[float]) -> Metric:
+    """Student's t interval, cut to [0, 1], where all these values lie; [0, 1] itself where there is one value."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Metric(mean, 0.0, 1.0)
+    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+    return Metric(mean, max(0.0, mean - float(half)), min(1.0, mean + float(half)))
+
+
+def _share(hits: list[bool]) -> Metric:
+    """Wilson's score interval: also right where nearly all or nearly none succeed."""
+    interval = stats.binomtest(sum(hits), len(hits)).proportion_ci(0.95, method="wilson")
+    return Metric(float(np.mean(hits)), float(interval.low), float(interval.high))
