@@ -1,0 +1,79 @@
+import math
+
+import pytest
+import torch
+
+from diffusion.scheduler import NoiseScheduler, linear_betas, squared_cosine_betas
+
+SCHEDULES = {"linear": (linear_betas, "linear"), "squared cosine": (squared_cosine_betas, "squaredcos_cap_v2")}
+
+
+@pytest.fixture
+def batch():
+    generator = torch.Generator().manual_seed(0)
+    x0, noise = torch.randn(2, 100, 3, 5, generator=generator).unbind(0)
+    return x0, noise, torch.arange(100)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_equals_diffusers(name, batch):
+    diffusers = pytest.importorskip("diffusers")
+    betas, kind = SCHEDULES[name]
+    ours = NoiseScheduler(betas(100))
+    peer = diffusers.DDPMScheduler(100, beta_start=1e-4, beta_end=2e-2, beta_schedule=kind)
+    x0, noise, t = batch
+    torch.testing.assert_close(ours.betas, peer.betas, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(ours.add_noise(x0, noise, t), peer.add_noise(x0, noise, t), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(ours.velocity(x0, noise, t), peer.get_velocity(x0, noise, t), rtol=1e-5, atol=1e-5)
+
+
+def test_squared_cosine_follows_its_formula():
+    steps = 50
+    alpha_bar = torch.cumprod(1 - squared_cosine_betas(steps, max_beta=1 - 1e-12), 0)
+
+    def f(t):
+        return math.cos((t / steps + 0.008) / 1.008 * math.pi / 2) ** 2
+
+    expected = torch.tensor([f(t + 1) / f(0) for t in range(steps - 1)], dtype=torch.float64)
+    torch.testing.assert_close(alpha_bar[:-1], expected)
+
+
+def test_conversions_invert_the_forward_process(batch):
+    x0, noise, t = batch
+    scheduler = NoiseScheduler(linear_betas(100))
+    x_t = scheduler.add_noise(x0, noise, t)
+    close = {"rtol": 1e-4, "atol": 1e-4}
+    torch.testing.assert_close(scheduler.x0_from_noise(x_t, noise, t), x0, **close)
+    torch.testing.assert_close(scheduler.noise_from_x0(x_t, x0, t), noise, **close)
+    torch.testing.assert_close(scheduler.x0_from_velocity(x_t, scheduler.velocity(x0, noise, t), t), x0, **close)
+
+
+def test_posterior_is_bayes_rule_for_gaussians():
+    """q(x_{t-1} | x_t, x_0) from the product of q(x_t | x_{t-1}) and q(x_{t-1} | x_0), in float64."""
+    betas = squared_cosine_betas(20)
+    scheduler = NoiseScheduler(betas)
+    alpha_bar = torch.cumprod(1 - betas, 0)
+    x0, x_t = torch.tensor([[0.7]]), torch.tensor([[-0.4]])
+    for step in range(1, 20):
+        prior_mean, prior_variance = alpha_bar[step - 1].sqrt() * 0.7, 1 - alpha_bar[step - 1]
+        gain = prior_variance * (1 - betas[step]).sqrt() / ((1 - betas[step]) * prior_variance + betas[step])
+        mean = prior_mean + gain * (-0.4 - (1 - betas[step]).sqrt() * prior_mean)
+        variance = prior_variance * (1 - gain * (1 - betas[step]).sqrt())
+        posterior = scheduler.posterior(x0, x_t, torch.tensor([step]))
+        assert posterior.mean.item() == pytest.approx(mean.item(), rel=1e-4, abs=1e-5)
+        assert posterior.variance.item() == pytest.approx(variance.item(), rel=1e-4, abs=1e-6)
+
+
+def test_both_ends():
+    scheduler = NoiseScheduler(squared_cosine_betas(100))
+    x0 = torch.tensor([[2.0]])
+    first = scheduler.posterior(x0, torch.tensor([[9.0]]), torch.tensor([0]))
+    assert first.mean.item() == pytest.approx(2.0)  # before step 0 there is no noise: alpha_bar is 1
+    assert first.variance.item() == 0
+    last = scheduler.add_noise(x0, torch.zeros(1, 1), torch.tensor([99]))
+    assert abs(last.item()) < 0.01  # at the last step nothing of x_0 is left
+
+
+def test_betas_are_checked():
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        NoiseScheduler(torch.tensor([0.1, 1.0]))
