@@ -1,0 +1,126 @@
+"""Roll a policy out in its world, and let that decide which checkpoint is best.
+
+The loss on held-out demonstrations says little about a policy: it rises while the policy still gets better. What counts
+is what happens when it acts, so the checkpoint follows the score on validation seeds; test seeds are never looked at
+while training.
+"""
+
+import io
+from pathlib import Path
+
+import imageio.v3 as iio
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from tensorboard.compat.proto.summary_pb2 import Summary
+
+from envs import video
+from envs.rollout import Episode, rollout
+from envs.statistics import Metric, summarize
+
+VAL_SEEDS = range(0, 1000)
+FIRST_TEST_SEED = 100_000  # where the published figures start
+
+
+class Rollouts(L.Callback):
+    """Episodes in Push-T with the paper's own initial states, at every validation and at test.
+
+    Logs, under val/ or test/, the mean over episodes of
+        score               the best reward, min(max coverage / 0.95, 1)
+        success_rate        1 where the coverage ever exceeded 0.95
+        mean_final_coverage the coverage at the end
+    each with a 95 % interval (/low, /high), and writes videos of the first episodes to the run folder and TensorBoard.
+
+    Args:
+        val_episodes: episodes at each validation, on seeds 0, 1, ... (at most 1000).
+        test_episodes: episodes at test, on seeds 100000, 100001, ...
+        video_episodes: how many of them a video shows; 0 for none.
+    """
+
+    def __init__(self, val_episodes: int = 100, test_episodes: int = 500, video_episodes: int = 8):
+        if not 1 <= val_episodes <= len(VAL_SEEDS):
+            raise ValueError(f"val_episodes={val_episodes} must lie between 1 and {len(VAL_SEEDS)}")
+        if test_episodes < 1:
+            raise ValueError(f"test_episodes={test_episodes} must be at least 1")
+        self.val_episodes, self.test_episodes, self.video_episodes = val_episodes, test_episodes, video_episodes
+
+    # Averaged weights are swapped in between the start and the end of the validation epoch: the first batch lies
+    # between the two whatever the order of the callbacks.
+    def on_validation_batch_start(self, trainer, module, batch, batch_idx, dataloader_idx=0):
+        if batch_idx == 0 and not trainer.sanity_checking:
+            self._run(trainer, module, "val", VAL_SEEDS[: self.val_episodes])
+
+    def on_test_batch_start(self, trainer, module, batch, batch_idx, dataloader_idx=0):
+        if batch_idx == 0:
+            seeds = range(FIRST_TEST_SEED, FIRST_TEST_SEED + self.test_episodes)
+            metrics = self._run(trainer, module, "test", seeds)
+            if trainer.is_global_zero:
+                Console().print(table({"this policy": metrics}, len(seeds), seeds[0]))
+
+    def _run(self, trainer: L.Trainer, module: L.LightningModule, stage: str, seeds) -> dict[str, Metric]:
+        own = list(seeds)[trainer.global_rank :: trainer.world_size]
+        episodes = run_policy(module, own, progress=trainer.is_global_zero and trainer.progress_bar_callback is not None)
+        if trainer.world_size > 1:
+            gathered: list = [None] * trainer.world_size
+            torch.distributed.all_gather_object(gathered, episodes)
+            episodes = sorted(sum(gathered, []), key=lambda episode: episode.seed)
+        metrics = summarize(episodes)
+        for name, metric in metrics.items():
+            # Every process holds the same numbers already: nothing to synchronise.
+            module.log(f"{stage}/{name}", metric.mean, batch_size=1, prog_bar=name == "score", rank_zero_only=False)
+            module.log(f"{stage}/{name}/low", metric.low, batch_size=1)
+            module.log(f"{stage}/{name}/high", metric.high, batch_size=1)
+        if trainer.is_global_zero and self.video_episodes:
+            self._show(trainer, stage, episodes[: self.video_episodes])
+        return metrics
+
+    def _show(self, trainer: L.Trainer, stage: str, episodes: list[Episode]) -> None:
+        pictures = video.wall(episodes, columns=min(4, len(episodes)), size=128)
+        video.write(Path(trainer.log_dir or ".") / "videos" / f"{stage}-step{trainer.global_step:07d}.mp4", pictures)
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                _add_gif(logger, f"{stage}/rollouts", pictures, trainer.global_step)
+
+
+def run_policy(module: L.LightningModule, seeds, progress: bool = True) -> list[Episode]:
+    """One episode from each seed, with the module's own `act`, horizons and observation. Same seeds, same episodes."""
+    generator = torch.Generator(module.device).manual_seed(0)
+
+    def act(observations: np.ndarray) -> np.ndarray:
+        observations = torch.as_tensor(observations, dtype=torch.float32, device=module.device)
+        return module.act(observations, generator=generator).cpu().numpy()
+
+    with Progress(transient=True, disable=not progress) as bar:
+        task = bar.add_task("rolling out", total=len(seeds))
+        return rollout(
+            act,
+            seeds,
+            n_obs_steps=module.hparams.n_obs_steps,
+            n_action_steps=module.hparams.n_action_steps,
+            observation=module.observation,
+            on_progress=lambda ended: bar.advance(task, ended),
+        )
+
+
+def table(rows: dict[str, dict[str, Metric]], n: int, first_seed: int) -> Table:
+    """Policies against metrics with their 95 % intervals."""
+    result = Table(title=f"Push-T, {n} episodes, legacy initial states of seeds {first_seed} to {first_seed + n - 1}")
+    result.add_column("policy")
+    for name in next(iter(rows.values())):
+        result.add_column(name)
+    for policy, metrics in rows.items():
+        result.add_row(policy, *(f"{m.mean:.3f} [{m.low:.3f}, {m.high:.3f}]" for m in metrics.values()))
+    return result
+
+
+def _add_gif(logger: TensorBoardLogger, tag: str, pictures: np.ndarray, step: int) -> None:
+    """TensorBoard shows an animated GIF as an image; its own add_video does the same through moviepy."""
+    buffer = io.BytesIO()
+    iio.imwrite(buffer, pictures[::2], extension=".gif", duration=100, loop=0)
+    height, width = pictures.shape[1:3]
+    image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=buffer.getvalue())
+    logger.experiment.file_writer.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)

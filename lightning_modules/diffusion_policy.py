@@ -1,0 +1,185 @@
+"""A diffusion policy: the next actions, denoised from Gaussian noise given what was just observed.
+
+Chi et al. 2023, "Diffusion Policy: Visuomotor Policy Learning via Action Diffusion". Observe O steps, predict T
+actions, carry out the first `n_action_steps` of them, observe again (receding horizon):
+
+    time       t-1   t   t+1  ...  t+7  t+8  ...  t+15
+    observe     o    o                                     O = 2
+    predict          a    a   ...   a    a   ...   a       T = 16
+    act              a    a   ...   a                      n_action_steps = 8
+
+B batch, O observed steps, T predicted actions.
+"""
+
+import math
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from diffusion import objectives, samplers
+from diffusion.scheduler import NoiseScheduler, squared_cosine_betas
+from envs import tee
+from networks.chunk_mlp import ChunkMLP
+from networks.chunk_unet import ChunkUNet
+from networks.pusht_features import PushTFeatures
+
+NETWORKS = {"mlp": ChunkMLP, "unet": ChunkUNet}
+KEYPOINTS = 18
+
+
+class DiffusionPolicy(L.LightningModule):
+    """Trained on {"observation": (B, O, 18), "action": (B, T, 2), "taken": (B, T)} in pixels (see `datamodules.pusht`).
+
+    Actions past the end of an episode were not taken and are not learned: a policy that learns to repeat the last
+    action stands still where people stopped, short of success.
+
+    The network sees actions relative to where the pointer is, divided by their root mean square at each of the T steps;
+    both the division and the features of the observation are part of the checkpoint, so `act` takes and gives pixels.
+
+    Args:
+        network: the denoiser, "mlp" or "unet".
+        network_args: further arguments of its class (`networks.chunk_mlp`, `networks.chunk_unet`).
+        n_obs_steps: O, observations that the policy sees.
+        horizon: T, actions that it predicts.
+        n_action_steps: how many of them are carried out before it looks again.
+        objective: what the network predicts, "noise", "x0" or "v" (`diffusion.objectives`).
+        train_steps: diffusion steps of the squared-cosine schedule.
+        sampling_steps: how many of them DDIM visits in `act`.
+        temperature: standard deviation of the noise that `act` starts from; below 1, actions are closer to the usual.
+        noises: how many noise levels each observation of a batch is trained at.
+        lr: AdamW's learning rate after `warmup_steps`, from where it falls to 0 along a cosine until the last step.
+        weight_decay: AdamW's, on weight matrices only.
+        warmup_steps: optimizer steps of linear warm-up.
+    """
+
+    observation = "keypoints"  # the kind of observation that `envs.pusht.PushT` must give
+
+    def __init__(
+        self,
+        network: str = "mlp",
+        network_args: dict | None = None,
+        n_obs_steps: int = 2,
+        horizon: int = 16,
+        n_action_steps: int = 8,
+        objective: str = "v",
+        train_steps: int = 100,
+        sampling_steps: int = 8,
+        temperature: float = 1.0,
+        noises: int = 4,
+        lr: float = 1e-3,
+        weight_decay: float = 1e-4,
+        warmup_steps: int = 500,
+    ):
+        super().__init__()
+        self.save_hyperparameters()
+        if not 1 <= n_action_steps <= horizon:
+            raise ValueError(f"n_action_steps={n_action_steps} must lie between 1 and horizon={horizon}")
+        samplers.timesteps(train_steps, sampling_steps)
+        self.features = PushTFeatures(tee.corners(tee.TARGET_POSE).tolist(), tee.WORLD, n_obs_steps)
+        self.network = _choice("network", network, NETWORKS)(
+            horizon=horizon, action_dim=2, condition_dim=self.features.dim, **(network_args or {})
+        )
+        self.scheduler = NoiseScheduler(squared_cosine_betas(train_steps))
+        self.objective = _choice("objective", objective, objectives.OBJECTIVES)
+        self.register_buffer("action_scale", torch.ones(horizon, 1))  # pixels, set from the data when training starts
+
+    @torch.no_grad()
+    def act(self, observations: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The next T actions, by DDIM: (B, O, 18) pixels -> (B, T, 2) pixels in the world."""
+        expected = (self.hparams.n_obs_steps, KEYPOINTS)
+        if observations.shape[1:] != expected:
+            raise ValueError(
+                f"this policy observes {expected[0]} steps of {self.observation} ({KEYPOINTS} numbers each); "
+                f"got observations of shape {tuple(observations.shape[1:])}"
+            )
+        context = self.network.encode(self.features(observations))
+
+        def denoise(x: Tensor, t: Tensor) -> Tensor:
+            return self.objective.x0(self.scheduler, x, self.network(x, t, context), t)
+
+        shape = (len(observations), self.hparams.horizon, 2)
+        noise = self.hparams.temperature * torch.randn(shape, generator=generator, device=observations.device)
+        x0 = samplers.ddim(denoise, noise, self.scheduler, self.hparams.sampling_steps)
+        return (x0 * self.action_scale + _pointer(observations)).clamp(0, tee.WORLD)
+
+    def setup(self, stage: str) -> None:
+        """Measure the actions' scale on the training data: root mean square at each step of the chunk, in pixels."""
+        if stage != "fit":
+            return
+        total, count = 0.0, 0
+        for batch in self.trainer.datamodule.train_dataloader():
+            self._check_horizons(batch)
+            taken = batch["taken"][..., None]
+            relative = (batch["action"] - _pointer(batch["observation"])) * taken
+            total, count = total + relative.square().sum((0, 2)), count + 2 * taken.sum((0, 2))
+        self.action_scale.copy_((total / count).sqrt()[:, None].clamp(min=1.0))
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        loss = self._loss(batch)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        self._log_heldout("val", batch, batch_idx)
+
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        self._log_heldout("test", batch, batch_idx)
+
+    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        return self.act(batch["observation"])
+
+    def _log_heldout(self, stage: str, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """The same noise at every validation, so that losses can be compared."""
+        loss = self._loss(batch, torch.Generator(self.device).manual_seed(batch_idx))
+        self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=len(batch["action"]), sync_dist=True)
+
+    def _loss(self, batch: dict[str, Tensor], generator: torch.Generator | None = None) -> Tensor:
+        self._check_horizons(batch)
+        observation, repeats = batch["observation"], self.hparams.noises
+        x0 = (batch["action"] - _pointer(observation)) / self.action_scale  # (B, T, 2)
+        context = self.network.encode(self.features(observation))
+        x0, context, taken = (x.repeat_interleave(repeats, 0) for x in (x0, context, batch["taken"][..., None]))
+        noise = torch.randn(x0.shape, generator=generator, device=x0.device)
+        t = torch.randint(self.scheduler.steps, (len(x0),), generator=generator, device=x0.device)
+        errors = objectives.errors(
+            lambda x, t: self.network(x, t, context), self.scheduler, self.objective, x0, noise, t
+        )  # (B * noises, T, 2)
+        return (errors * taken).sum() / (2 * taken.sum())
+
+    def _check_horizons(self, batch: dict[str, Tensor]) -> None:
+        hp = self.hparams
+        for name, what, expected in [("observation", "n_obs_steps", hp.n_obs_steps), ("action", "horizon", hp.horizon)]:
+            if batch[name].shape[1] != expected:
+                raise ValueError(
+                    f"the model has {what}={expected}, its data {what}={batch[name].shape[1]}; set both to the same"
+                )
+
+    def configure_optimizers(self):
+        matrices = [p for p in self.parameters() if p.ndim >= 2]
+        vectors = [p for p in self.parameters() if p.ndim < 2]
+        optimizer = torch.optim.AdamW(
+            [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}],
+            lr=self.hparams.lr,
+            weight_decay=self.hparams.weight_decay,
+            betas=(0.95, 0.999),
+            fused=True,
+        )
+        total, warmup = self.trainer.estimated_stepping_batches, self.hparams.warmup_steps
+
+        def factor(step: int) -> float:
+            return min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _pointer(observations: Tensor) -> Tensor:
+    """Where the pointer is now: (B, O, 18) -> (B, 1, 2)."""
+    return observations[:, -1:, :2]
+
+
+def _choice(name: str, value: str, choices: dict):
+    if value not in choices:
+        raise ValueError(f"{name}={value!r} is unknown; use one of {', '.join(choices)}")
+    return choices[value]

@@ -1,0 +1,81 @@
+"""A denoiser for action chunks made of MLP blocks: look once, denoise many times.
+
+A chunk of 16 two-dimensional actions is 32 numbers. As one vector it costs a CPU a few matrix products per evaluation,
+where 1-D convolutions or attention over 16 short positions cost hundreds of small ones. The work is split so that most
+of it happens once per observation: `encode` turns the observation into the scales, shifts and gates of every block, and
+`forward`, which sampling repeats at each diffusion step and training at several noise levels per observation, is small.
+
+B batch, T time steps of the chunk, A action dimensions, C features of the condition, W width, D depth.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from networks.embeddings import SinusoidalEmbedding
+
+
+class ResidualBlock(nn.Module):
+    """x + MLP(norm(x))."""
+
+    def __init__(self, width: int, hidden: int, dropout: float):
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.mlp(self.norm(x))
+
+
+class AdaptiveBlock(nn.Module):
+    """x + (1 + gate) * MLP((1 + scale) * norm(x) + shift): adaptive norm as in Peebles & Xie 2023 (DiT)."""
+
+    def __init__(self, width: int, hidden: int):
+        super().__init__()
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+
+    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:  # (B, W), (B, 3 W) -> (B, W)
+        shift, scale, gate = modulation.chunk(3, -1)
+        return x + (1 + gate) * self.mlp(self.norm(x) * (1 + scale) + shift)
+
+
+class ChunkMLP(nn.Module):
+    """`encode`: (B, C) condition -> (B, context); `forward`: (B, T, A) noisy, (B,) steps, (B, context) -> (B, T, A)."""
+
+    def __init__(
+        self,
+        horizon: int,
+        action_dim: int,
+        condition_dim: int,
+        width: int = 256,
+        depth: int = 3,
+        encoder_width: int = 384,
+        encoder_depth: int = 2,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        context = width + 3 * width * depth  # an offset of the chunk's embedding, then every block's modulation
+        self.width = width
+        self.encode = nn.Sequential(
+            nn.Linear(condition_dim, encoder_width),
+            *(ResidualBlock(encoder_width, 2 * encoder_width, dropout) for _ in range(encoder_depth)),
+            nn.LayerNorm(encoder_width),
+            nn.Linear(encoder_width, context),
+        )
+        self.embed_step = nn.Sequential(SinusoidalEmbedding(128), nn.Linear(128, 128), nn.SiLU(), nn.Linear(128, context))
+        self.embed_chunk = nn.Linear(horizon * action_dim, width)
+        self.blocks = nn.ModuleList(AdaptiveBlock(width, 2 * width) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, horizon * action_dim)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, chunk: Tensor, t: Tensor, context: Tensor) -> Tensor:
+        steps, index = t.unique(return_inverse=True)  # a batch holds few different steps: embed each once
+        offset, modulation = (context + self.embed_step(steps)[index]).split_with_sizes(
+            [self.width, context.shape[1] - self.width], 1
+        )
+        x = self.embed_chunk(chunk.flatten(1)) + offset  # (B, W)
+        for block, own in zip(self.blocks, modulation.chunk(len(self.blocks), 1), strict=True):
+            x = block(x, own)
+        return self.head(self.norm(x)).unflatten(1, chunk.shape[1:])

@@ -1,0 +1,78 @@
+"""The Diffusion Policy paper's denoiser for action chunks: a 1-D U-Net whose blocks are modulated by FiLM.
+
+Chi et al. 2023, Sec. III-B, after Janner et al. 2022. On CPUs its many small 1-D convolutions cost several times what
+`networks.chunk_mlp` costs; it is here to compare with, and for longer chunks.
+
+B batch, T time steps of the chunk, A action dimensions, C features of the condition.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from networks.embeddings import SinusoidalEmbedding
+
+
+def _convolution(inputs: int, outputs: int, groups: int = 8) -> nn.Sequential:
+    return nn.Sequential(nn.Conv1d(inputs, outputs, 5, padding=2), nn.GroupNorm(groups, outputs), nn.Mish())
+
+
+class FiLMBlock(nn.Module):
+    """Two convolutions with a residual; the condition scales and shifts between them (Perez et al. 2018)."""
+
+    def __init__(self, inputs: int, outputs: int, condition: int):
+        super().__init__()
+        self.first, self.second = _convolution(inputs, outputs), _convolution(outputs, outputs)
+        self.film = nn.Sequential(nn.Mish(), nn.Linear(condition, 2 * outputs))
+        self.skip = nn.Conv1d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:  # (B, inputs, T) -> (B, outputs, T)
+        scale, shift = self.film(condition)[..., None].chunk(2, 1)
+        return self.second(self.first(x) * (1 + scale) + shift) + self.skip(x)
+
+
+class ChunkUNet(nn.Module):
+    """`encode`: (B, C) condition -> the same; `forward`: (B, T, A) noisy, (B,) steps, (B, C) condition -> (B, T, A)."""
+
+    def __init__(self, horizon: int, action_dim: int, condition_dim: int, widths: tuple[int, ...] = (64, 128, 256)):
+        super().__init__()
+        factor = 2 ** (len(widths) - 1)
+        if horizon % factor:
+            fitting = [length for length in range(horizon - factor, horizon + factor + 1) if length > 0 and not length % factor]
+            raise ValueError(
+                f"horizon={horizon} is not divisible by {factor} (= 2 ** number of down stages of widths={tuple(widths)}); "
+                f"use {' or '.join(map(str, fitting))}"
+            )
+        self.encode = nn.Identity()
+        context = condition_dim + 256
+        self.embed_step = nn.Sequential(SinusoidalEmbedding(256), nn.Linear(256, 1024), nn.Mish(), nn.Linear(1024, 256))
+        pairs = list(zip((action_dim, *widths[:-1]), widths, strict=True))
+        self.down = nn.ModuleList(
+            nn.ModuleList([FiLMBlock(a, b, context), FiLMBlock(b, b, context)]) for a, b in pairs
+        )
+        self.shrink = nn.ModuleList(nn.Conv1d(width, width, 3, 2, 1) for width in widths[:-1])
+        self.middle = nn.ModuleList(FiLMBlock(widths[-1], widths[-1], context) for _ in range(2))
+        self.grow = nn.ModuleList(nn.ConvTranspose1d(width, width, 4, 2, 1) for width in reversed(widths[:-1]))
+        self.up = nn.ModuleList(
+            nn.ModuleList([FiLMBlock(2 * b, a, context), FiLMBlock(a, a, context)])
+            for a, b in reversed(list(zip(widths[:-1], widths[1:], strict=True)))
+        )
+        self.head = nn.Sequential(_convolution(widths[0], widths[0]), nn.Conv1d(widths[0], action_dim, 1))
+
+    def forward(self, chunk: Tensor, t: Tensor, context: Tensor) -> Tensor:
+        context = torch.cat([self.embed_step(t), context], 1)
+        x = chunk.transpose(1, 2)  # (B, A, T)
+        skips = []
+        for level, blocks in enumerate(self.down):
+            for block in blocks:
+                x = block(x, context)
+            skips.append(x)
+            if level < len(self.shrink):
+                x = self.shrink[level](x)
+        for block in self.middle:
+            x = block(x, context)
+        for blocks, grow in zip(self.up, self.grow, strict=True):
+            x = torch.cat([x, skips.pop()], 1)
+            for block in blocks:
+                x = block(x, context)
+            x = grow(x)
+        return self.head(x).transpose(1, 2)

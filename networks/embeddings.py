@@ -1,0 +1,21 @@
+"""Numbers as vectors."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class SinusoidalEmbedding(nn.Module):
+    """Vaswani et al. 2017, Sec. 3.5, for diffusion steps: (B,) -> (B, width), cosines after sines."""
+
+    def __init__(self, width: int, max_period: float = 10_000.0):
+        super().__init__()
+        if width % 2:
+            raise ValueError(f"width={width} must be even: half of it are sines, half cosines")
+        frequencies = torch.exp(-math.log(max_period) * torch.arange(width // 2) / (width // 2))
+        self.register_buffer("frequencies", frequencies, persistent=False)
+
+    def forward(self, t: Tensor) -> Tensor:
+        angles = t[:, None].float() * self.frequencies  # (B, width/2)
+        return torch.cat([angles.sin(), angles.cos()], 1)

@@ -1,0 +1,43 @@
+"""What a Push-T policy sees, as numbers of order one: keypoints in pixels -> a feature vector.
+
+Success needs the block within two pixels of its target in a world of 512. Positions scaled to [-1, 1] hide that in the
+third decimal, so the same facts are told in several frames and scales: in the world, relative to the target (finer and
+finer near it), the pointer in the block's frame, and what moved since the observation before.
+
+B batch, O observed steps.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+class PushTFeatures(nn.Module):
+    """(B, O, 18) pixels (pointer x, y, then 8 corners) -> (B, dim)."""
+
+    def __init__(self, target_corners: list[list[float]], world: float, n_obs_steps: int):
+        super().__init__()
+        self.world = world
+        self.register_buffer("target", torch.tensor(target_corners, dtype=torch.float32), persistent=False)  # (8, 2)
+        with torch.no_grad():
+            self.dim = self(torch.zeros(1, n_obs_steps, 18)).shape[1]
+
+    def forward(self, keypoints: Tensor) -> Tensor:
+        points = keypoints.unflatten(-1, (9, 2))  # (B, O, 9, 2)
+        pointer, corners = points[:, :, 0], points[:, :, 1:]
+        error = corners[:, -1] - self.target  # (B, 8, 2)
+        origin, along = corners.mean(2), corners[:, :, 1] - corners[:, :, 0]
+        along = along / along.norm(dim=-1, keepdim=True).clamp(min=1e-6)  # (B, O, 2) the bar's direction
+        across = torch.stack([-along[..., 1], along[..., 0]], -1)
+        offset = pointer - origin
+        in_block = torch.stack([(offset * along).sum(-1), (offset * across).sum(-1)], -1)  # (B, O, 2)
+        motion = points[:, 1:] - points[:, :-1]  # (B, O-1, 9, 2)
+        features = [
+            points / (self.world / 2) - 1,
+            torch.tanh(error / 64),
+            torch.tanh(error / 16),
+            in_block / 64,
+            torch.tanh(in_block / 16),
+            along,
+            torch.tanh(motion / 8),
+        ]
+        return torch.cat([feature.flatten(1) for feature in features], 1)

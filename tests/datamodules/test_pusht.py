@@ -1,0 +1,163 @@
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from datamodules import pusht, sources
+from datamodules.pusht import Demonstrations, PushTDemos, Windows, aligned, mirror
+from envs import tee
+from envs.pusht import PushT
+
+
+@pytest.fixture
+def demos():
+    """Two episodes, of 5 and 4 steps, whose numbers tell their step."""
+    steps = torch.arange(9.0)
+    return Demonstrations(
+        steps[:, None].repeat(1, 18), steps[:, None].repeat(1, 2), torch.tensor([0, 5]), torch.tensor([5, 9])
+    )
+
+
+def table(lengths=(40, 30), **changes):
+    rng = np.random.default_rng(0)
+    n = sum(lengths)
+    pose = np.stack([rng.uniform(200, 300, n), rng.uniform(200, 300, n), rng.uniform(0, 6, n)], 1)
+    columns = {
+        "observation.state": rng.uniform(50, 450, (n, 2)).astype(np.float32).tolist(),
+        "observation.environment_state": tee.corners(pose).reshape(n, 16).astype(np.float32).tolist(),
+        "action": rng.uniform(50, 450, (n, 2)).astype(np.float32).tolist(),
+        "episode_index": np.repeat(np.arange(len(lengths)), lengths).tolist(),
+    } | changes
+    return pa.table({name: column for name, column in columns.items() if column is not None})
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(**options) -> str:
+        path = tmp_path / "demos.parquet"
+        pq.write_table(table(**options), path)
+        return str(path)
+
+    return write
+
+
+def test_windows_repeat_the_ends_and_say_what_was_taken(demos):
+    windows = Windows(demos, torch.arange(2), n_obs_steps=2, horizon=3, pad_after=2)
+    assert len(windows) == 9
+    batch = windows.__getitems__([0, 4, 5, 7])
+    assert batch["observation"][..., 0].tolist() == [[0, 0], [3, 4], [5, 5], [6, 7]]
+    assert batch["action"][..., 0].tolist() == [[0, 1, 2], [4, 4, 4], [5, 6, 7], [7, 8, 8]]
+    assert batch["taken"].tolist() == [[1, 1, 1], [1, 0, 0], [1, 1, 1], [1, 1, 0]]
+
+
+def test_without_padding_windows_end_with_their_episode(demos):
+    windows = Windows(demos, torch.tensor([1]), n_obs_steps=1, horizon=3, pad_after=0)
+    batch = windows.__getitems__(range(len(windows)))
+    assert batch["action"][..., 0].tolist() == [[5, 6, 7], [6, 7, 8]]
+
+
+def test_single_items_equal_batches(demos):
+    windows = Windows(demos, torch.arange(2), 2, 3, 2)
+    batch = windows.__getitems__([3, 6])
+    for i, index in enumerate([3, 6]):
+        for name, values in windows[index].items():
+            assert torch.equal(values, batch[name][i])
+
+
+def test_the_mirror_image_of_an_episode_is_an_episode():
+    """Step the world and its mirror image side by side: states stay mirror images of each other.
+
+    The walls stand at 5 and 506, half a pixel off the mirror's axis, so the block stays clear of them here.
+    """
+    world, mirrored = PushT("keypoints"), PushT("keypoints")
+    state = np.array([150.0, 150.0, 220.0, 230.0, 0.7])
+    reflected = np.array([512 - 150.0, 512 - 150.0, 512 - 230.0, 512 - 220.0, np.pi / 2 - 0.7])
+    here, _ = world.reset(options={"reset_to_state": state})
+    there, _ = mirrored.reset(options={"reset_to_state": reflected})
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        action = rng.uniform(180, 330, 2)
+        expected, moved = mirror(torch.from_numpy(here), torch.from_numpy(action))
+        np.testing.assert_allclose(there, expected.numpy(), atol=0.5)
+        here, *_ = world.step(action)
+        there, *_ = mirrored.step(moved.numpy())
+
+
+def test_mirroring_twice_changes_nothing():
+    observation, action = torch.rand(4, 2, 18) * 512, torch.rand(4, 16, 2) * 512
+    for once, twice in zip((observation, action), mirror(*mirror(observation, action)), strict=True):
+        torch.testing.assert_close(once, twice)
+
+
+def test_aligned_episodes_end_on_the_target_and_keep_their_shape(write):
+    demos = pusht.read_demonstrations(write())
+    moved = aligned(demos)
+    ends = moved.observations[demos.ends - 1, 2:].unflatten(-1, (8, 2)).numpy()
+    np.testing.assert_allclose(ends, np.broadcast_to(tee.corners(tee.TARGET_POSE), ends.shape), atol=1e-3)
+    for before, after in [(demos, moved)]:  # a rigid motion keeps every distance, also between actions and corners
+        def distances(d):
+            points = torch.cat([d.observations, d.actions], 1).unflatten(-1, (-1, 2))
+            return torch.cdist(points, points)
+
+        torch.testing.assert_close(distances(before), distances(after), rtol=1e-4, atol=1e-2)
+
+
+def test_augmentation_only_while_training(write):
+    data = PushTDemos(write(), val_share=0.5, batch_size=8)
+    data.setup()
+    batch = next(iter(data.train_dataloader()))
+    assert data.on_after_batch_transfer(batch, 0) is batch
+
+
+def test_episodes_are_split_whole(write):
+    data = PushTDemos(write(), val_share=0.5)
+    data.setup()
+    assert sorted([len(data.train_windows), len(data.val_windows)]) == [30, 40]
+
+
+def test_mirrored_and_plain_windows_come_from_the_same_rows(human_data):
+    data = PushTDemos(human_data)
+    data.setup()
+    assert len(data.train_windows) + len(data.val_windows) == 25_650
+    assert len(data.val_windows.first.unique()) == round(0.04 * 206)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"columns": {"action": None}}, ["lacks the column action", "observation.state"]),
+        ({"columns": {"action": [[1.0, 2.0, 3.0]] * 70}}, ["action", "(2,)"]),
+        ({"columns": {"action": [[float("nan"), 0.0]] * 70}}, ["action", "not finite"]),
+        ({"lengths": (3, 40), "pad_after": 0}, ["3 steps", "horizon=16"]),
+        ({"pad_after": 16}, ["pad_after=16", "15"]),
+        ({"val_share": 1.0}, ["val_share=1.0", "2 episodes"]),
+    ],
+)
+def test_bad_data_is_named(write, options, words):
+    source = write(lengths=options.pop("lengths", (40, 30)), **options.pop("columns", {}))
+    with pytest.raises(ValueError, match=".*") as caught:
+        PushTDemos(source, **{"val_share": 0.5} | options).setup()
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_missing_data_says_where_it_looked(monkeypatch, tmp_path):
+    monkeypatch.setenv("FIRSTLIGHT_DATA", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(FileNotFoundError, match=f"FIRSTLIGHT_DATA={tmp_path}.*pusht"):
+        sources.load("lerobot/pusht_keypoints")
+
+
+def test_a_file_that_is_no_parquet_is_named(tmp_path):
+    path = tmp_path / "broken.parquet"
+    path.write_bytes(b"PAR1 not really")
+    with pytest.raises(ValueError, match=r"broken.parquet.* cannot be read"):
+        sources.load(str(path))
+
+
+def test_folder_wins_over_hub(monkeypatch, tmp_path):
+    folder = tmp_path / "pusht"
+    folder.mkdir()
+    pq.write_table(table(), folder / "data.parquet")
+    monkeypatch.setenv("FIRSTLIGHT_DATA", str(tmp_path))
+    assert len(sources.load("lerobot/pusht_keypoints")) == 70

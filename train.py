@@ -1,0 +1,151 @@
+"""Train, validate, test or use any Firstlight model: `python train.py fit --config configs/NAME.yaml`."""
+
+import difflib
+import os
+import re
+import sys
+import warnings
+from pathlib import Path
+
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+CONFIGS = Path(__file__).parent / "configs"
+DEBUG = "FIRSTLIGHT_DEBUG"  # set it to see tracebacks
+SUBCOMMANDS = ("fit", "validate", "test", "predict")
+USAGE = """\
+Firstlight trains one model per config:
+
+  python train.py fit      --config configs/NAME.yaml                    train it
+  python train.py validate --config configs/NAME.yaml --ckpt_path PATH   validation metrics of a checkpoint
+  python train.py test     --config configs/NAME.yaml --ckpt_path PATH   test metrics of a checkpoint
+  python train.py predict  --config configs/NAME.yaml --ckpt_path PATH   use a model
+
+PATH is a checkpoint (.ckpt) or weights (.safetensors). Lay an overlay over a config with a second
+--config configs/with/NAME.yaml; change a value with --trainer.max_steps 100 or --model.lr 1e-4; see all
+options with python train.py fit --help. Runs are kept in runs/<config>/<version>.
+"""
+
+
+def usage() -> str:
+    """How to call this script, and every config with the first line of its header."""
+    lines = [USAGE, "configs:"]
+    for path in sorted(CONFIGS.rglob("*.yaml")):
+        headline = path.read_text().splitlines()[0].lstrip("# ")
+        lines.append(f"  {path.relative_to(CONFIGS.parent).as_posix():<36} {headline}")
+    return "\n".join(lines)
+
+
+class Parser(LightningArgumentParser):
+    """Answers a mistake in one line that names the nearest known key."""
+
+    def error(self, message, ex=None):
+        if os.environ.get(DEBUG) and ex is not None:
+            raise ex
+        fail(_with_nearest(" ".join(str(message).split()), self))
+
+
+def _with_nearest(message: str, parser: LightningArgumentParser) -> str:
+    unknown = re.search(r"(?:[Uu]nrecognized arguments: |[Kk]ey |[Oo]ption )['\"]?-*([\w.]+)", message)
+    if not unknown:
+        return message
+    key = unknown.group(1)
+    accepted = re.search(r"(?:accepted|choices?|valid)[^:]*: (.*)", message)
+    known = {action.dest for action in parser._actions} | set(re.findall(r"[\w.]+", accepted.group(1) if accepted else ""))
+    for action in parser._actions:  # the arguments of the class that model or data name
+        known |= {f"{action.dest}.{name}" for name in getattr(action, "_known_init_args", ())}
+    near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.5)
+    return message + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def fail(message: str) -> None:
+    print(f"train.py: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+class CLI(LightningCLI):
+    """LightningCLI with the defaults that every family shares."""
+
+    def __init__(self, args: list[str] | None = None, run: bool = True):
+        super().__init__(
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            seed_everything_default=0,
+            parser_class=Parser,
+            save_config_kwargs={"overwrite": True},
+            args=args,
+            run=run,
+        )
+
+    def add_arguments_to_parser(self, parser):
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults({"checkpoint.save_last": True, "checkpoint.filename": "best"})
+        parser.add_lightning_class_args(LearningRateMonitor, "learning_rate_monitor")
+        parser.add_lightning_class_args(RichProgressBar, "progress_bar")
+
+    def instantiate_trainer(self, **kwargs):
+        """Without a logger of the user's own, runs go to runs/<config>/<version>."""
+        config = self._get(self.config_init, "trainer")
+        if config.logger is None:
+            files = self._get(self.config, "config")
+            name = Path(str(files[0])).stem if files else type(self.model).__name__
+            kwargs["logger"] = TensorBoardLogger("runs", name=name)
+        return super().instantiate_trainer(**kwargs)
+
+    def _parse_ckpt_path(self):
+        """Weights (.safetensors) carry no hyperparameters: those of the config hold."""
+        if not self._weights_path():
+            super()._parse_ckpt_path()
+
+    def _weights_path(self) -> str | None:
+        path = self.config.get(f"{self.config.get('subcommand')}.ckpt_path")
+        return path if path and path.endswith(".safetensors") else None
+
+    def after_instantiate_classes(self):
+        path = self._weights_path()
+        if path:
+            load_weights(self.model, path)
+            self.config_init[self.subcommand].ckpt_path = None
+
+
+def load_weights(model, path: str) -> None:
+    """Copy weights from a safetensors file into a model of the same shape."""
+    try:
+        model.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
+    except RuntimeError as error:
+        raise ValueError(
+            f"the weights in {path} do not fit {type(model).__name__} as configured: "
+            f"{' '.join(str(error).split())[:300]}; use the config.yaml beside them"
+        ) from error
+
+
+def main(args: list[str] | None = None) -> None:
+    args = sys.argv[1:] if args is None else args
+    if not args:
+        print(usage())
+        return
+    if args[0] not in (*SUBCOMMANDS, "--help", "-h", "--version"):
+        near = difflib.get_close_matches(args[0], SUBCOMMANDS, n=1)
+        fail(
+            f"the first word must be one of {', '.join(SUBCOMMANDS)}; got {args[0]!r}"
+            + (f"; did you mean {near[0]!r}?" if near else "")
+        )
+    # Data sets live in memory as tensors: worker processes would only copy them.
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    try:
+        sys.argv[1:] = args
+        CLI()
+    except (ValueError, OSError) as error:
+        if os.environ.get(DEBUG):
+            raise
+        fail(" ".join(str(error).split()))
+
+
+if __name__ == "__main__":
+    main()
