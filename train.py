@@ -10,8 +10,8 @@ from pathlib import Path
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+
+from lightning_modules.pretrained import load_weights
 
 CONFIGS = Path(__file__).parent / "configs"
 DEBUG = "FIRSTLIGHT_DEBUG"  # set it to see tracebacks
@@ -69,7 +69,7 @@ def fail(message: str) -> None:
 class CLI(LightningCLI):
     """LightningCLI with the defaults that every family shares."""
 
-    def __init__(self, args: list[str] | None = None, run: bool = True):
+    def __init__(self):
         super().__init__(
             subclass_mode_model=True,
             subclass_mode_data=True,
@@ -77,8 +77,6 @@ class CLI(LightningCLI):
             seed_everything_default=0,
             parser_class=Parser,
             save_config_kwargs={"overwrite": True},
-            args=args,
-            run=run,
         )
 
     def add_arguments_to_parser(self, parser):
@@ -112,24 +110,12 @@ class CLI(LightningCLI):
             self.config_init[self.subcommand].ckpt_path = None
 
 
-def load_weights(model, path: str) -> None:
-    """Copy weights from a safetensors file into a model of the same shape."""
-    try:
-        model.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
-    except RuntimeError as error:
-        raise ValueError(
-            f"the weights in {path} do not fit {type(model).__name__} as configured: "
-            f"{' '.join(str(error).split())[:300]}; use the config.yaml beside them"
-        ) from error
-
-
-def main(args: list[str] | None = None) -> None:
+def main(args: list[str] | None = None) -> CLI | None:
+    """Do what the command line says; a mistake ends the process with one line."""
     args = sys.argv[1:] if args is None else args
     if not args:
         print(usage())
-        return
+        return None
     if args[0] not in (*SUBCOMMANDS, "--help", "-h", "--version"):
         near = difflib.get_close_matches(args[0], SUBCOMMANDS, n=1)
         fail(
@@ -138,9 +124,9 @@ def main(args: list[str] | None = None) -> None:
         )
     # Data sets live in memory as tensors: worker processes would only copy them.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    sys.argv[1:] = args
     try:
-        sys.argv[1:] = args
-        CLI()
+        return CLI()
     except (ValueError, OSError) as error:
         if os.environ.get(DEBUG):
             raise

@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from train import CLI
+import train
 
 PRETRAINED = Path("pretrained")
 
@@ -29,7 +29,7 @@ PRETRAINED = Path("pretrained")
 def test(folder: Path) -> tuple[dict[str, float], str]:
     """The metrics of `train.py test` on a published folder, and the command that gives them."""
     args = ["test", "--config", f"{folder}/config.yaml", "--ckpt_path", f"{folder}/model.safetensors"]
-    metrics = CLI(args).trainer.callback_metrics
+    metrics = train.main(args).trainer.callback_metrics
     return {name: float(value) for name, value in metrics.items()}, "python train.py " + " ".join(args)
 
 

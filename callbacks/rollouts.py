@@ -21,6 +21,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from envs import video
 from envs.rollout import Episode, rollout
 from envs.statistics import Metric, summarize
+from lightning_modules.diffusion_policy import DiffusionPolicy
 
 VAL_SEEDS = range(0, 1000)
 FIRST_TEST_SEED = 100_000  # where the published figures start
@@ -104,6 +105,11 @@ def run_policy(module: L.LightningModule, seeds, progress: bool = True) -> list[
             observation=module.observation,
             on_progress=lambda ended: bar.advance(task, ended),
         )
+
+
+def run_checkpoint(path: str, seeds) -> list[Episode]:
+    """One episode from each seed with the policy in a checkpoint; what `python -m envs.record` calls."""
+    return run_policy(DiffusionPolicy.load_from_checkpoint(path, map_location="cpu").eval(), seeds)
 
 
 def table(rows: dict[str, dict[str, Metric]], n: int, first_seed: int) -> Table:

@@ -82,12 +82,12 @@ def record(takes: Iterable[Take], path: str | Path, provenance: dict, legacy_res
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
     pq.write_table(
-        pa.table(columns, schema=SCHEMA).replace_schema_metadata(metadata),
+        pa.table(columns, schema=SCHEMA.with_metadata(metadata)),
         unfinished,
         compression="zstd",
         compression_level=19,
         use_dictionary=False,
-        use_byte_stream_split=True,
+        use_byte_stream_split=[f"{field.name}.list.element" for field in SCHEMA if field.type == _POINTS],
     )
     unfinished.replace(path)
     return len(columns["index"])

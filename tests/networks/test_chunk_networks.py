@@ -4,7 +4,7 @@ import torch
 from networks.chunk_mlp import ChunkMLP
 from networks.chunk_unet import ChunkUNet
 
-NETWORKS = [lambda: ChunkMLP(8, 2, 5, width=32, depth=2), lambda: ChunkUNet(8, 2, 5, widths=(8, 16))]
+NETWORKS = [lambda: ChunkMLP(8, 2, 5, width=32, depth=2, encoder_width=32), lambda: ChunkUNet(8, 2, 5, widths=(8, 16))]
 
 
 def randomized(build):
@@ -21,7 +21,7 @@ def test_shape_and_independence_across_the_batch(build):
     network = randomized(build)
     chunk = torch.randn(3, 8, 2, requires_grad=True)
     condition = torch.randn(3, 5, requires_grad=True)
-    output = network(chunk, torch.tensor([0, 5, 99]), condition)
+    output = network(chunk, torch.tensor([0, 5, 99]), network.encode(condition))
     assert output.shape == chunk.shape
     for gradient in torch.autograd.grad(output[1].sum(), [chunk, condition]):
         assert gradient[1].abs().sum() > 0
@@ -31,8 +31,8 @@ def test_shape_and_independence_across_the_batch(build):
 @pytest.mark.parametrize("build", NETWORKS)
 def test_depends_on_the_step(build):
     network = randomized(build)
-    chunk, condition = torch.randn(1, 8, 2), torch.randn(1, 5)
-    assert not torch.allclose(network(chunk, torch.tensor([1]), condition), network(chunk, torch.tensor([50]), condition))
+    chunk, context = torch.randn(1, 8, 2), network.encode(torch.randn(1, 5))
+    assert not torch.allclose(network(chunk, torch.tensor([1]), context), network(chunk, torch.tensor([50]), context))
 
 
 @pytest.mark.parametrize("build", NETWORKS)
@@ -43,7 +43,7 @@ def test_learns_one_batch_by_heart(build):
     target = torch.randn(4, 8, 2)
     optimizer = torch.optim.Adam(network.parameters(), 3e-3)
     for _ in range(400):
-        loss = (network(chunk, t, condition) - target).square().mean()
+        loss = (network(chunk, t, network.encode(condition)) - target).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

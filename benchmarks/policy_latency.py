@@ -1,0 +1,99 @@
+"""Milliseconds per action chunk for one robot on the CPU: our policy against LeRobot's DiffusionPolicy.
+
+    python -m benchmarks.policy_latency
+
+Ours is `pretrained/pusht` as it ships: its own network and DDIM steps, from keypoints. LeRobot's is its DiffusionPolicy
+with default network and sampler (DDPM, 100 steps) on the same kind of state observation. LeRobot pins older versions of
+torch, so the benchmark gives it an environment of its own, `.venv-lerobot` (made once), with the torch of this one.
+Both processes take turns on the same machine and threads.
+"""
+
+import json
+import subprocess
+import sys
+import time
+import venv
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+PEER_ENVIRONMENT = Path(".venv-lerobot")
+LEROBOT = "0.4.4"
+ROUNDS = 5
+
+OURS = """
+import json, time, torch
+from lightning_modules.pretrained import load_pretrained
+policy = load_pretrained("pretrained/pusht")
+observation = torch.rand(1, policy.hparams.n_obs_steps, 18) * 512
+call = lambda: policy.act(observation)
+parameters = sum(p.numel() for p in policy.parameters())
+"""
+THEIRS = """
+import json, time, torch
+from lerobot.configs.types import FeatureType, PolicyFeature
+from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
+from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
+config = DiffusionConfig(
+    input_features={
+        "observation.state": PolicyFeature(FeatureType.STATE, (2,)),
+        "observation.environment_state": PolicyFeature(FeatureType.ENV, (16,)),
+    },
+    output_features={"action": PolicyFeature(FeatureType.ACTION, (2,))},
+    device="cpu",
+)
+policy = DiffusionPolicy(config).eval()
+batch = {"observation.state": torch.rand(1, 2, 2), "observation.environment_state": torch.rand(1, 2, 16)}
+call = lambda: policy.diffusion.generate_actions(batch)
+parameters = sum(p.numel() for p in policy.parameters())
+"""
+MEASURE = """
+with torch.no_grad():
+    call()
+    times = []
+    start = time.perf_counter()
+    while len(times) < 3 or time.perf_counter() - start < 2:
+        begin = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - begin)
+print(json.dumps({"ms": 1e3 * sorted(times)[len(times) // 2], "parameters": parameters}))
+"""
+
+
+def peer_python() -> str:
+    """The Python of LeRobot's own environment, made where it is missing."""
+    python = PEER_ENVIRONMENT / "bin" / "python"
+    finished = PEER_ENVIRONMENT / "finished"
+    if not finished.exists():
+        venv.create(PEER_ENVIRONMENT, with_pip=True, clear=True)
+        pip = [str(python), "-m", "pip", "install", "--quiet"]
+        ours = [f"{name}=={version(name)}" for name in ("torch", "torchvision")]
+        subprocess.run([*pip, *ours], check=True)
+        subprocess.run([*pip, "--no-deps", f"lerobot=={LEROBOT}"], check=True)
+        subprocess.run([*pip, "draccus", "diffusers", "einops", "gymnasium", "datasets", "deepdiff", "av"], check=True)
+        finished.touch()
+    return str(python)
+
+
+def measure(python: str, setup: str) -> dict:
+    done = subprocess.run([python, "-W", "ignore", "-c", setup + MEASURE], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    contestants = {"ours": (sys.executable, OURS), "LeRobot": (peer_python(), THEIRS)}
+    rounds = [{name: measure(*contestant) for name, contestant in contestants.items()} for _ in range(ROUNDS)]
+    table = Table("policy", "parameters", "ms per chunk (median)", title=time.strftime("%Y-%m-%d"))
+    for name in contestants:
+        milliseconds = median(result[name]["ms"] for result in rounds)
+        table.add_row(name, f"{rounds[0][name]['parameters'] / 1e6:.1f} M", f"{milliseconds:.1f}")
+    ratio = median(result["LeRobot"]["ms"] / result["ours"]["ms"] for result in rounds)
+    table.add_row("ratio", "", f"{ratio:.0f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

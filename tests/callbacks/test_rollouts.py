@@ -1,0 +1,104 @@
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.data import DataLoader
+
+from callbacks.rollouts import Rollouts, run_policy, table
+from envs.rollout import rollout
+from envs.statistics import summarize
+
+
+class Chaser(L.LightningModule):
+    """Not a learner: drives the pointer to the block's centre plus its one weight."""
+
+    observation = "keypoints"
+
+    def __init__(self):
+        super().__init__()
+        self.save_hyperparameters({"n_obs_steps": 2, "n_action_steps": 8})
+        self.offset = torch.nn.Parameter(torch.zeros(()))
+        self.seen_offsets = []
+
+    def act(self, observations, generator=None):
+        self.seen_offsets.append(self.offset.item())
+        centre = observations[:, -1, 2:].unflatten(-1, (8, 2)).mean(1)
+        return (centre + self.offset)[:, None].repeat(1, 8, 1).detach()
+
+    def training_step(self, batch, batch_idx):
+        return -self.offset
+
+    def validation_step(self, batch, batch_idx):
+        pass
+
+    test_step = validation_step
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 1.0)
+
+
+def trainer(tmp_path, callbacks):
+    return L.Trainer(
+        max_steps=2,
+        accelerator="cpu",
+        default_root_dir=tmp_path,
+        callbacks=callbacks,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+        num_sanity_val_steps=1,
+    )
+
+
+LOADER = DataLoader(torch.zeros(2, 1), 1)
+
+
+def test_logs_the_metrics_of_the_policys_own_episodes_with_averaged_weights(tmp_path):
+    module = Chaser()
+    checkpoint = ModelCheckpoint(monitor="val/score", mode="max")
+    fitting = trainer(tmp_path, [EMAWeightAveraging(decay=0.5), Rollouts(3, 2, 1), checkpoint])
+    fitting.fit(module, LOADER, LOADER)
+    # One validation, after two steps of +1: the average of 1 and 2 with decay 0.5, never the raw 2.
+    assert set(module.seen_offsets) == {1.5}
+    expected = summarize(
+        rollout(lambda o: (o[:, -1, 2:].reshape(-1, 8, 2).mean(1) + 1.5)[:, None].repeat(8, 1), range(3))
+    )
+    for name, metric in expected.items():
+        assert fitting.callback_metrics[f"val/{name}"].item() == pytest.approx(metric.mean, abs=1e-5)
+        assert fitting.callback_metrics[f"val/{name}/low"].item() == pytest.approx(metric.low, abs=1e-5)
+    assert checkpoint.best_model_score.item() == pytest.approx(expected["score"].mean, abs=1e-5)
+    events = EventAccumulator(fitting.log_dir)
+    events.Reload()
+    assert events.Tags()["images"] == ["val/rollouts"]
+    assert events.Images("val/rollouts")[0].encoded_image_string.startswith(b"GIF89a")
+    assert [path.name for path in (tmp_path / fitting.log_dir / "videos").iterdir()] == ["val-step0000002.mp4"]
+
+
+def test_test_uses_the_papers_seeds_and_prints_a_table(tmp_path, capsys):
+    module = Chaser()
+    metrics = trainer(tmp_path, [Rollouts(1, 2, 0)]).test(module, LOADER, verbose=False)[0]
+    expected = summarize(run_policy(Chaser(), [100_000, 100_001], progress=False))
+    assert metrics["test/score"] == pytest.approx(expected["score"].mean, abs=1e-5)
+    printed = capsys.readouterr().out
+    assert "seeds 100000 to 100001" in printed
+    assert f"{expected['score'].mean:.3f}" in printed
+
+
+def test_table_has_a_row_per_policy():
+    metrics = summarize(run_policy(Chaser(), [0, 1], progress=False))
+    assert len(table({"a": metrics, "b": metrics}, 2, 0).rows) == 2
+
+
+@pytest.mark.parametrize("arguments", [{"val_episodes": 1001}, {"val_episodes": 0}, {"test_episodes": 0}])
+def test_impossible_numbers_are_named(arguments):
+    name, value = next(iter(arguments.items()))
+    with pytest.raises(ValueError, match=f"{name}={value} "):
+        Rollouts(**arguments)
+
+
+def test_the_same_seeds_give_the_same_episodes():
+    first, second = (run_policy(Chaser(), [5, 6], progress=False) for _ in range(2))
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a.coverages, b.coverages)

@@ -1,0 +1,269 @@
+import lightning as L
+import pytest
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from torch.utils.data import DataLoader
+
+from diffusion import samplers
+from envs import tee
+from lightning_modules.diffusion_policy import DiffusionPolicy
+from lightning_modules.pretrained import load_pretrained, load_weights
+
+TINY = {"network_args": {"width": 32, "depth": 1, "encoder_width": 32, "encoder_depth": 1}}
+
+
+def keypoints(n, seed=0):
+    """(n, 2, 18) observations of a real T."""
+    generator = torch.Generator().manual_seed(seed)
+    pose = torch.rand(n, 3, generator=generator) * torch.tensor([200.0, 200, 6]) + torch.tensor([150.0, 150, 0])
+    corners = torch.from_numpy(tee.corners(pose.numpy())).float().flatten(1)
+    pointer = torch.rand(n, 2, generator=generator) * 400 + 50
+    return torch.cat([pointer, corners], 1)[:, None].repeat(1, 2, 1)
+
+
+def rows(n, horizon=16, seed=0):
+    observation = keypoints(n, seed)
+    generator = torch.Generator().manual_seed(seed + 1)
+    action = observation[:, -1:, :2] + torch.randn(n, horizon, 2, generator=generator).cumsum(1) * 10
+    return {"observation": observation, "action": action, "taken": torch.ones(n, horizon, dtype=torch.bool)}
+
+
+class Rows(L.LightningDataModule):
+    def __init__(self, n=32, horizon=16):
+        super().__init__()
+        batch = rows(n, horizon)
+        self.rows = [{name: values[i] for name, values in batch.items()} for i in range(n)]
+
+    def train_dataloader(self):
+        return DataLoader(self.rows, 8)
+
+    val_dataloader = train_dataloader
+
+
+def fit(policy, steps, callbacks=(), **options):
+    trainer = L.Trainer(
+        max_steps=steps,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=list(callbacks),
+        **options,
+    )
+    trainer.fit(policy, Rows(horizon=policy.hparams.horizon))
+    return trainer
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        TINY,
+        {"network": "unet", "network_args": {"widths": [8, 16]}},
+        TINY | {"objective": "noise", "horizon": 12, "n_action_steps": 4},
+        TINY | {"objective": "x0", "sampling_steps": 1},
+    ],
+)
+def test_trains_and_acts_in_pixels(arguments):
+    torch.manual_seed(0)
+    policy = DiffusionPolicy(**arguments)
+    fit(policy, 3)
+    actions = policy.eval().act(keypoints(5))
+    assert actions.shape == (5, policy.hparams.horizon, 2)
+    assert actions.min() >= 0
+    assert actions.max() <= 512
+
+
+def test_the_scale_of_actions_is_measured_and_saved():
+    policy = DiffusionPolicy(**TINY)
+    fit(policy, 1)
+    batch = rows(32)
+    expected = (batch["action"] - batch["observation"][:, -1:, :2]).square().mean((0, 2)).sqrt()
+    torch.testing.assert_close(policy.action_scale[:, 0], expected)
+    assert "action_scale" in policy.state_dict()
+
+
+def test_learns_a_few_windows_by_heart():
+    torch.manual_seed(0)
+    policy = DiffusionPolicy(
+        network_args={"width": 128, "depth": 2, "encoder_width": 64, "encoder_depth": 1}, lr=3e-3, noises=16
+    )
+    batch = rows(8)
+    relative = batch["action"] - batch["observation"][:, -1:, :2]
+    policy.action_scale.copy_(relative.square().mean((0, 2)).sqrt()[:, None])
+    optimizer = torch.optim.Adam(policy.parameters(), 3e-3)
+    for _ in range(400):
+        optimizer.zero_grad()
+        policy._loss(batch).backward()
+        optimizer.step()
+    error = (policy.eval().act(batch["observation"]) - batch["action"]).norm(dim=-1)
+    assert error.median() < relative.norm(dim=-1).median() / 10
+
+
+def test_actions_that_were_not_taken_carry_no_loss():
+    torch.manual_seed(0)
+    policy = DiffusionPolicy(**TINY)
+    batch = rows(8)
+    batch["taken"][:, 10:] = False
+    loss = policy._loss(batch, torch.Generator().manual_seed(0))
+    torch.nn.init.normal_(policy.network.head.weight)
+    policy.network.zero_grad()
+    policy._loss(batch, torch.Generator().manual_seed(0)).backward()
+    gradient = policy.network.head.bias.grad.view(16, 2)
+    assert (gradient[10:] == 0).all()
+    assert (gradient[:10] != 0).all()
+    assert loss.isfinite()
+
+
+def test_the_loss_is_the_mean_squared_error_of_the_objective():
+    """By the slow road: one window and noise level at a time, from the closed forms."""
+    torch.manual_seed(0)
+    policy = DiffusionPolicy(**TINY, noises=2, objective="noise")
+    torch.nn.init.normal_(policy.network.head.weight)
+    policy.action_scale.uniform_(20, 90)
+    batch = rows(3)
+    batch["taken"][0, 5:] = False
+    loss = policy._loss(batch, torch.Generator().manual_seed(5))
+    generator = torch.Generator().manual_seed(5)
+    noise = torch.randn(6, 16, 2, generator=generator)
+    t = torch.randint(100, (6,), generator=generator)
+    alpha_bar = torch.cumprod(1 - policy.scheduler.betas.double(), 0).float()
+    errors, count = 0.0, 0
+    for i in range(6):
+        window = i // 2
+        observation = batch["observation"][window : window + 1]
+        x0 = (batch["action"][window] - observation[0, -1, :2]) / policy.action_scale
+        x_t = alpha_bar[t[i]].sqrt() * x0 + (1 - alpha_bar[t[i]]).sqrt() * noise[i]
+        output = policy.network(x_t[None], t[i : i + 1], policy.network.encode(policy.features(observation)))[0]
+        taken = batch["taken"][window]
+        errors += (output - noise[i]).square()[taken].sum()
+        count += 2 * taken.sum()
+    torch.testing.assert_close(loss, errors / count, rtol=1e-4, atol=1e-5)
+
+
+def test_acting_repeats_with_the_same_generator_and_is_independent_across_robots():
+    torch.manual_seed(0)
+    policy = DiffusionPolicy(**TINY).eval()
+    torch.nn.init.normal_(policy.network.head.weight)
+    observations = keypoints(4)
+    first = policy.act(observations, torch.Generator().manual_seed(1))
+    again = policy.act(observations, torch.Generator().manual_seed(1))
+    assert torch.equal(first, again)
+    changed = observations.clone()
+    changed[2:] = keypoints(2, seed=9)
+    other = policy.act(changed, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(other[:2], first[:2], rtol=1e-4, atol=1e-3)
+    assert not torch.allclose(other[2:], first[2:])
+
+
+def test_ema_weights_are_the_recursion():
+    torch.manual_seed(0)
+    policy = DiffusionPolicy(**TINY)
+    seen = []
+
+    class Watch(L.Callback):
+        def on_train_batch_end(self, trainer, module, *_):
+            seen.append(module.network.head.bias.detach().clone())
+
+    fit(policy, 5, [Watch(), EMAWeightAveraging(decay=0.8)], limit_val_batches=0)
+    average = seen[0]
+    for weights in seen[1:]:
+        average = 0.8 * average + 0.2 * weights
+    torch.testing.assert_close(policy.network.head.bias.detach(), average)
+
+
+def test_resuming_equals_not_stopping(tmp_path):
+    """Weights, averaged weights and optimizer after 4 + 4 steps are those after 8, bit for bit.
+
+    The checkpoint is the one that is written while training: after its last step a run holds only averaged weights.
+    Noise is drawn from the global generator, which a checkpoint does not hold: it is set again at the seam.
+    """
+
+    class Seam(L.Callback):
+        def on_train_batch_start(self, trainer, *_):
+            torch.manual_seed(trainer.global_step)
+
+    def run(steps, folder, ckpt_path=None):
+        torch.manual_seed(0)
+        policy = DiffusionPolicy(**TINY, warmup_steps=2)
+        policy_trainer = L.Trainer(
+            max_steps=steps,
+            accelerator="cpu",
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            limit_val_batches=0,
+            callbacks=[
+                EMAWeightAveraging(decay=0.9, use_buffers=False),
+                Seam(),
+                ModelCheckpoint(folder, every_n_train_steps=4, filename="{step}"),
+            ],
+        )
+        # Same schedule in both parts: it must see 8 steps in all.
+        policy.configure_optimizers = lambda: torch.optim.AdamW(policy.parameters(), 1e-3)
+        policy_trainer.fit(policy, Rows(), ckpt_path=ckpt_path)
+        return torch.load(folder / f"step={steps}.ckpt", weights_only=True)
+
+    whole = run(8, tmp_path / "whole")
+    run(4, tmp_path / "half")
+    resumed = run(8, tmp_path / "resumed", ckpt_path=tmp_path / "half" / "step=4.ckpt")
+    for part in ("state_dict", "current_model_state"):
+        for name, value in whole[part].items():
+            assert torch.equal(value, resumed[part][name]), (part, name)
+
+
+def test_weights_without_a_checkpoint(tmp_path):
+    from safetensors.torch import save_file
+
+    policy = DiffusionPolicy(**TINY)
+    (tmp_path / "config.yaml").write_text(
+        "model:\n  class_path: lightning_modules.diffusion_policy.DiffusionPolicy\n  init_args:\n"
+        "    network_args: {width: 32, depth: 1, encoder_width: 32, encoder_depth: 1}\n"
+    )
+    with pytest.raises(FileNotFoundError, match="holds no model.safetensors"):
+        load_pretrained(tmp_path)
+    save_file(policy.state_dict(), tmp_path / "model.safetensors")
+    loaded = load_pretrained(tmp_path)
+    observations = keypoints(2)
+    ours, theirs = (p.eval().act(observations, torch.Generator().manual_seed(0)) for p in (policy, loaded))
+    assert torch.equal(ours, theirs)
+    with pytest.raises(ValueError, match="do not fit DiffusionPolicy"):
+        load_weights(DiffusionPolicy(network_args={"width": 64}), tmp_path / "model.safetensors")
+    (tmp_path / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(ValueError, match="not a readable safetensors file"):
+        load_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: DiffusionPolicy(n_action_steps=0), ["n_action_steps=0", "horizon=16"]),
+        (lambda: DiffusionPolicy(sampling_steps=200), ["steps=200", "100"]),
+        (lambda: DiffusionPolicy(network="unet", horizon=10), ["horizon=10", "8 or 12"]),
+        (lambda: DiffusionPolicy(**TINY).act(torch.zeros(1, 2, 5)), ["keypoints", "(2, 5)"]),
+        (lambda: DiffusionPolicy(**TINY).act(torch.zeros(1, 3, 18)), ["2 steps", "(3, 18)"]),
+        (lambda: fit(DiffusionPolicy(**TINY, n_obs_steps=3), 1), ["n_obs_steps=3", "n_obs_steps=2"]),
+    ],
+)
+def test_mistakes_are_named(call, words):
+    with pytest.raises(ValueError, match=".*") as caught:
+        call()
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_features_tell_the_mirror_images_apart_only_by_sign_or_order():
+    """Every observation of a world has finite features of order one, also far from the target."""
+    policy = DiffusionPolicy(**TINY)
+    features = policy.features(keypoints(200))
+    assert features.shape == (200, policy.features.dim)
+    assert features.isfinite().all()
+    assert features.abs().max() < 10
+
+
+def test_sampling_visits_the_configured_number_of_steps(monkeypatch):
+    policy = DiffusionPolicy(**TINY, sampling_steps=5).eval()
+    visited = []
+    original = policy.network.forward
+    monkeypatch.setattr(policy.network, "forward", lambda x, t, c: visited.append(int(t[0])) or original(x, t, c))
+    policy.act(keypoints(1))
+    assert visited == samplers.timesteps(100, 5)

@@ -1,0 +1,49 @@
+"""The README's and the docs' commands, in their shortest form."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.test_train import ROOT, TINY, call, with_small_rollouts
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = sorted(
+    {command.strip() for page in PAGES for command in re.findall(r"(?:`|^)(python train\.py [^`\n]+)", page.read_text(), re.M)}
+)
+MAKE = sorted({target for page in PAGES for target in re.findall(r"\bmake ([a-z-]+)`?", page.read_text())})
+
+
+def test_there_are_commands():
+    assert len(COMMANDS) >= 5
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_files_that_a_command_names_exist(command):
+    for path in re.findall(r"(?:configs|pretrained)/[\w./-]+", command):
+        assert (ROOT / path).exists() or "NAME" in path, path
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if " fit " in c and "pusht" in c and "ckpt_path" not in c])
+def test_fit_commands_run(command, tmp_path):
+    """With a tiny network, two rollouts and four steps; the human data and recordings are replaced by what ships."""
+    config = with_small_rollouts(tmp_path)
+    tail = re.sub(r"--config configs/pusht\w*\.yaml", "", command.removeprefix("python train.py fit"))
+    args = [str(ROOT / word) if word.startswith("configs/") else word for word in tail.split()]
+    args = [str(ROOT / "datamodules/bundled/pusht.parquet") if word == "mine.parquet" else word for word in args]
+    if any("ddp" in word or "gpu" in word for word in args):
+        pytest.skip("needs two processes or a GPU")
+    done = call("fit", "--config", config, *args, *(f"--{key}={value}" for key, value in TINY.items()), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.parametrize("target", MAKE)
+def test_make_targets_exist(target):
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M)
+
+
+def test_pages_name_no_missing_page():
+    for page in PAGES:
+        for link in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
+    assert Path(ROOT / "README.md") in PAGES

@@ -1,0 +1,168 @@
+"""The command line as a user meets it, in a process of its own where it ends one."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import train
+from lightning_modules.diffusion_policy import DiffusionPolicy
+
+ROOT = Path(__file__).parent.parent
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+OVERLAYS = sorted((ROOT / "configs" / "with").glob("*.yaml"))
+TINY = {
+    "model.init_args.network_args": "{width: 16, depth: 1, encoder_width: 16, encoder_depth: 1}",
+    "data.init_args.batch_size": "16",
+    "trainer.max_steps": "4",
+    "trainer.val_check_interval": "2",
+    "trainer.limit_val_batches": "1",
+}
+
+
+def call(*args, cwd=ROOT, **environment):
+    import os
+
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", str(ROOT / "train.py"), *map(str, args)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"} | environment,
+    )
+
+
+def with_small_rollouts(tmp_path) -> Path:
+    """configs/pusht.yaml with two rollouts of one wave instead of hundreds."""
+    config = yaml.safe_load((ROOT / "configs/pusht.yaml").read_text())
+    for callback in config["trainer"]["callbacks"]:
+        if callback["class_path"].endswith("Rollouts"):
+            callback["init_args"] = {"val_episodes": 2, "test_episodes": 2, "video_episodes": 1}
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory):
+    """A folder in which `train.py fit` ran to its end."""
+    folder = tmp_path_factory.mktemp("run")
+    config = with_small_rollouts(folder)
+    done = call("fit", "--config", config, *(f"--{key}={value}" for key, value in TINY.items()), cwd=folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+def test_alone_it_explains_itself_and_lists_the_configs():
+    done = call()
+    assert done.returncode == 0
+    for path in [*CONFIGS, *OVERLAYS]:
+        assert path.relative_to(ROOT).as_posix() in done.stdout
+        assert path.read_text().splitlines()[0].lstrip("# ") in done.stdout
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+@pytest.mark.parametrize("overlay", [None, *OVERLAYS], ids=lambda path: path.name if path else "alone")
+def test_every_config_parses(path, overlay, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    args = ["fit", "--config", str(path), *(["--config", str(overlay)] if overlay else []), "--print_config"]
+    with pytest.raises(SystemExit) as caught:
+        train.main(args)
+    assert caught.value.code in (0, None)
+    assert yaml.safe_load(capsys.readouterr().out)["model"]["class_path"]
+
+
+@pytest.mark.parametrize("path", [*CONFIGS, *OVERLAYS], ids=lambda path: path.name)
+def test_every_header_has_command_minutes_figure(path):
+    header = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    assert len(header[0]) > 10
+    command = next(line for line in header if re.match(r"#\s+command\s", line))
+    assert path.relative_to(ROOT).as_posix() in command
+    assert any(re.match(r"#\s+minutes\s+\S", line) for line in header)
+    assert any(re.match(r"#\s+figure\s+\S", line) for line in header)
+    assert "PENDING" not in path.read_text()
+
+
+def test_a_run_leaves_what_it_should(finished_run):
+    folder = finished_run / "runs" / "small" / "version_0"
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert yaml.safe_load((folder / "config.yaml").read_text())["trainer"]["max_steps"] == 4
+    assert list(folder.glob("videos/*.mp4"))
+    assert list(folder.glob("events.out.tfevents.*"))
+
+
+def test_a_checkpoint_opens_in_a_new_process_without_the_cli(finished_run):
+    checkpoint = finished_run / "runs" / "small" / "version_0" / "checkpoints" / "last.ckpt"
+    code = (
+        "import torch\n"
+        "from lightning_modules.diffusion_policy import DiffusionPolicy\n"
+        f"policy = DiffusionPolicy.load_from_checkpoint({str(checkpoint)!r}, weights_only=True)\n"
+        "print(tuple(policy.act(torch.rand(3, 2, 18) * 512).shape))"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "(3, 16, 2)", done.stderr
+
+
+def test_checkpoints_hold_the_averaged_weights(finished_run):
+    checkpoint = torch.load(
+        finished_run / "runs/small/version_0/checkpoints/last.ckpt", map_location="cpu", weights_only=True
+    )
+    name = "network.head.weight"
+    assert not torch.equal(checkpoint["state_dict"][name], checkpoint["current_model_state"][name])
+    policy = DiffusionPolicy.load_from_checkpoint(
+        finished_run / "runs/small/version_0/checkpoints/last.ckpt", map_location="cpu"
+    )
+    assert torch.equal(policy.network.head.weight, checkpoint["state_dict"][name])
+
+
+def test_test_prints_a_table_with_all_three_metrics(finished_run):
+    run = finished_run / "runs" / "small" / "version_0"
+    done = call("test", "--config", run / "config.yaml", "--ckpt_path", run / "checkpoints/best.ckpt", cwd=finished_run)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for metric in ("score", "success_rate", "mean_final_coverage"):
+        assert metric in done.stdout
+    assert "2 episodes" in done.stdout
+
+
+def test_resume_goes_on_where_it_stopped(finished_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    checkpoint = run / "runs/small/version_0/checkpoints/last.ckpt"
+    options = TINY | {"trainer.max_steps": "6", "ckpt_path": str(checkpoint)}
+    done = call("fit", "--config", run / "small.yaml", *(f"--{k}={v}" for k, v in options.items()), cwd=run)
+    assert done.returncode == 0, done.stderr[-3000:]
+    resumed = torch.load(run / "runs/small/version_1/checkpoints/last.ckpt", map_location="cpu", weights_only=True)
+    assert resumed["global_step"] == 6
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["fitt"], ["'fitt'", "did you mean 'fit'"]),
+        (["fit", "--config", "configs/pusht.yaml", "--trainer.max_step", "3"], ["max_step", "trainer.max_steps"]),
+        (["fit", "--config", "configs/pusht.yaml", "--model.horizn", "8"], ["horizn", "horizon"]),
+        (["fit", "--config", "configs/pusht.yaml", "--data.batchsize", "8"], ["batchsize", "batch_size"]),
+        (["fit", "--config", "configs/nothing.yaml"], ["configs/nothing.yaml"]),
+        (["fit", "--config", "configs/pusht.yaml", "--model.objective", "velocity"], ["velocity", "noise, x0, v"]),
+        (["fit", "--config", "configs/pusht.yaml", "--model.network", "cnn"], ["cnn", "mlp, unet"]),
+        (["fit", "--config", "configs/pusht.yaml", "--model.n_action_steps", "17"], ["n_action_steps=17", "horizon=16"]),
+        (["fit", "--config", "configs/pusht.yaml", "--model.horizon", "8"], ["horizon=8", "horizon=16"]),
+        (["fit", "--config", "configs/pusht.yaml", "--data.source", "no/such"], ["no/such", "FIRSTLIGHT_DATA"]),
+        (["test", "--config", "configs/pusht.yaml", "--ckpt_path", "no.ckpt"], ["no.ckpt"]),
+    ],
+    ids=lambda value: " ".join(value[-2:]) if isinstance(value, list) else None,
+)
+def test_a_mistake_is_answered_in_one_line(args, words):
+    done = call(*args)
+    assert done.returncode != 0
+    lines = done.stderr.strip().splitlines()
+    assert "Traceback" not in done.stderr
+    assert lines[-1].startswith("train.py: ")
+    for word in words:
+        assert word in lines[-1], lines[-1]
