@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCHMARKS := pusht_env policy_latency
 
 help:  ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +34,7 @@ format: $(VENV)/firstlight-dev  ## mend style
 	$(BIN)/ruff format .
 
 bench: $(VENV)/firstlight-dev  ## every benchmark
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -W ignore -m benchmarks.$$name || exit 1; done
 
 results: $(VENV)/firstlight  ## test every model in pretrained/ again and hold the figures against their cards
 	$(BIN)/python -m benchmarks.results

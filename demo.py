@@ -57,7 +57,10 @@ def main(args: list[str] | None = None) -> None:
     console = Console()
 
     console.rule("1. training on the bundled demonstrations, about five minutes")
-    policies = {f"trained here, {options.steps} steps": train_policy(options.steps), "shipped": load_pretrained(SHIPPED)}
+    policies = {
+        f"trained here, {options.steps} steps": train_policy(options.steps),
+        "shipped": load_pretrained(SHIPPED),
+    }
 
     console.rule(f"2. acting, {options.episodes} episodes each")
     seeds = range(FIRST_TEST_SEED, FIRST_TEST_SEED + options.episodes)

@@ -40,21 +40,23 @@ def usage() -> str:
 
 
 class Parser(LightningArgumentParser):
-    """Answers a mistake in one line that names the nearest known key."""
+    """Answers a mistake in one line that names the nearest known key; accepts no abbreviated keys."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **{**kwargs, "allow_abbrev": False})
 
     def error(self, message, ex=None):
         if os.environ.get(DEBUG) and ex is not None:
             raise ex
-        fail(_with_nearest(" ".join(str(message).split()), self))
+        fail(_with_nearest(str(message), self))
 
 
 def _with_nearest(message: str, parser: LightningArgumentParser) -> str:
-    unknown = re.search(r"(?:[Uu]nrecognized arguments: |[Kk]ey |[Oo]ption )['\"]?-*([\w.]+)", message)
+    unknown = re.search(r"[Uu]nrecognized arguments: -*([\w.]+)|(?:Option|Key) ['\"]([\w.]+)['\"] is not", message)
     if not unknown:
         return message
-    key = unknown.group(1)
-    accepted = re.search(r"(?:accepted|choices?|valid)[^:]*: (.*)", message)
-    known = {action.dest for action in parser._actions} | set(re.findall(r"[\w.]+", accepted.group(1) if accepted else ""))
+    key = unknown.group(1) or unknown.group(2)
+    known = {action.dest for action in parser._actions}
     for action in parser._actions:  # the arguments of the class that model or data name
         known |= {f"{action.dest}.{name}" for name in getattr(action, "_known_init_args", ())}
     near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.5)
@@ -62,7 +64,11 @@ def _with_nearest(message: str, parser: LightningArgumentParser) -> str:
 
 
 def fail(message: str) -> None:
-    print(f"train.py: {message}", file=sys.stderr)
+    """Say what went wrong in one line and end the process."""
+    message = " ".join(message.split())
+    # What a constructor says comes wrapped in every type that the argument could have had.
+    wrapped = re.search(r"Errors: - (.*?) - Expected a <class", message)
+    print(f"train.py: {wrapped.group(1) if wrapped else message}", file=sys.stderr)
     sys.exit(2)
 
 
@@ -130,7 +136,7 @@ def main(args: list[str] | None = None) -> CLI | None:
     except (ValueError, OSError) as error:
         if os.environ.get(DEBUG):
             raise
-        fail(" ".join(str(error).split()))
+        fail(str(error))
 
 
 if __name__ == "__main__":

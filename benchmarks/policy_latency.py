@@ -22,6 +22,22 @@ from rich.table import Table
 
 PEER_ENVIRONMENT = Path(".venv-lerobot")
 LEROBOT = "0.4.4"
+LEROBOT_NEEDS = [
+    "accelerate",
+    "av",
+    "datasets",
+    "deepdiff",
+    "diffusers",
+    "draccus",
+    "einops",
+    "gymnasium",
+    "imageio",
+    "jsonlines",
+    "opencv-python-headless",
+    "pyserial",
+    "termcolor",
+    "wandb",
+]
 ROUNDS = 5
 
 OURS = """
@@ -73,7 +89,7 @@ def peer_python() -> str:
         ours = [f"{name}=={version(name)}" for name in ("torch", "torchvision")]
         subprocess.run([*pip, *ours], check=True)
         subprocess.run([*pip, "--no-deps", f"lerobot=={LEROBOT}"], check=True)
-        subprocess.run([*pip, "draccus", "diffusers", "einops", "gymnasium", "datasets", "deepdiff", "av"], check=True)
+        subprocess.run([*pip, *LEROBOT_NEEDS], check=True)
         finished.touch()
     return str(python)
 

@@ -38,7 +38,9 @@ def main() -> None:
     theirs = gym.make("gym_pusht/PushT-v0", obs_type="environment_state_agent_pos").unwrapped
     seconds(ours, 0), seconds(theirs, 0)  # warm up
     times = [(seconds(ours, seed), seconds(theirs, seed)) for seed in range(ROUNDS)]
-    table = Table("environment", "steps per second (median)", title=f"Push-T, pymunk {pymunk.version}, {platform.machine()}")
+    table = Table(
+        "environment", "steps per second (median)", title=f"Push-T, pymunk {pymunk.version}, {platform.machine()}"
+    )
     for name, own in zip(("firstlight/PushT-v0", "gym_pusht/PushT-v0"), zip(*times, strict=True), strict=True):
         table.add_row(name, f"{STEPS / statistics.median(own):.0f}")
     ratios = [theirs / ours for ours, theirs in times]

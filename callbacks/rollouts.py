@@ -6,6 +6,7 @@ while training.
 """
 
 import io
+import itertools
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -64,11 +65,13 @@ class Rollouts(L.Callback):
 
     def _run(self, trainer: L.Trainer, module: L.LightningModule, stage: str, seeds) -> dict[str, Metric]:
         own = list(seeds)[trainer.global_rank :: trainer.world_size]
-        episodes = run_policy(module, own, progress=trainer.is_global_zero and trainer.progress_bar_callback is not None)
+        episodes = run_policy(
+            module, own, progress=trainer.is_global_zero and trainer.progress_bar_callback is not None
+        )
         if trainer.world_size > 1:
             gathered: list = [None] * trainer.world_size
             torch.distributed.all_gather_object(gathered, episodes)
-            episodes = sorted(sum(gathered, []), key=lambda episode: episode.seed)
+            episodes = sorted(itertools.chain(*gathered), key=lambda episode: episode.seed)
         metrics = summarize(episodes)
         for name, metric in metrics.items():
             # Every process holds the same numbers already: nothing to synchronise.

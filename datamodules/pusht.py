@@ -61,7 +61,7 @@ def read_demonstrations(source: str) -> Demonstrations:
 
 
 class Windows(Dataset):
-    """Windows of some episodes, taken a batch at a time: {"observation": (B, O, 18), "action": (B, T, 2), "taken": (B, T)}.
+    """Windows of some episodes, a batch at a time: {"observation": (B, O, 18), "action": (B, T, 2), "taken": (B, T)}.
 
     A window starts at every step of an episode from which at most `pad_after` of its actions lie past the end.
     """
@@ -182,7 +182,9 @@ class PushTDemos(L.LightningDataModule):
         return DataLoader(windows, self.hparams.batch_size, collate_fn=_as_is, **options)
 
     def train_dataloader(self) -> DataLoader:
-        return self._loader(self.train_windows, shuffle=True, drop_last=len(self.train_windows) >= self.hparams.batch_size)
+        return self._loader(
+            self.train_windows, shuffle=True, drop_last=len(self.train_windows) >= self.hparams.batch_size
+        )
 
     def val_dataloader(self) -> DataLoader:
         return self._loader(self.val_windows)

@@ -43,9 +43,10 @@ def load(source: str, split: str = "train", columns: list[str] | None = None) ->
     except (FileNotFoundError, ConnectionError) as error:
         root = os.environ.get(DATA_VARIABLE)
         looked = f"{DATA_VARIABLE}={root}" if root else f"{DATA_VARIABLE} (not set)"
+        folder = LOCAL_FOLDERS.get(source, source)
         raise FileNotFoundError(
             f"no data found for source {source!r}: it is no file or folder here, not under {looked}, and the Hugging "
-            f"Face Hub did not give it; set {DATA_VARIABLE} to a folder that holds {LOCAL_FOLDERS.get(source, source)!r}, "
+            f"Face Hub did not give it; set {DATA_VARIABLE} to a folder that holds {folder!r}, "
             "pass a folder with Parquet files as the source, or connect to the network once"
         ) from error
     except Exception as error:

@@ -12,9 +12,7 @@ TARGET, BLOCK, POINTER = (144, 238, 144), (119, 136, 153), (65, 105, 225)
 TRAIL = (255, 99, 71)
 
 
-def draw(
-    pointer: Sequence[float], block_pose: np.ndarray, size: int, trail: np.ndarray | None = None
-) -> np.ndarray:
+def draw(pointer: Sequence[float], block_pose: np.ndarray, size: int, trail: np.ndarray | None = None) -> np.ndarray:
     """The world as a picture: (size, size, 3) uint8.
 
     `pointer` (2,) and `block_pose` (3,) in pixels of the world; `trail` (n, 2), where given, is drawn as dots: the

@@ -6,7 +6,7 @@ One `step` is 0.1 s: ten physics steps of 0.01 s.
 """
 
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import gymnasium as gym
 import numpy as np
@@ -73,7 +73,7 @@ class PushT(gym.Env):
     contact points per physics step, rounded up, as in the human data.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}
+    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}
 
     def __init__(
         self,

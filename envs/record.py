@@ -40,7 +40,7 @@ def main(args: list[str] | None = None) -> None:
         help="MODULE:FUNCTION that turns a checkpoint path and seeds into episodes",
     )
     options = parser.parse_args(args)
-    if not options.out.suffix == ".parquet":
+    if options.out.suffix != ".parquet":
         parser.error(f"--out {options.out} must end in .parquet")
     # The world knows nothing of policies: what runs them is named, not imported.
     module, function = options.runner.split(":")

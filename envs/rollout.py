@@ -67,9 +67,7 @@ def rollout(
     n_worlds = min(parallel_worlds, len(seeds))
     if not n_worlds:
         return episodes
-    worlds = make_worlds(
-        n_worlds, n_obs_steps, n_action_steps, observation=observation, legacy_resets=legacy_resets
-    )
+    worlds = make_worlds(n_worlds, n_obs_steps, n_action_steps, observation=observation, legacy_resets=legacy_resets)
     try:
         for first in range(0, len(seeds), n_worlds):
             wave = list(seeds[first : first + n_worlds])

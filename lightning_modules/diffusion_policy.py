@@ -11,11 +11,12 @@ actions, carry out the first `n_action_steps` of them, observe again (receding h
 B batch, O observed steps, T predicted actions.
 """
 
+import inspect
 import math
 
 import lightning as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from diffusion import objectives, samplers
 from diffusion.scheduler import NoiseScheduler, squared_cosine_betas
@@ -77,9 +78,7 @@ class DiffusionPolicy(L.LightningModule):
             raise ValueError(f"n_action_steps={n_action_steps} must lie between 1 and horizon={horizon}")
         samplers.timesteps(train_steps, sampling_steps)
         self.features = PushTFeatures(tee.corners(tee.TARGET_POSE).tolist(), tee.WORLD, n_obs_steps)
-        self.network = _choice("network", network, NETWORKS)(
-            horizon=horizon, action_dim=2, condition_dim=self.features.dim, **(network_args or {})
-        )
+        self.network = _build(network, network_args or {}, horizon, self.features.dim)
         self.scheduler = NoiseScheduler(squared_cosine_betas(train_steps))
         self.objective = _choice("objective", objective, objectives.OBJECTIVES)
         self.register_buffer("action_scale", torch.ones(horizon, 1))  # pixels, set from the data when training starts
@@ -177,6 +176,16 @@ class DiffusionPolicy(L.LightningModule):
 def _pointer(observations: Tensor) -> Tensor:
     """Where the pointer is now: (B, O, 18) -> (B, 1, 2)."""
     return observations[:, -1:, :2]
+
+
+def _build(network: str, arguments: dict, horizon: int, condition_dim: int) -> nn.Module:
+    kind = _choice("network", network, NETWORKS)
+    given = {"horizon": horizon, "action_dim": 2, "condition_dim": condition_dim}
+    allowed = inspect.signature(kind).parameters.keys() - given.keys()
+    if not arguments.keys() <= allowed:
+        unknown = ", ".join(sorted(arguments.keys() - allowed))
+        raise ValueError(f"network_args: the network {network!r} takes {', '.join(sorted(allowed))}; got {unknown}")
+    return kind(**given, **arguments)
 
 
 def _choice(name: str, value: str, choices: dict):

@@ -8,7 +8,6 @@ of it happens once per observation: `encode` turns the observation into the scal
 B batch, T time steps of the chunk, A action dimensions, C features of the condition, W width, D depth.
 """
 
-import torch
 from torch import Tensor, nn
 
 from networks.embeddings import SinusoidalEmbedding
@@ -62,7 +61,9 @@ class ChunkMLP(nn.Module):
             nn.LayerNorm(encoder_width),
             nn.Linear(encoder_width, context),
         )
-        self.embed_step = nn.Sequential(SinusoidalEmbedding(128), nn.Linear(128, 128), nn.SiLU(), nn.Linear(128, context))
+        self.embed_step = nn.Sequential(
+            SinusoidalEmbedding(128), nn.Linear(128, 128), nn.SiLU(), nn.Linear(128, context)
+        )
         self.embed_chunk = nn.Linear(horizon * action_dim, width)
         self.blocks = nn.ModuleList(AdaptiveBlock(width, 2 * width) for _ in range(depth))
         self.norm = nn.LayerNorm(width)

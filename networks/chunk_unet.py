@@ -6,6 +6,8 @@ Chi et al. 2023, Sec. III-B, after Janner et al. 2022. On CPUs its many small 1-
 B batch, T time steps of the chunk, A action dimensions, C features of the condition.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -37,24 +39,25 @@ class ChunkUNet(nn.Module):
         super().__init__()
         factor = 2 ** (len(widths) - 1)
         if horizon % factor:
-            fitting = [length for length in range(horizon - factor, horizon + factor + 1) if length > 0 and not length % factor]
+            fitting = [
+                length for length in range(horizon - factor, horizon + factor + 1) if length > 0 and not length % factor
+            ]
             raise ValueError(
-                f"horizon={horizon} is not divisible by {factor} (= 2 ** number of down stages of widths={tuple(widths)}); "
+                f"horizon={horizon} is not divisible by {factor} (= 2 ** number of down stages of widths "
+                f"{tuple(widths)}); "
                 f"use {' or '.join(map(str, fitting))}"
             )
         self.encode = nn.Identity()
         context = condition_dim + 256
         self.embed_step = nn.Sequential(SinusoidalEmbedding(256), nn.Linear(256, 1024), nn.Mish(), nn.Linear(1024, 256))
         pairs = list(zip((action_dim, *widths[:-1]), widths, strict=True))
-        self.down = nn.ModuleList(
-            nn.ModuleList([FiLMBlock(a, b, context), FiLMBlock(b, b, context)]) for a, b in pairs
-        )
+        self.down = nn.ModuleList(nn.ModuleList([FiLMBlock(a, b, context), FiLMBlock(b, b, context)]) for a, b in pairs)
         self.shrink = nn.ModuleList(nn.Conv1d(width, width, 3, 2, 1) for width in widths[:-1])
         self.middle = nn.ModuleList(FiLMBlock(widths[-1], widths[-1], context) for _ in range(2))
         self.grow = nn.ModuleList(nn.ConvTranspose1d(width, width, 4, 2, 1) for width in reversed(widths[:-1]))
         self.up = nn.ModuleList(
             nn.ModuleList([FiLMBlock(2 * b, a, context), FiLMBlock(a, a, context)])
-            for a, b in reversed(list(zip(widths[:-1], widths[1:], strict=True)))
+            for a, b in reversed(list(pairwise(widths)))
         )
         self.head = nn.Sequential(_convolution(widths[0], widths[0]), nn.Conv1d(widths[0], action_dim, 1))
 

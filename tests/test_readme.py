@@ -9,7 +9,11 @@ from tests.test_train import ROOT, TINY, call, with_small_rollouts
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = sorted(
-    {command.strip() for page in PAGES for command in re.findall(r"(?:`|^)(python train\.py [^`\n]+)", page.read_text(), re.M)}
+    {
+        command.strip()
+        for page in PAGES
+        for command in re.findall(r"(?:`|^)(python train\.py [^`\n]+)", page.read_text(), re.M)
+    }
 )
 MAKE = sorted({target for page in PAGES for target in re.findall(r"\bmake ([a-z-]+)`?", page.read_text())})
 

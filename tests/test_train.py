@@ -151,7 +151,10 @@ def test_resume_goes_on_where_it_stopped(finished_run, tmp_path):
         (["fit", "--config", "configs/nothing.yaml"], ["configs/nothing.yaml"]),
         (["fit", "--config", "configs/pusht.yaml", "--model.objective", "velocity"], ["velocity", "noise, x0, v"]),
         (["fit", "--config", "configs/pusht.yaml", "--model.network", "cnn"], ["cnn", "mlp, unet"]),
-        (["fit", "--config", "configs/pusht.yaml", "--model.n_action_steps", "17"], ["n_action_steps=17", "horizon=16"]),
+        (
+            ["fit", "--config", "configs/pusht.yaml", "--model.n_action_steps", "17"],
+            ["n_action_steps=17", "horizon=16"],
+        ),
         (["fit", "--config", "configs/pusht.yaml", "--model.horizon", "8"], ["horizon=8", "horizon=16"]),
         (["fit", "--config", "configs/pusht.yaml", "--data.source", "no/such"], ["no/such", "FIRSTLIGHT_DATA"]),
         (["test", "--config", "configs/pusht.yaml", "--ckpt_path", "no.ckpt"], ["no.ckpt"]),

@@ -1,5 +1,7 @@
 """Samplers against diffusers, and against data whose exact denoiser is known."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -78,7 +80,7 @@ def test_ddim_equals_diffusers(scheduler, steps):
     if steps > 1:  # with one step, linspace of the peer starts at the other end
         assert visited == peer.timesteps.tolist()
         # The peer assumes that steps are evenly spaced; where rounding makes them uneven the two differ by design.
-        even = len({a - b for a, b in zip(visited, visited[1:], strict=False)}) == 1
+        even = len({a - b for a, b in pairwise(visited)}) == 1
         if not even:
             pytest.skip("unevenly rounded steps")
         for t in peer.timesteps:

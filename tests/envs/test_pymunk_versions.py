@@ -32,7 +32,9 @@ def states_on(major: int, folder: Path) -> np.ndarray:
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
     others = [f"{name}=={version(name)}" for name in ("numpy", "gymnasium", "shapely", "pillow")]
-    subprocess.run([python, "-m", "pip", "install", "-q", f"pymunk=={major}.*", *others], check=True, capture_output=True)
+    subprocess.run(
+        [python, "-m", "pip", "install", "-q", f"pymunk=={major}.*", *others], check=True, capture_output=True
+    )
     done = subprocess.run([python, "-W", "ignore", "-c", EPISODE], cwd=ROOT, capture_output=True, text=True, check=True)
     return np.array(json.loads(done.stdout))
 

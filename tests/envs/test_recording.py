@@ -90,7 +90,20 @@ def test_record_command(tmp_path, monkeypatch, capsys):
     module = type("Runner", (), {"run": staticmethod(lambda path, seeds: [episode(s, 20, s % 2 == 0) for s in seeds])})
     monkeypatch.setattr(record, "import_module", lambda name: module)
     out = tmp_path / "demos.parquet"
-    args = ["--checkpoint", "x.ckpt", "--out", str(out), "--seeds", "3", "--attempts", "2", "--keep", "1", "--runner", "m:run"]
+    args = [
+        "--checkpoint",
+        "x.ckpt",
+        "--out",
+        str(out),
+        "--seeds",
+        "3",
+        "--attempts",
+        "2",
+        "--keep",
+        "1",
+        "--runner",
+        "m:run",
+    ]
     record.main(args)
     assert "4 of 6 episodes succeeded" in capsys.readouterr().out
     provenance = json.loads(pq.read_schema(out).metadata[b"firstlight"])

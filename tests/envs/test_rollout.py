@@ -79,7 +79,7 @@ def test_chunks_stop_where_the_episode_does():
     *_, truncated, info = env.step(chunk)
     assert truncated
     assert np.isfinite(info["coverages"]).tolist() == [True, True, False, False]
-    before, reward, *_, info = env.step(chunk)  # an ended episode stands still
+    _, reward, *_, info = env.step(chunk)  # an ended episode stands still
     assert reward == 0
     assert np.isnan(info["coverages"]).all()
 

@@ -26,7 +26,7 @@ def test_corners_are_the_rotated_and_shifted_ones(pose):
 def test_coverage_of_known_poses():
     target = tee.TARGET_POSE
     assert tee.coverage(target) == pytest.approx(1)
-    assert tee.coverage(target + [400, 0, 0]) == 0
+    assert tee.coverage(target + np.array([400, 0, 0])) == 0
     # Shifted along the stem by d pixels, in the block's frame: the bar keeps 120 x (30 - d) of 120 x 30 and, below it,
     # the stem keeps 30 x 90 of its own; the part of the bar that left the target's bar covers 30 x d of its stem's top.
     d = 10.0
