@@ -19,15 +19,15 @@ from lightning_modules.diffusion_policy import DiffusionPolicy
 from lightning_modules.pretrained import load_pretrained
 
 CONFIG, SHIPPED, OUT = Path("configs/pusht.yaml"), Path("pretrained/pusht"), Path("runs/demo")
-STEPS = 4000  # about five minutes on two CPU cores
+EPOCHS = 16  # about five minutes on two CPU cores
 SIZE = 256
 
 
-def train_policy(steps: int) -> DiffusionPolicy:
+def train_policy(epochs: int) -> DiffusionPolicy:
     """`train.py fit` on configs/pusht.yaml, cut short; the averaged weights at the end."""
     overrides = {
-        "trainer.max_steps": steps,
-        "trainer.val_check_interval": steps,
+        "trainer.max_epochs": epochs,
+        "trainer.check_val_every_n_epoch": epochs,
         "trainer.num_sanity_val_steps": 0,
         "trainer.logger.class_path": "lightning.pytorch.loggers.TensorBoardLogger",
         "trainer.logger.init_args.save_dir": OUT.parent,
@@ -51,14 +51,14 @@ def side_by_side(rows: dict[str, list], columns: int) -> np.ndarray:
 
 def main(args: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--steps", type=int, default=STEPS, help=f"optimizer steps (default {STEPS})")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"how long to train (default {EPOCHS})")
     parser.add_argument("--episodes", type=int, default=50, help="episodes for each policy (default 50)")
     options = parser.parse_args(args)
     console = Console()
 
     console.rule("1. training on the bundled demonstrations, about five minutes")
     policies = {
-        f"trained here, {options.steps} steps": train_policy(options.steps),
+        f"trained here, {options.epochs} epochs": train_policy(options.epochs),
         "shipped": load_pretrained(SHIPPED),
     }
 

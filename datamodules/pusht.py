@@ -136,11 +136,10 @@ class PushTDemos(L.LightningDataModule):
         source: where the demonstrations are (`datamodules.sources`).
         n_obs_steps: O, how many observations the policy sees.
         horizon: T, how many actions it predicts.
-        pad_after: how many actions of a window may lie past its episode's end.
+        pad_after: how many actions of a window may lie past its episode's end; all but the first by default.
         batch_size: windows in a batch.
         align_ends: move every episode so that it ends exactly on the target (see `aligned`).
         mirror: show every window as it is or mirrored, with equal odds.
-        pose_noise: standard deviation, in pixels, of a shift of the block, new for every window.
         val_share: share of the episodes held out for the validation loss.
         split_seed: draws which ones.
     """
@@ -150,15 +149,16 @@ class PushTDemos(L.LightningDataModule):
         source: str = "lerobot/pusht_keypoints",
         n_obs_steps: int = 2,
         horizon: int = 16,
-        pad_after: int = 15,
+        pad_after: int | None = None,
         batch_size: int = 256,
         align_ends: bool = False,
         mirror: bool = True,
-        pose_noise: float = 0.0,
         val_share: float = 0.04,
         split_seed: int = 0,
     ):
         super().__init__()
+        if pad_after is None:
+            pad_after = horizon - 1
         if not 0 <= pad_after < horizon:
             raise ValueError(f"pad_after={pad_after} must lie between 0 and horizon-1 = {horizon - 1}")
         self.save_hyperparameters()
@@ -198,11 +198,6 @@ class PushTDemos(L.LightningDataModule):
             mirrored_observation, mirrored_action = mirror(observation, action)
             observation = torch.where(flip[:, None, None], mirrored_observation, observation)
             action = torch.where(flip[:, None, None], mirrored_action, action)
-        if self.hparams.pose_noise:
-            shift = self.hparams.pose_noise * torch.randn(len(action), 1, 1, 2, device=action.device)
-            points = observation.unflatten(-1, (9, 2)).clone()
-            points[:, :, 1:] += shift
-            observation = points.flatten(-2)
         return {**batch, "observation": observation, "action": action}
 
 

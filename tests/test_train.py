@@ -20,6 +20,7 @@ TINY = {
     "model.init_args.network_args": "{width: 16, depth: 1, encoder_width: 16, encoder_depth: 1}",
     "data.init_args.batch_size": "16",
     "trainer.max_steps": "4",
+    "trainer.check_val_every_n_epoch": "null",
     "trainer.val_check_interval": "2",
     "trainer.limit_val_batches": "1",
 }

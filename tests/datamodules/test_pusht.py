@@ -144,7 +144,8 @@ def test_bad_data_is_named(write, options, words):
 
 def test_missing_data_says_where_it_looked(monkeypatch, tmp_path):
     monkeypatch.setenv("FIRSTLIGHT_DATA", str(tmp_path))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     with pytest.raises(FileNotFoundError, match=f"FIRSTLIGHT_DATA={tmp_path}.*pusht"):
         sources.load("lerobot/pusht_keypoints")
 
