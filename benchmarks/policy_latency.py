@@ -38,7 +38,7 @@ LEROBOT_NEEDS = [
     "termcolor",
     "wandb",
 ]
-ROUNDS = 5
+ROUNDS = 3
 
 OURS = """
 import json, time, torch
@@ -71,7 +71,7 @@ with torch.no_grad():
     call()
     times = []
     start = time.perf_counter()
-    while len(times) < 3 or time.perf_counter() - start < 2:
+    while len(times) < 2 or time.perf_counter() - start < 2:
         begin = time.perf_counter()
         call()
         times.append(time.perf_counter() - begin)

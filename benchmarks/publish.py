@@ -5,7 +5,7 @@
 Tests the run's best checkpoint as `train.py test` does, and writes
 
     pretrained/NAME/model.safetensors   the weights, fp16
-    pretrained/NAME/config.yaml         the run's config
+    pretrained/NAME/config.yaml         the run's model, data and callbacks: all that a test needs
     pretrained/NAME/card.json           metrics, n, seeds, minutes, command, date, commit, machine
 """
 
@@ -19,6 +19,7 @@ import subprocess
 from pathlib import Path
 
 import torch
+import yaml
 from safetensors.torch import save_file
 
 import train
@@ -40,13 +41,26 @@ def machine() -> str:
     return f"{name.group(1) if name else platform.processor()}, {os.cpu_count()} cores"
 
 
+def for_testing(config: dict) -> dict:
+    """What of a run's full config `train.py test` needs: the model, the data, and Firstlight's own callbacks."""
+    own = [c for c in config["trainer"]["callbacks"] or [] if c["class_path"].startswith("callbacks.")]
+    return {
+        "seed_everything": config["seed_everything"],
+        "model": config["model"],
+        "data": config["data"],
+        "trainer": {"precision": config["trainer"]["precision"], "callbacks": own},
+    }
+
+
 def publish(checkpoint: Path, config: Path, name: str, minutes: float, n: int, seed: int) -> Path:
     """Write pretrained/NAME; returns the folder."""
     folder = PRETRAINED / name
     folder.mkdir(parents=True, exist_ok=True)
     weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     save_file({key: value.half().contiguous() for key, value in weights.items()}, folder / "model.safetensors")
-    (folder / "config.yaml").write_text(config.read_text())
+    (folder / "config.yaml").write_text(
+        yaml.safe_dump(for_testing(yaml.safe_load(config.read_text())), sort_keys=False)
+    )
     metrics, command = test(folder)
     card = {
         "metrics": metrics,

@@ -157,9 +157,7 @@ class PushTDemos(L.LightningDataModule):
         split_seed: int = 0,
     ):
         super().__init__()
-        if pad_after is None:
-            pad_after = horizon - 1
-        if not 0 <= pad_after < horizon:
+        if pad_after is not None and not 0 <= pad_after < horizon:
             raise ValueError(f"pad_after={pad_after} must lie between 0 and horizon-1 = {horizon - 1}")
         self.save_hyperparameters()
 
@@ -174,7 +172,8 @@ class PushTDemos(L.LightningDataModule):
         n_val = max(1, round(hp.val_share * len(order)))
         if n_val >= len(order):
             raise ValueError(f"val_share={hp.val_share} leaves none of {len(order)} episodes to train on; lower it")
-        sizes = (hp.n_obs_steps, hp.horizon, hp.pad_after)
+        pad_after = hp.horizon - 1 if hp.pad_after is None else hp.pad_after
+        sizes = (hp.n_obs_steps, hp.horizon, pad_after)
         self.val_windows = Windows(demos, order[:n_val].sort().values, *sizes)
         self.train_windows = Windows(demos, order[n_val:].sort().values, *sizes)
 
@@ -188,6 +187,10 @@ class PushTDemos(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader:
         return self._loader(self.val_windows)
+
+    # A policy is tested by acting (`callbacks.rollouts`), on starts that no demonstration has; what is left to show it
+    # beside that are the held-out demonstrations.
+    test_dataloader = predict_dataloader = val_dataloader
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
         if not (self.trainer and self.trainer.training):

@@ -40,3 +40,16 @@ def test_shipped_policies_solve_most_of_twenty_starts(name):
     # At the 80 % that the figures promise at least, fewer than 11 of 20 would be a chance of 1 in 500.
     assert metrics["success_rate"].mean >= 11 / 20
     assert metrics["score"].mean > 0.9
+
+
+def test_the_benchmarks_own_environment_agrees():
+    """The shipped policy's episodes, replayed in gym-pusht from the paper's initial states."""
+    gym_pusht = pytest.importorskip("gym_pusht.envs.pusht")
+    from callbacks.rollouts import run_policy
+    from envs.pusht import legacy_state
+
+    env = gym_pusht.PushTEnv("state")
+    for episode in run_policy(load_pretrained(ROOT / "pretrained" / "pusht_human"), range(100_000, 100_005), False):
+        env.reset(options={"reset_to_state": legacy_state(episode.seed)})
+        coverages = [env.step(action)[-1]["coverage"] for action in episode.actions]
+        assert coverages == pytest.approx(episode.coverages.tolist(), abs=1e-6)
