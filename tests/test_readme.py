@@ -15,7 +15,7 @@ COMMANDS = sorted(
         for command in re.findall(r"(?:`|^)(python train\.py [^`\n]+)", page.read_text(), re.M)
     }
 )
-MAKE = sorted({target for page in PAGES for target in re.findall(r"\bmake ([a-z-]+)`?", page.read_text())})
+MAKE = sorted({name for page in PAGES for name in re.findall(r"(?:`|^)make ([a-z-]+)", page.read_text(), re.M)})
 
 
 def test_there_are_commands():
