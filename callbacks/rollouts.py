@@ -75,16 +75,17 @@ class Rollouts(L.Callback):
         metrics = summarize(episodes)
         for name, metric in metrics.items():
             # Every process holds the same numbers already: nothing to synchronise.
-            module.log(f"{stage}/{name}", metric.mean, batch_size=1, prog_bar=name == "score", rank_zero_only=False)
+            module.log(f"{stage}/{name}", metric.mean, batch_size=1, prog_bar=name == "score")
             module.log(f"{stage}/{name}/low", metric.low, batch_size=1)
             module.log(f"{stage}/{name}/high", metric.high, batch_size=1)
+        folder = Path(trainer.log_dir or ".") / "videos"  # asking for it is a broadcast: every process must
         if trainer.is_global_zero and self.video_episodes:
-            self._show(trainer, stage, episodes[: self.video_episodes])
+            self._show(trainer, stage, folder, episodes[: self.video_episodes])
         return metrics
 
-    def _show(self, trainer: L.Trainer, stage: str, episodes: list[Episode]) -> None:
+    def _show(self, trainer: L.Trainer, stage: str, folder: Path, episodes: list[Episode]) -> None:
         pictures = video.wall(episodes, columns=min(4, len(episodes)), size=128)
-        video.write(Path(trainer.log_dir or ".") / "videos" / f"{stage}-step{trainer.global_step:07d}.mp4", pictures)
+        video.write(folder / f"{stage}-step{trainer.global_step:07d}.mp4", pictures)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 _add_gif(logger, f"{stage}/rollouts", pictures, trainer.global_step)

@@ -122,6 +122,15 @@ def test_checkpoints_hold_the_averaged_weights(finished_run):
     assert torch.equal(policy.network.head.weight, checkpoint["state_dict"][name])
 
 
+def test_two_processes_train_and_roll_out(finished_run, tmp_path):
+    options = [f"--{key}={value}" for key, value in TINY.items()]
+    overlay = ROOT / "configs/with/ddp.yaml"
+    done = call("fit", "--config", finished_run / "small.yaml", "--config", overlay, *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    checkpoint = tmp_path / "runs/small/version_0/checkpoints/last.ckpt"
+    assert torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"] == 4
+
+
 def test_test_prints_a_table_with_all_three_metrics(finished_run):
     run = finished_run / "runs" / "small" / "version_0"
     done = call("test", "--config", run / "config.yaml", "--ckpt_path", run / "checkpoints/best.ckpt", cwd=finished_run)
