@@ -178,7 +178,7 @@ class PushTDemos(L.LightningDataModule):
         self.train_windows = Windows(demos, order[n_val:].sort().values, *sizes)
 
     def _loader(self, windows: Windows, **options) -> DataLoader:
-        return DataLoader(windows, self.hparams.batch_size, collate_fn=_as_is, **options)
+        return DataLoader(windows, batch_size=self.hparams.batch_size, collate_fn=_as_is, **options)
 
     def train_dataloader(self) -> DataLoader:
         return self._loader(

@@ -122,6 +122,13 @@ def test_checkpoints_hold_the_averaged_weights(finished_run):
     assert torch.equal(policy.network.head.weight, checkpoint["state_dict"][name])
 
 
+@pytest.mark.parametrize("subcommand", ["validate", "predict"])
+def test_other_subcommands_take_a_checkpoint(finished_run, subcommand):
+    run = finished_run / "runs" / "small" / "version_0"
+    done = call(subcommand, "--config", finished_run / "small.yaml", "--ckpt_path", run / "checkpoints/last.ckpt")
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
 def test_two_processes_train_and_roll_out(finished_run, tmp_path):
     options = [f"--{key}={value}" for key, value in TINY.items()]
     overlay = ROOT / "configs/with/ddp.yaml"
