@@ -125,7 +125,14 @@ def test_checkpoints_hold_the_averaged_weights(finished_run):
 @pytest.mark.parametrize("subcommand", ["validate", "predict"])
 def test_other_subcommands_take_a_checkpoint(finished_run, subcommand):
     run = finished_run / "runs" / "small" / "version_0"
-    done = call(subcommand, "--config", finished_run / "small.yaml", "--ckpt_path", run / "checkpoints/last.ckpt")
+    done = call(
+        subcommand,
+        "--config",
+        finished_run / "small.yaml",
+        "--ckpt_path",
+        run / "checkpoints/last.ckpt",
+        cwd=finished_run,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
 
 
