@@ -123,7 +123,7 @@ def test_checkpoints_hold_the_averaged_weights(finished_run):
 
 
 @pytest.mark.parametrize("subcommand", ["validate", "predict"])
-def test_other_subcommands_take_a_checkpoint(finished_run, subcommand):
+def test_other_subcommands_take_a_checkpoint(finished_run, subcommand, tmp_path):
     run = finished_run / "runs" / "small" / "version_0"
     done = call(
         subcommand,
@@ -131,7 +131,7 @@ def test_other_subcommands_take_a_checkpoint(finished_run, subcommand):
         finished_run / "small.yaml",
         "--ckpt_path",
         run / "checkpoints/last.ckpt",
-        cwd=finished_run,
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -145,9 +145,9 @@ def test_two_processes_train_and_roll_out(finished_run, tmp_path):
     assert torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"] == 4
 
 
-def test_test_prints_a_table_with_all_three_metrics(finished_run):
+def test_test_prints_a_table_with_all_three_metrics(finished_run, tmp_path):
     run = finished_run / "runs" / "small" / "version_0"
-    done = call("test", "--config", run / "config.yaml", "--ckpt_path", run / "checkpoints/best.ckpt", cwd=finished_run)
+    done = call("test", "--config", run / "config.yaml", "--ckpt_path", run / "checkpoints/best.ckpt", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     for metric in ("score", "success_rate", "mean_final_coverage"):
         assert metric in done.stdout
