@@ -251,7 +251,7 @@ def test_mistakes_are_named(call, words):
     assert all(word in str(caught.value) for word in words), caught.value
 
 
-def test_features_tell_the_mirror_images_apart_only_by_sign_or_order():
+def test_features_are_of_order_one_everywhere():
     """Every observation of a world has finite features of order one, also far from the target."""
     policy = DiffusionPolicy(**TINY)
     features = policy.features(keypoints(200))
