@@ -1,0 +1,58 @@
+"""What the library refuses, and how it says so."""
+
+import numpy as np
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def float_dtype(dtype) -> np.dtype:
+    """`dtype` as float32 or float64; ValueError for any other."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found not in FLOATS:
+        raise ValueError(f"dtype={dtype!r} is not supported; use float32 or float64")
+    return found
+
+
+def float_array(name: str, x: np.ndarray, dtype: np.dtype | None = None, ndim: int | None = None) -> None:
+    """ValueError unless `x` is a float array, of one dtype and number of axes where those are given."""
+    if not isinstance(x, np.ndarray):
+        raise ValueError(f"{name} must be a NumPy array; got {type(x).__name__}")
+    if x.dtype not in FLOATS or (dtype is not None and x.dtype != dtype):
+        allowed = "float32 or float64" if dtype is None else f"{dtype}, like the weights"
+        raise ValueError(f"{name} has dtype {x.dtype}; it must be {allowed}: convert it with .astype")
+    if ndim is not None and x.ndim != ndim:
+        raise ValueError(f"{name} has shape {x.shape}; it must have {ndim} axes")
+
+
+def axis(name: str, x: np.ndarray, position: int, size: int) -> None:
+    """ValueError unless axis `position` of `x` has `size` entries."""
+    if x.ndim < 1 or x.shape[position] != size:
+        raise ValueError(f"{name} has shape {x.shape}; its axis {position} must have size {size}")
+
+
+def indices(name: str, labels: np.ndarray, shape: tuple[int, ...], count: int) -> None:
+    """ValueError unless `labels` are whole numbers from 0 to count-1 in an array of `shape`."""
+    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
+        found = f"dtype {labels.dtype}" if isinstance(labels, np.ndarray) else type(labels).__name__
+        raise ValueError(f"{name} must be an array of integers; got {found}")
+    if labels.shape != shape:
+        raise ValueError(f"{name} have shape {labels.shape}; expected {shape}")
+    if labels.size and not (labels.min() >= 0 and labels.max() < count):
+        raise ValueError(f"{name} lie between {labels.min()} and {labels.max()}; allowed are 0 to {count - 1}")
+
+
+def positive(**values: int) -> None:
+    """ValueError unless every value is a whole number of at least 1."""
+    for name, value in values.items():
+        if not isinstance(value, int | np.integer) or value < 1:
+            raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
+
+
+def between(low: float, high: float, **values: float) -> None:
+    """ValueError unless every value lies in [low, high)."""
+    for name, value in values.items():
+        if not low <= value < high:
+            raise ValueError(f"{name}={value!r} must be at least {low} and less than {high}")

@@ -1,0 +1,65 @@
+"""The three models of the first stage: from pixels to class logits."""
+
+import numpy as np
+
+from numpy_core import checks
+from numpy_core.activations import ReLU
+from numpy_core.containers import Flatten, Sequential
+from numpy_core.convolution import Conv2d
+from numpy_core.dropout import Dropout
+from numpy_core.initializers import kaiming_normal, xavier_uniform
+from numpy_core.linear import Linear
+from numpy_core.normalization import BatchNorm2d
+from numpy_core.pooling import MaxPool2d
+
+
+def softmax_regression(inputs: int, classes: int, rng: np.random.Generator, dtype=np.float32) -> Sequential:
+    """One linear layer, whose logits the loss turns into probabilities: (N, ...) -> (N, classes)."""
+    return Sequential(Flatten(), Linear(inputs, classes, rng, initializer=xavier_uniform, dtype=dtype))
+
+
+def two_layer_mlp(
+    inputs: int, hidden: int, classes: int, rng: np.random.Generator, dropout: float = 0.0, dtype=np.float32
+) -> Sequential:
+    """One hidden layer of ReLUs: (N, ...) -> (N, classes)."""
+    return Sequential(
+        Flatten(),
+        Linear(inputs, hidden, rng, initializer=kaiming_normal, dtype=dtype),
+        ReLU(),
+        Dropout(dropout, rng),
+        Linear(hidden, classes, rng, initializer=xavier_uniform, dtype=dtype),
+    )
+
+
+def small_cnn(
+    image: tuple[int, int, int],
+    classes: int,
+    rng: np.random.Generator,
+    widths: tuple[int, ...] = (16, 32, 64),
+    dropout: float = 0.0,
+    dtype=np.float32,
+) -> Sequential:
+    """Blocks of convolution, batch normalisation, ReLU and halving, then one linear layer: (N, C, H, W) -> (N, classes).
+
+    Args:
+        image: (C, H, W) of the pictures.
+        widths: channels of each block; H and W must halve this often.
+    """
+    channels, height, width = image
+    layers = []
+    for outputs in widths:
+        if min(height, width) < 2:
+            raise ValueError(
+                f"an image of {image[1]} x {image[2]} cannot be halved {len(widths)} times; use fewer widths"
+            )
+        checks.positive(width=outputs)
+        layers += [
+            Conv2d(channels, outputs, 3, rng, padding=1, bias=False, initializer=kaiming_normal, dtype=dtype),
+            BatchNorm2d(outputs, dtype=dtype),
+            MaxPool2d(2),
+            ReLU(),  # after the pooling, where there is a quarter of the numbers; the result is the same
+        ]
+        channels, height, width = outputs, height // 2, width // 2
+    features = channels * height * width
+    head = Linear(features, classes, rng, initializer=xavier_uniform, dtype=dtype)
+    return Sequential(*layers, Flatten(), Dropout(dropout, rng), head)

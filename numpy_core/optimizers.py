@@ -1,0 +1,148 @@
+"""Optimizers: from gradients g to new weights w. Formulas and defaults as in `torch.optim`."""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from numpy_core.module import Parameter
+
+
+class Optimizer:
+    """Base of all optimizers: the parameters, the learning rate, and what is remembered between steps."""
+
+    memory: tuple[str, ...] = ()  # names of the arrays kept for each parameter
+
+    def __init__(self, parameters: Iterable[Parameter], lr: float):
+        self.parameters = list(parameters)
+        if not self.parameters:
+            raise ValueError("an optimizer needs at least one parameter; got none")
+        if lr < 0:
+            raise ValueError(f"lr={lr} must not be negative")
+        self.lr, self.steps = float(lr), 0
+        self.kept = {name: [np.zeros_like(p.value) for p in self.parameters] for name in self.memory}
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def step(self) -> None:
+        """Move every parameter that has a gradient."""
+        self.steps += 1
+        for i, parameter in enumerate(self.parameters):
+            if parameter.grad is not None:
+                self._update(parameter.value, parameter.grad, *(self.kept[name][i] for name in self.memory))
+
+    def _update(self, w: np.ndarray, g: np.ndarray, *kept: np.ndarray) -> None:
+        raise NotImplementedError
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Copies of everything that the next step depends on beside the weights."""
+        arrays = {f"{name}.{i}": array.copy() for name, kept in self.kept.items() for i, array in enumerate(kept)}
+        return arrays | {"steps": np.array(self.steps), "lr": np.array(self.lr)}
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from a `state` of an optimizer of the same kind over parameters of the same shapes."""
+        own = self.state()
+        for name, array in own.items():
+            if name not in state or state[name].shape != array.shape or own.keys() != state.keys():
+                raise ValueError(
+                    f"the state does not fit this {type(self).__name__} over {len(self.parameters)} parameters: "
+                    f"it holds {sorted(state)}; expected {sorted(own)} in this model's shapes"
+                )
+        self.steps, self.lr = int(state["steps"]), float(state["lr"])
+        for name, kept in self.kept.items():
+            for i, array in enumerate(kept):
+                array[...] = state[f"{name}.{i}"]
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum and L2 regularisation.
+
+    g <- g + weight_decay w;  v <- momentum v + g;  w <- w - lr v, or with Nesterov w <- w - lr (g + momentum v).
+    """
+
+    memory = ("velocity",)
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        lr: float,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ):
+        if nesterov and momentum <= 0:
+            raise ValueError(f"nesterov needs momentum above 0; got momentum={momentum}")
+        super().__init__(parameters, lr)
+        self.momentum, self.weight_decay, self.nesterov = momentum, weight_decay, nesterov
+
+    def _update(self, w, g, velocity):
+        if self.weight_decay:
+            g = g + self.weight_decay * w
+        if self.momentum:
+            velocity *= self.momentum
+            velocity += g
+            g = g + self.momentum * velocity if self.nesterov else velocity
+        w -= self.lr * g
+
+
+class Adam(Optimizer):
+    """Kingma and Ba 2015, Algorithm 1, with L2 regularisation: g <- g + weight_decay w.
+
+    m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;
+    w <- w - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon) at step t = 1, 2, ...
+    """
+
+    memory = ("first_moment", "second_moment")
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        epsilon: float = 1e-8,
+        weight_decay: float = 0.0,
+    ):
+        super().__init__(parameters, lr)
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"betas={betas} must lie between 0 and 1, 1 excluded")
+        self.betas, self.epsilon, self.weight_decay = betas, epsilon, weight_decay
+
+    def _update(self, w, g, m, v):
+        self._move(w, g + self.weight_decay * w if self.weight_decay else g, m, v)
+
+    def _move(self, w, g, m, v):
+        b1, b2 = self.betas
+        m += (1 - b1) * (g - m)
+        v *= b2
+        v += (1 - b2) * (g * g)
+        # the bias corrections are moved to the scalars: fewer passes over the weights
+        denominator = np.sqrt(v)
+        denominator *= 1 / math.sqrt(1 - b2**self.steps)
+        denominator += self.epsilon
+        np.divide(m, denominator, out=denominator)
+        denominator *= self.lr / (1 - b1**self.steps)
+        w -= denominator
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay: first w <- w - lr weight_decay w (Loshchilov and Hutter 2019, Algorithm 2)."""
+
+    def __init__(self, parameters: Iterable[Parameter], lr: float = 1e-3, weight_decay: float = 1e-2, **options):
+        super().__init__(parameters, lr, weight_decay=weight_decay, **options)
+
+    def _update(self, w, g, m, v):
+        w *= 1 - self.lr * self.weight_decay
+        self._move(w, g, m, v)
+
+
+def clip_gradients(parameters: Iterable[Parameter], max_norm: float) -> float:
+    """Scale all gradients so that their joint Euclidean norm is at most `max_norm`; gives the norm before."""
+    grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm = math.sqrt(sum(float(np.vdot(g, g)) for g in grads))
+    if norm > max_norm:
+        for g in grads:
+            g *= max_norm / (norm + 1e-6)  # as `torch.nn.utils.clip_grad_norm_` guards its division
+    return norm

@@ -1,0 +1,18 @@
+"""A progress bar for a terminal; elsewhere, only finished lines."""
+
+import sys
+from collections.abc import Iterable, Iterator
+
+
+def progress(items: Iterable, total: int, label: str) -> Iterator:
+    """Pass `items` on, drawing how many of `total` are done."""
+    drawn = sys.stderr.isatty()
+    for done, item in enumerate(items, 1):
+        yield item
+        if drawn and (done == total or done % max(1, total // 40) == 0):
+            filled = 30 * done // total
+            print(
+                f"\r{label} [{'#' * filled}{'.' * (30 - filled)}] {done}/{total}", end="", file=sys.stderr, flush=True
+            )
+    if drawn:
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
