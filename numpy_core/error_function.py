@@ -14,7 +14,10 @@ _SLOPES = 2 / math.sqrt(math.pi) * np.exp(-(_GRID**2))
 def erf(x: np.ndarray) -> np.ndarray:
     """erf of each number, to 1e-15 in float64: a Taylor series about the nearest of 6,000 known values.
 
-    With h = x - x0 and g = erf'(x0): erf(x) = erf(x0) + g (h - x0 h^2 + (2 x0^2 - 1) h^3 / 3 + x0 (3 - 2 x0^2) h^4 / 6),
+    With h = x - x0 and g = erf'(x0):
+
+        erf(x) = erf(x0) + g (h - x0 h^2 + (2 x0^2 - 1) h^3 / 3 + x0 (3 - 2 x0^2) h^4 / 6)
+
     where |h| < 2^-11 leaves an error of order h^5 ~ 1e-17.
     """
     z = np.minimum(np.abs(x), _END).astype(np.float64, copy=False)

@@ -39,7 +39,9 @@ def small_cnn(
     dropout: float = 0.0,
     dtype=np.float32,
 ) -> Sequential:
-    """Blocks of convolution, batch normalisation, ReLU and halving, then one linear layer: (N, C, H, W) -> (N, classes).
+    """Blocks of convolution, batch normalisation, halving and ReLU, then one linear layer.
+
+    (N, C, H, W) -> (N, classes).
 
     Args:
         image: (C, H, W) of the pictures.

@@ -22,7 +22,8 @@ class _Pool2d(Module):
         self.windows = Windows(kernel_size, kernel_size if stride is None else stride, padding)
         if any(2 * p > k for p, k in zip(self.windows.padding, self.windows.kernel, strict=True)):
             raise ValueError(
-                f"padding={padding} is more than half of kernel_size={kernel_size}: a window could lie outside the image"
+                f"padding={padding} is more than half of kernel_size={kernel_size}: a window could lie outside the "
+                "image; use less padding"
             )
 
 

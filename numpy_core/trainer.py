@@ -24,8 +24,8 @@ Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
 class Trainer:
     """Fits a model to examples x (N, ...) with classes y (N,).
 
-    After each epoch, `history` grows by {"epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy"}; the
-    training figures are means over the epoch's batches as they were met, with dropout and augmentation.
+    After each epoch, `history` grows by {"epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy"};
+    the training figures are means over the epoch's batches as they were met, with dropout and augmentation.
 
     Args:
         model: from x to logits.
