@@ -8,10 +8,10 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 def float_dtype(dtype) -> np.dtype:
     """`dtype` as float32 or float64; ValueError for any other."""
     try:
-        found = np.dtype(dtype)
+        found = None if dtype is None else np.dtype(dtype)
     except TypeError:
         found = None
-    if found not in FLOATS:
+    if found is None or found not in FLOATS:  # NumPy reads None as float64
         raise ValueError(f"dtype={dtype!r} is not supported; use float32 or float64")
     return found
 

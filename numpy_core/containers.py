@@ -10,6 +10,9 @@ class Sequential(Module):
     """One layer after the other: y = f_k(... f_1(x)); the gradients come back in reverse order."""
 
     def __init__(self, *layers: Module):
+        twice = [type(layer).__name__ for i, layer in enumerate(layers) if layer in layers[:i]]
+        if twice:  # its second forward would write over what the backward of its first needs
+            raise ValueError(f"{twice[0]} comes twice; give each place a layer of its own")
         self.layers = list(layers)
 
     def children(self):

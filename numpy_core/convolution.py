@@ -61,13 +61,14 @@ class Conv2d(Module):
         rows, columns = self.windows.output_size(x.shape[2:])
         y = np.empty((len(x), len(weight), rows, columns), x.dtype)
         kernels = self._kernels()  # (G, O/G, C/G K L)
-        for some, shifted in self._columns(self.windows.pad(x)):
+        padded = self.windows.pad(x)
+        for some, shifted in self._columns(padded):
             # Y = W X, one product a group: (O/G, C/G K L) (C/G K L, n P Q)
-            product = np.matmul(kernels, shifted)
+            product = np.matmul(kernels, shifted).reshape(len(weight), -1)  # (O, n P Q)
+            if self.bias is not None:
+                product += self.bias.value[:, None]
             y[some] = product.reshape(len(weight), -1, rows, columns).swapaxes(0, 1)
-        if self.bias is not None:
-            y += self.bias.value[:, None, None]
-        return self._remember(y, x)
+        return self._remember(y, padded)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         # Y = W X for the columns X of x, so
@@ -75,12 +76,11 @@ class Conv2d(Module):
         #   dX = W^T dY                    (C K L, O) (O, N P Q)
         #   dx[n, c, s i + d k, s j + d l] += dX[(c, k, l), (n, i, j)]     each copy goes back to where it came from
         #   db_o = sum_{n, i, j} dy[n, o, i, j]
-        (x,) = self._recall(dy)
-        padded = self.windows.pad(x)
+        (padded,) = self._recall(dy)
         dpadded = np.zeros_like(padded)
         kernels = self._kernels()
         dkernels = np.zeros_like(kernels)
-        room = np.empty(0, x.dtype)
+        room = np.empty(0, dy.dtype)
         for some, shifted in self._columns(padded):
             room = room if room.shape == shifted.shape else np.empty_like(shifted)
             dproduct = dy[some].swapaxes(0, 1).reshape(self.groups, kernels.shape[1], -1)  # (G, O/G, n P Q)

@@ -23,6 +23,7 @@ def softmax_cross_entropy(
     if logits.ndim < 1 or not logits.size:
         raise ValueError(f"logits need classes along their last axis and at least one example; got {logits.shape}")
     checks.between(0, 1, label_smoothing=label_smoothing)
+    label_smoothing = float(label_smoothing)  # NumPy's float64 would turn float32 targets into float64
     classes = logits.shape[-1]
     if isinstance(targets, np.ndarray) and targets.dtype.kind == "f":
         checks.float_array("targets", targets, logits.dtype)
@@ -39,7 +40,9 @@ def softmax_cross_entropy(
     examples = logits.size // classes
     # dL/dx_j = sum_c q_c (p_j - [c = j]) / N = (p_j sum_c q_c - q_j) / N
     grad = (softmax(shifted) * q.sum(-1, keepdims=True) - q) / examples
-    return float(-(q * log_p).sum() / examples), grad
+    # a class with q = 0 adds nothing, even where its log p is -inf
+    loss = np.multiply(q, log_p, out=np.zeros_like(q), where=q != 0)
+    return float(-loss.sum() / examples), grad
 
 
 def binary_cross_entropy(logits: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:

@@ -39,7 +39,7 @@ def small_cnn(
     dropout: float = 0.0,
     dtype=np.float32,
 ) -> Sequential:
-    """Blocks of convolution, batch normalisation, halving and ReLU, then one linear layer.
+    """Blocks of convolution, halving, batch normalisation and ReLU, then one linear layer.
 
     (N, C, H, W) -> (N, classes).
 
@@ -57,9 +57,9 @@ def small_cnn(
         checks.positive(width=outputs)
         layers += [
             Conv2d(channels, outputs, 3, rng, padding=1, bias=False, initializer=kaiming_normal, dtype=dtype),
+            MaxPool2d(2),  # before the rest, which then has a quarter of the numbers to work on
             BatchNorm2d(outputs, dtype=dtype),
-            MaxPool2d(2),
-            ReLU(),  # after the pooling, where there is a quarter of the numbers; the result is the same
+            ReLU(),
         ]
         channels, height, width = outputs, height // 2, width // 2
     features = channels * height * width

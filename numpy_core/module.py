@@ -62,11 +62,12 @@ class Module:
             yield from child.modules()
 
     def parameters(self) -> dict[str, Parameter]:
-        """All parameters by dotted name, such as "0.weight"."""
-        found = {name: value for name, value in vars(self).items() if isinstance(value, Parameter)}
+        """All parameters by dotted name, such as "0.weight"; one that several layers share only by its first."""
+        names = {value: name for name, value in vars(self).items() if isinstance(value, Parameter)}
         for name, child in self.children():
-            found |= {f"{name}.{inner}": value for inner, value in child.parameters().items()}
-        return found
+            for inner, value in child.parameters().items():
+                names.setdefault(value, f"{name}.{inner}")
+        return {name: value for value, name in names.items()}
 
     def generators(self) -> list[np.random.Generator]:
         """The random generators that the layers draw from, each once."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from numpy_core import checks
 from numpy_core.module import Parameter
 
 
@@ -17,8 +18,10 @@ class Optimizer:
         self.parameters = list(parameters)
         if not self.parameters:
             raise ValueError("an optimizer needs at least one parameter; got none")
-        if lr < 0:
-            raise ValueError(f"lr={lr} must not be negative")
+        for parameter in self.parameters:
+            if not isinstance(parameter, Parameter):
+                raise ValueError(f"an optimizer takes model.parameters().values(); got a {type(parameter).__name__}")
+        checks.between(0, math.inf, lr=lr)
         self.lr, self.steps = float(lr), 0
         self.kept = {name: [np.zeros_like(p.value) for p in self.parameters] for name in self.memory}
 
@@ -75,6 +78,7 @@ class SGD(Optimizer):
     ):
         if nesterov and momentum <= 0:
             raise ValueError(f"nesterov needs momentum above 0; got momentum={momentum}")
+        checks.between(0, math.inf, momentum=momentum, weight_decay=weight_decay)
         super().__init__(parameters, lr)
         self.momentum, self.weight_decay, self.nesterov = momentum, weight_decay, nesterov
 
@@ -108,6 +112,7 @@ class Adam(Optimizer):
         super().__init__(parameters, lr)
         if not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"betas={betas} must lie between 0 and 1, 1 excluded")
+        checks.between(0, math.inf, epsilon=epsilon, weight_decay=weight_decay)
         self.betas, self.epsilon, self.weight_decay = betas, epsilon, weight_decay
 
     def _update(self, w, g, m, v):
@@ -140,6 +145,7 @@ class AdamW(Adam):
 
 def clip_gradients(parameters: Iterable[Parameter], max_norm: float) -> float:
     """Scale all gradients so that their joint Euclidean norm is at most `max_norm`; gives the norm before."""
+    checks.between(0, math.inf, max_norm=max_norm)
     grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norm = math.sqrt(sum(float(np.vdot(g, g)) for g in grads))
     if norm > max_norm:

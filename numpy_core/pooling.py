@@ -38,20 +38,20 @@ class MaxPool2d(_Pool2d):
         size = self.windows.output_size(x.shape[2:])
         padded = self.windows.pad(x, -np.inf)
         y = np.full((*x.shape[:2], *size), -np.inf, x.dtype)
-        winner = np.zeros(y.shape, np.min_scalar_type(np.prod(self.windows.kernel)))  # which tap
-        for tap, (_, place) in enumerate(self.windows.taps(size)):
-            larger = padded[place] > y
-            np.copyto(y, padded[place], where=larger)
-            winner[larger] = tap
-        return self._remember(y, winner, padded.shape)
+        for _, place in self.windows.taps(size):
+            np.maximum(y, padded[place], out=y)
+        return self._remember(y, padded, y)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         # y = x[winner], so dy/dx is 1 at the winner and 0 elsewhere:
         #   dx[n, c, winner of (i, j)] += dy[n, c, i, j]     windows that overlap may share a winner
-        winner, padded_shape = self._recall(dy)
-        dpadded = np.zeros(padded_shape, dy.dtype)
-        for tap, (_, place) in enumerate(self.windows.taps(dy.shape[2:])):
-            dpadded[place] += dy * (winner == tap)
+        padded, y = self._recall(dy)
+        dpadded = np.zeros_like(padded)
+        left = dy.copy()  # what no winner has taken yet
+        for _, place in self.windows.taps(dy.shape[2:]):
+            taken = left * (padded[place] == y)
+            dpadded[place] += taken
+            left -= taken
         return self.windows.crop(dpadded)
 
 

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable
 
+from numpy_core import checks
+
 Schedule = Callable[[int], float]
 
 
@@ -13,6 +15,7 @@ def constant(lr: float) -> Schedule:
 
 def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
     """lr, multiplied by `factor` after each `every` steps."""
+    checks.positive(every=every)
     return lambda step: lr * factor ** (step // every)
 
 

@@ -19,8 +19,9 @@ def save(path: str | Path, arrays: dict[str, np.ndarray]) -> None:
 
 def load(path: str | Path) -> dict[str, np.ndarray]:
     """Read what `save` wrote; ValueError for anything else."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, AttributeError, TypeError) as error:
-        raise ValueError(f"{path} is not a whole .npz file of arrays without pickle; was it cut off?") from error
+    with open(path, "rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        except (zipfile.BadZipFile, ValueError, EOFError, OSError, RuntimeError, TypeError) as error:
+            raise ValueError(f"{path} is not a whole .npz file of arrays without pickle; was it cut off?") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from numpy_core import storage
+from numpy_core import checks, storage
 from numpy_core.batches import batches
 from numpy_core.losses import softmax_cross_entropy
 from numpy_core.module import Module
@@ -64,6 +64,7 @@ class Trainer:
 
         `checkpoint` names a file to write after each epoch, `on_epoch` is told each entry of the history.
         """
+        checks.positive(epochs=epochs, batch_size=batch_size)
         _check(*train)
         _check(*val)
         while len(self.history) < epochs:
@@ -86,7 +87,7 @@ class Trainer:
     def step(self, x: np.ndarray, y: np.ndarray) -> tuple[float, int]:
         """One optimizer step on one batch: its loss, and how many of it were right."""
         self.optimizer.zero_grad()
-        self.optimizer.lr = self.schedule(self.optimizer.steps)
+        self.optimizer.lr = float(self.schedule(self.optimizer.steps))
         logits = self.model(x)
         loss, dlogits = self.loss(logits, y)
         if not np.isfinite(loss):
@@ -112,7 +113,8 @@ class Trainer:
         arrays = {f"model/{name}": array for name, array in self.model.state().items()}
         arrays |= {f"optimizer/{name}": array for name, array in self.optimizer.state().items()}
         random = [generator.bit_generator.state for generator in self._generators()]
-        arrays["rest"] = np.array(json.dumps({"random": random, "history": self.history}))
+        rest = {"random": random, "history": self.history}
+        arrays["rest"] = np.array(json.dumps(rest, default=np.ndarray.tolist))  # some generators keep arrays
         storage.save(path, arrays)
 
     def load(self, path: str | Path) -> None:

@@ -1,0 +1,202 @@
+"""`numpy_core` on MNIST: softmax regression, a two-layer MLP, or a small CNN, all in NumPy.
+
+    python -m examples.numpy_mnist softmax            # seconds
+    python -m examples.numpy_mnist mlp --seeds 0 1 2  # one run a seed, then their mean
+    python -m examples.numpy_mnist cnn --resume       # go on where a run was stopped
+
+Each run keeps in runs/numpy_<model>/seed_<seed>: curves, the softmax weights or the first layer's as pictures, the
+confusion matrix and the worst mistakes as PNG and for TensorBoard, result.json, and after each epoch a checkpoint.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+from torch.utils.tensorboard import SummaryWriter
+from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+from callbacks.classification_report import Mistake, confusion_figure, filter_grid, mistakes_figure
+from datamodules.images import ImageSet
+from datamodules.mnist import MNIST
+from numpy_core import (
+    AdamW,
+    Module,
+    Trainer,
+    cosine,
+    predict,
+    small_cnn,
+    softmax_cross_entropy,
+    softmax_regression,
+    two_layer_mlp,
+)
+from numpy_core.activations import softmax
+
+MEAN, DEVIATION = 0.1307, 0.3081  # of MNIST's training pixels in [0, 1]
+BATCH = 128
+
+
+@dataclass
+class Recipe:
+    """What is trained, and how."""
+
+    build: Callable[[np.random.Generator], Module]
+    epochs: int
+    lr: float
+    weight_decay: float
+    label_smoothing: float = 0.0
+    shift: int = 0  # pixels
+
+
+RECIPES = {
+    "softmax": Recipe(partial(softmax_regression, 784, 10), epochs=15, lr=1e-3, weight_decay=0.01),
+    "mlp": Recipe(
+        lambda rng: two_layer_mlp(784, 512, 10, rng, dropout=0.2),
+        epochs=12,
+        lr=2e-3,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+    ),
+    "cnn": Recipe(
+        lambda rng: small_cnn((1, 28, 28), 10, rng, widths=(16, 32, 64), dropout=0.2),
+        epochs=10,
+        lr=3e-3,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        shift=1,
+    ),
+}
+
+
+def arrays(images: ImageSet) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels (N, 1, 28, 28) float32 of mean 0 and deviation 1, and classes (N,)."""
+    pixels = images.images.numpy().astype(np.float32)
+    return (pixels / 255 - MEAN) / DEVIATION, images.labels.numpy()
+
+
+def shifted(pixels: int, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Each picture of (N, C, H, W) moved by up to so many pixels in both directions, its edge continued."""
+    padded = np.pad(x, ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(
+        padded, x.shape[2:], axis=(2, 3)
+    )  # (N, C, 2 p + 1, 2 p + 1, H, W)
+    down, right = rng.integers(0, 2 * pixels + 1, (2, len(x)))
+    return windows[np.arange(len(x)), :, down, right]
+
+
+def train(name: str, seed: int, data: MNIST, folder: Path, resume: bool) -> dict[str, float]:
+    """One run: trains, tests, draws; gives test accuracy and seconds of training."""
+    recipe, rng, board = RECIPES[name], np.random.default_rng(seed), SummaryWriter(str(folder))
+    train_set, val_set, test_set = (arrays(part) for part in (data.train_set, data.val_set, data.test_set))
+    model = recipe.build(rng)
+    steps = recipe.epochs * -(-len(train_set[0]) // BATCH)
+    trainer = Trainer(
+        model,
+        AdamW(model.parameters().values(), weight_decay=recipe.weight_decay),
+        cosine(recipe.lr, steps, warmup=min(200, steps // 10)),
+        rng,
+        loss=partial(softmax_cross_entropy, label_smoothing=recipe.label_smoothing),
+        augment=partial(shifted, recipe.shift) if recipe.shift else None,
+    )
+    checkpoint = folder / "last.npz"
+    if resume and checkpoint.exists():
+        trainer.load(checkpoint)
+
+    def log(entry: dict[str, float]) -> None:
+        for key, value in entry.items():
+            if "_" in key:
+                board.add_scalar(key.replace("_", "/", 1), value, entry["epoch"])
+
+    begin = time.perf_counter()
+    trainer.fit(train_set, val_set, recipe.epochs, BATCH, checkpoint, log)
+    seconds = time.perf_counter() - begin
+    draw(model, trainer.history, data.test_set, predict(model, test_set[0]), folder, board)
+    accuracy = float((predict(model, test_set[0]).argmax(1) == test_set[1]).mean())
+    result = {"seed": seed, "test_accuracy": accuracy, "train_seconds": seconds}
+    (folder / "result.json").write_text(json.dumps(result))
+    return result
+
+
+def draw(model: Module, history: list[dict], test: ImageSet, logits: np.ndarray, folder: Path, board) -> None:
+    """Curves, first-layer weights, confusion matrix, and the most confident mistakes, as PNG and to TensorBoard."""
+    named, confidence = logits.argmax(1), softmax(logits).max(1)
+    wrong = np.flatnonzero(named != test.labels.numpy())
+    worst = wrong[np.argsort(-confidence[wrong])][:25]
+    mistakes = [
+        Mistake(float(confidence[i]), i, test.images[i], int(test.labels[i]), int(named[i])) for i in worst.tolist()
+    ]
+    confusion = multiclass_confusion_matrix(torch.from_numpy(named), test.labels, num_classes=logits.shape[1])
+    pictures = {
+        "curves": curves_figure(history),
+        "weights": weights_figure(model),
+        "confusion": confusion_figure(confusion, MNIST.class_names),
+        "mistakes": mistakes_figure(mistakes, MNIST.class_names),
+    }
+    for name, figure in pictures.items():
+        figure.savefig(folder / f"{name}.png", dpi=120)
+        board.add_figure(name, figure, len(history))
+    board.close()
+
+
+def curves_figure(history: list[dict]) -> Figure:
+    """Loss and accuracy by epoch, in training and on the validation set."""
+    figure = Figure((9, 3.5), layout="tight")
+    epochs = [entry["epoch"] for entry in history]
+    for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for stage in ("train", "val"):
+            axes.plot(epochs, [entry[f"{stage}_{quantity}"] for entry in history], label=stage)
+        axes.set(xlabel="epoch", ylabel=quantity)
+        axes.legend()
+        axes.grid(alpha=0.3)
+    return figure
+
+
+def weights_figure(model: Module) -> Figure:
+    """The first layer's weights as pictures: of softmax regression, what each class looks for."""
+    weight = next(iter(model.parameters().values())).value  # (n, 784) or (n, 1, 3, 3)
+    grid = filter_grid(
+        torch.from_numpy(weight[:64].reshape(-1, 1, *((28, 28) if weight.ndim == 2 else weight.shape[2:])))
+    )
+    figure = Figure((8, 8 * grid.shape[1] / grid.shape[2]), layout="tight")
+    axes = figure.subplots()
+    axes.imshow(grid.permute(1, 2, 0).numpy())
+    axes.axis("off")
+    return figure
+
+
+def main(args: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m examples.numpy_mnist", description=__doc__.splitlines()[0])
+    parser.add_argument("model", choices=RECIPES)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run for each")
+    parser.add_argument("--source", default="ylecun/mnist", help='a Hub id, a folder, or "fonts"')
+    parser.add_argument("--out", type=Path, default=Path("runs"))
+    parser.add_argument("--resume", action="store_true", help="go on from a run's last checkpoint")
+    options = parser.parse_args(args)
+    try:
+        data = MNIST(source=options.source, val_share=1 / 12)
+        data.setup()
+        folders = [options.out / f"numpy_{options.model}" / f"seed_{seed}" for seed in options.seeds]
+        runs = zip(options.seeds, folders, strict=True)
+        results = [train(options.model, seed, data, folder, options.resume) for seed, folder in runs]
+    except (ValueError, OSError) as error:
+        print(f"numpy_mnist: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    table = Table("seed", "test accuracy", "seconds of training", title=f"{options.model}, 10,000 test digits")
+    for result in results:
+        table.add_row(str(result["seed"]), f"{result['test_accuracy']:.2%}", f"{result['train_seconds']:.1f}")
+    means = [np.mean([result[key] for result in results]) for key in ("test_accuracy", "train_seconds")]
+    table.add_row("mean", f"{means[0]:.3%}", f"{means[1]:.1f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
