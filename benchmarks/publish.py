@@ -1,12 +1,13 @@
-"""Turn a finished run into a folder of `pretrained/`: weights, config, and a card with the figures they reach.
+"""Turn finished runs into a folder of `pretrained/`: weights, config, and a card with the figures they reach.
 
-    python -m benchmarks.publish runs/pusht/version_0 pusht --minutes 40
+    python -m benchmarks.publish mnist_mlp runs/mnist_mlp/version_0 runs/mnist_mlp/version_1 --minutes 2 --n 10000
 
-Tests the run's best checkpoint as `train.py test` does, and writes
+The runs are of one config with different seeds. Tests the best checkpoint of each as `train.py test` does, and writes
 
-    pretrained/NAME/model.safetensors   the weights, fp16
-    pretrained/NAME/config.yaml         the run's model, data and callbacks: all that a test needs
-    pretrained/NAME/card.json           metrics, n, seeds, minutes, command, date, commit, machine
+    pretrained/NAME/model.safetensors   the first run's weights, fp16
+    pretrained/NAME/config.yaml         its model, data and callbacks: all that a test needs
+    pretrained/NAME/card.json           metrics (means over the runs), n, seeds, minutes, command, date, commit,
+                                        machine, and with several runs the metrics of each
 """
 
 import argparse
@@ -17,6 +18,7 @@ import platform
 import re
 import subprocess
 from pathlib import Path
+from statistics import mean
 
 import torch
 import yaml
@@ -25,6 +27,7 @@ from safetensors.torch import save_file
 import train
 
 PRETRAINED = Path("pretrained")
+CHECKPOINT = Path("checkpoints") / "best.ckpt"
 
 
 def test(folder: Path) -> tuple[dict[str, float], str]:
@@ -52,42 +55,52 @@ def for_testing(config: dict) -> dict:
     }
 
 
-def publish(checkpoint: Path, config: Path, name: str, minutes: float, n: int, seed: int) -> Path:
+def put(run: Path, folder: Path) -> int:
+    """Write a run's weights and config into a folder; returns the run's seed."""
+    config = for_testing(yaml.safe_load((run / "config.yaml").read_text()))
+    weights = torch.load(run / CHECKPOINT, map_location="cpu", weights_only=True)["state_dict"]
+    halved = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
+    save_file({key: value.contiguous() for key, value in halved.items()}, folder / "model.safetensors")
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    return config["seed_everything"]
+
+
+def publish(name: str, runs: list[Path], minutes: float, n: int) -> Path:
     """Write pretrained/NAME; returns the folder."""
     folder = PRETRAINED / name
     folder.mkdir(parents=True, exist_ok=True)
-    weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    save_file({key: value.half().contiguous() for key, value in weights.items()}, folder / "model.safetensors")
-    (folder / "config.yaml").write_text(
-        yaml.safe_dump(for_testing(yaml.safe_load(config.read_text())), sort_keys=False)
-    )
-    metrics, command = test(folder)
+    seeds, figures = [], []
+    for run in reversed(runs):  # the first comes last: its weights stay
+        seeds.insert(0, put(run, folder))
+        metrics, command = test(folder)
+        figures.insert(0, metrics)
     card = {
-        "metrics": metrics,
+        "metrics": {metric: mean(figure[metric] for figure in figures) for metric in metrics},
         "n": n,
-        "seeds": [seed],
+        "seeds": seeds,
         "minutes": minutes,
         "command": command,
         "date": datetime.date.today().isoformat(),
         "commit": subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip(),
         "machine": machine(),
     }
+    if len(runs) > 1:
+        card["by_seed"] = figures
     (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
     return folder
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.publish", description=__doc__.split("\n\n")[0])
-    parser.add_argument("run", type=Path, help="the run's folder, runs/CONFIG/VERSION")
     parser.add_argument("name", help="the folder to write in pretrained/")
-    parser.add_argument("--minutes", type=float, required=True, help="how long the training took")
-    parser.add_argument("--n", type=int, default=500, help="test samples behind the figures")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the training run")
+    parser.add_argument("runs", type=Path, nargs="+", help="the runs' folders, runs/CONFIG/VERSION")
+    parser.add_argument("--minutes", type=float, required=True, help="how long one training took")
+    parser.add_argument("--n", type=int, required=True, help="test samples behind the figures")
     options = parser.parse_args()
-    checkpoint = options.run / "checkpoints" / "best.ckpt"
-    if not checkpoint.exists():
-        parser.error(f"{checkpoint} does not exist; name the folder of a finished run")
-    print(publish(checkpoint, options.run / "config.yaml", options.name, options.minutes, options.n, options.seed))
+    for run in options.runs:
+        if not (run / CHECKPOINT).exists():
+            parser.error(f"{run / CHECKPOINT} does not exist; name the folders of finished runs")
+    print(publish(options.name, options.runs, options.minutes, options.n))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def load_pretrained(folder: str | Path) -> L.LightningModule:
 def load_weights(module: L.LightningModule, path: str | Path) -> None:
     """Copy weights from a safetensors file into a module of the same shape."""
     try:
-        module.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
+        module.load_state_dict(load_file(path))  # fp16 is widened to the module's own type
     except SafetensorError as error:
         raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
     except RuntimeError as error:

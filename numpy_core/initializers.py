@@ -18,6 +18,11 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[1] * kernel, shape[0] * kernel
 
 
+def zeros(shape: tuple[int, ...], rng: np.random.Generator, dtype=np.float32) -> np.ndarray:
+    """All zero: for a single layer, whose loss has one valley, the start that favours nothing."""
+    return np.zeros(shape, float_dtype(dtype))
+
+
 def xavier_uniform(shape: tuple[int, ...], rng: np.random.Generator, dtype=np.float32) -> np.ndarray:
     """U(-a, a), a = sqrt(6 / (fan_in + fan_out)): Glorot and Bengio 2010, Eq. 16. For tanh, sigmoid, softmax."""
     return _uniform(math.sqrt(6 / sum(fans(shape))), shape, rng, dtype)

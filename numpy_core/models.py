@@ -7,7 +7,7 @@ from numpy_core.activations import ReLU
 from numpy_core.containers import Flatten, Sequential
 from numpy_core.convolution import Conv2d
 from numpy_core.dropout import Dropout
-from numpy_core.initializers import kaiming_normal, xavier_uniform
+from numpy_core.initializers import kaiming_normal, xavier_uniform, zeros
 from numpy_core.linear import Linear
 from numpy_core.normalization import BatchNorm2d
 from numpy_core.pooling import MaxPool2d
@@ -15,7 +15,7 @@ from numpy_core.pooling import MaxPool2d
 
 def softmax_regression(inputs: int, classes: int, rng: np.random.Generator, dtype=np.float32) -> Sequential:
     """One linear layer, whose logits the loss turns into probabilities: (N, ...) -> (N, classes)."""
-    return Sequential(Flatten(), Linear(inputs, classes, rng, initializer=xavier_uniform, dtype=dtype))
+    return Sequential(Flatten(), Linear(inputs, classes, rng, initializer=zeros, dtype=dtype))
 
 
 def two_layer_mlp(

@@ -126,8 +126,13 @@ class Trainer:
         generators = self._generators()
         if len(rest["random"]) != len(generators):
             raise ValueError(f"{path} has {len(rest['random'])} random generators; this trainer has {len(generators)}")
+        before = self.model.state()
         self.model.load_state(_under("model/", arrays))
-        self.optimizer.load_state(_under("optimizer/", arrays))
+        try:
+            self.optimizer.load_state(_under("optimizer/", arrays))
+        except ValueError:
+            self.model.load_state(before)  # what does not fit leaves everything as it was
+            raise
         for generator, state in zip(generators, rest["random"], strict=True):
             generator.bit_generator.state = state
         self.history = rest["history"]
