@@ -1,0 +1,158 @@
+"""Speed of our decoder on the CPU: writing against Hugging Face, training against nanoGPT, with cache and without.
+
+    python -m benchmarks.generation
+    python -m benchmarks.generation --nanogpt path/to/nanoGPT/model.py
+
+Generation: the same random weights in `transformers.GPT2LMHeadModel` and in ours, the same prompts, greedy, both with a
+cache, in float32 and in bfloat16. Training: forward, backward and AdamW's step, in float32 as
+nanoGPT's train.py takes it on a CPU, and with autocast to bfloat16. The contestants take turns; figures are medians.
+"""
+
+import argparse
+import importlib.util
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+import torch
+import torch.nn.functional as F
+from rich.console import Console
+from rich.table import Table
+
+from networks.generation import generate
+from networks.gpt2 import gpt2_decoder, load_gpt2
+
+GPT2_VOCABULARY = 50257
+SHAPES = {"6 layers, 384 wide": (6, 384, 6), "GPT-2 small (12 layers, 768 wide)": (12, 768, 12)}  # depth, width, heads
+TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+BATCHES = (1, 32)
+PROMPT = 8  # tokens
+NO_END = -1  # no token ends a row
+LENGTHS = (64, 128, 256, 512)  # of the table of cache on against off
+# nanoGPT's settings for small runs, its README's for a CPU and those of its train_shakespeare_char.py, here with fewer
+# rows to a batch: depth, width, heads, T, B, vocabulary
+TRAINING = {
+    "4 layers, 128 wide, 12 x 64 tokens": (4, 128, 4, 64, 12, 65),
+    "6 layers, 384 wide, 8 x 256 tokens": (6, 384, 6, 256, 8, 65),
+}
+
+
+def take_turns(contestants: dict[str, Callable], rounds: int) -> dict[str, float]:
+    """Median seconds of each, after one call that does not count."""
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for call in contestants.values():
+        call()
+    for _ in range(rounds):
+        for name, call in contestants.items():
+            start = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - start)
+    return {name: median(seconds) for name, seconds in times.items()}
+
+
+def generation(new_tokens: int, rounds: int) -> Table:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    table = Table("shape", "type", "batch", "ours, tokens/s", "Hugging Face, tokens/s", "ratio")
+    table.title = f"{new_tokens} new tokens, transformers {version('transformers')}"
+    for shape, (depth, width, heads) in SHAPES.items():
+        config = GPT2Config(n_layer=depth, n_embd=width, n_head=heads, activation_function="gelu")
+        theirs = GPT2LMHeadModel(config).eval()
+        ours = gpt2_decoder(GPT2_VOCABULARY, width, depth, heads, config.n_positions).eval()
+        load_gpt2(ours, theirs.state_dict())
+        for type_name, dtype in TYPES.items():
+            ours, theirs = ours.to(dtype), theirs.to(dtype)
+            for batch in BATCHES:
+                prompt = torch.randint(GPT2_VOCABULARY, (batch, PROMPT), generator=torch.Generator().manual_seed(0))
+
+                def write(ours=ours, prompt=prompt):
+                    return generate(ours, prompt, max_new_tokens=new_tokens, end=NO_END)
+
+                def write_theirs(theirs=theirs, prompt=prompt):
+                    count = {"max_new_tokens": new_tokens, "min_new_tokens": new_tokens}
+                    mask = torch.ones_like(prompt)
+                    return theirs.generate(prompt, attention_mask=mask, do_sample=False, pad_token_id=0, **count)
+
+                seconds = take_turns({"ours": write, "theirs": write_theirs}, rounds)
+                speeds = [batch * new_tokens / seconds[name] for name in ("ours", "theirs")]
+                ratio = seconds["theirs"] / seconds["ours"]
+                table.add_row(shape, type_name, str(batch), *(f"{speed:.0f}" for speed in speeds), f"{ratio:.2f}")
+    return table
+
+
+def cache(rounds: int) -> Table:
+    shape, (depth, width, heads) = next(iter(SHAPES.items()))
+    table = Table("new tokens", "with cache, s", "without, s", "ratio", title=f"{shape}, float32, batch 1")
+    network = gpt2_decoder(GPT2_VOCABULARY, width, depth, heads, 1024).eval()
+    prompt = torch.randint(GPT2_VOCABULARY, (1, PROMPT), generator=torch.Generator().manual_seed(0))
+    for length in LENGTHS:
+        seconds = take_turns(
+            {
+                cached: lambda cached=cached, length=length: generate(
+                    network, prompt, max_new_tokens=length, end=NO_END, cached=cached
+                )
+                for cached in (True, False)
+            },
+            rounds,
+        )
+        table.add_row(
+            str(length), f"{seconds[True]:.2f}", f"{seconds[False]:.2f}", f"{seconds[False] / seconds[True]:.1f}"
+        )
+    return table
+
+
+def training(path: Path, rounds: int) -> Table:
+    spec = importlib.util.spec_from_file_location("nanogpt_model", path)
+    nanogpt = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(nanogpt)
+    table = Table("shape", "type", "ours, ms", "nanoGPT, ms", "ratio", title="a training step")
+    for shape, (depth, width, heads, length, batch, vocabulary) in TRAINING.items():
+        config = nanogpt.GPTConfig(
+            block_size=length, vocab_size=vocabulary, n_layer=depth, n_head=heads, n_embd=width, dropout=0.0, bias=True
+        )
+        theirs = nanogpt.GPT(config)
+        their_optimizer = theirs.configure_optimizers(0.1, 1e-3, (0.9, 0.95), "cpu")
+        ours = gpt2_decoder(vocabulary, width, depth, heads, length)
+        optimizer = torch.optim.AdamW(ours.parameters(), 1e-3, (0.9, 0.95), weight_decay=0.1, fused=True)
+        tokens = torch.randint(vocabulary, (batch, length + 1), generator=torch.Generator().manual_seed(0))
+        inputs, labels = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
+        for type_name, dtype in TYPES.items():
+
+            def step(ours=ours, optimizer=optimizer, dtype=dtype, inputs=inputs, labels=labels):
+                with torch.autocast("cpu", dtype, enabled=dtype == torch.bfloat16):
+                    loss = F.cross_entropy(ours(inputs).flatten(0, 1), labels.flatten())
+                loss.backward()
+                optimizer.step()
+                optimizer.zero_grad()
+
+            def their_step(theirs=theirs, optimizer=their_optimizer, dtype=dtype, inputs=inputs, labels=labels):
+                with torch.autocast("cpu", dtype, enabled=dtype == torch.bfloat16):
+                    _, loss = theirs(inputs, labels)
+                loss.backward()
+                optimizer.step()
+                optimizer.zero_grad()
+
+            seconds = take_turns({"ours": step, "theirs": their_step}, 5 * rounds)
+            milliseconds = [f"{1e3 * seconds[name]:.1f}" for name in ("ours", "theirs")]
+            table.add_row(shape, type_name, *milliseconds, f"{seconds['theirs'] / seconds['ours']:.2f}")
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.generation", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--nanogpt", type=Path, help="nanoGPT's model.py; without it, training is left out")
+    parser.add_argument("--new-tokens", type=int, default=256, help="tokens that are generated after each prompt")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each contestant is measured")
+    options = parser.parse_args()
+    console = Console(width=120)
+    console.print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {time.strftime('%Y-%m-%d')}")
+    console.print(generation(options.new_tokens, options.rounds))
+    console.print(cache(options.rounds))
+    if options.nanogpt:
+        console.print(training(options.nanogpt, options.rounds))
+
+
+if __name__ == "__main__":
+    main()

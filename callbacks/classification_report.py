@@ -1,0 +1,130 @@
+"""What a classifier gets right and wrong, as pictures in TensorBoard.
+
+Speaks to the module through `confusion`, `class_names`, `filters()` and the logits that its validation and test steps
+return (see `lightning_modules.classifier`); any data set of pictures will do.
+
+B batch, C channels, H height, W width, K classes.
+"""
+
+import heapq
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.figure import Figure
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from lightning_modules import confusions
+
+
+class Mistake(NamedTuple):
+    """Ordered by confidence; `number` differs for all, so that pictures are never compared."""
+
+    confidence: float
+    number: int
+    picture: Tensor  # (C, H, W) uint8
+    shown: int
+    named: int
+
+
+class ClassificationReport(L.Callback):
+    """At the end of every validation and test, under val/ or test/: confusion matrix, accuracy of every class, the most
+    confident mistakes, and the first layer's weights where the module has such.
+
+    Several processes share the counts; pictures of mistakes are those that the first process saw.
+
+    Args:
+        mistakes: how many mistakes the picture shows.
+        filters: how many of the first layer's units are shown at most.
+    """
+
+    def __init__(self, mistakes: int = 25, filters: int = 64):
+        if mistakes < 1 or filters < 1:
+            raise ValueError(f"mistakes={mistakes} and filters={filters} must be at least 1")
+        self.mistakes, self.filters = mistakes, filters
+        self._worst: list[Mistake] = []  # a heap: the least confident first
+
+    def on_validation_epoch_start(self, trainer, module):
+        self._worst, self._seen = [], 0
+
+    on_test_epoch_start = on_validation_epoch_start
+
+    def on_validation_batch_end(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0):
+        confidence, named = outputs.softmax(1).max(1)  # (B,)
+        wrong = (named != batch["label"]).nonzero()[:, 0]
+        for place in wrong[confidence[wrong].argsort(descending=True)[: self.mistakes]].tolist():
+            self._seen += 1
+            picture, shown = batch["image"][place].cpu(), int(batch["label"][place])
+            mistake = Mistake(float(confidence[place]), -self._seen, picture, shown, int(named[place]))
+            (heapq.heappush if len(self._worst) < self.mistakes else heapq.heappushpop)(self._worst, mistake)
+
+    on_test_batch_end = on_validation_batch_end
+
+    def on_validation_epoch_end(self, trainer, module):
+        if not trainer.sanity_checking:
+            self._report(trainer, module, "val")
+
+    def on_test_epoch_end(self, trainer, module):
+        self._report(trainer, module, "test")
+
+    def _report(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        confusion = module.confusion.compute().cpu()  # (K, K), asking for it gathers from every process
+        boards = [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+        if not trainer.is_global_zero or not boards:
+            return
+        names, step = module.class_names, trainer.global_step
+        pictures = {f"{stage}/confusion": confusion_figure(confusion, names)}
+        if self._worst:
+            pictures[f"{stage}/mistakes"] = mistakes_figure(sorted(self._worst, reverse=True), names)
+        filters = module.filters()
+        for board in boards:
+            for tag, figure in pictures.items():
+                board.add_figure(tag, figure, step)
+            for name, accuracy in zip(names, confusions.class_accuracy(confusion).tolist(), strict=True):
+                board.add_scalar(f"{stage}/accuracy_of/{name}", accuracy, step)
+            if filters is not None:
+                board.add_image(f"{stage}/filters", filter_grid(filters[: self.filters].detach().float().cpu()), step)
+
+
+def confusion_figure(confusion: Tensor, class_names: Sequence[str]) -> Figure:
+    """(K, K) counts as a matrix: shares of each row as shades, counts as numbers."""
+    figure = Figure((1.5 + 0.55 * len(class_names),) * 2, layout="tight")
+    axes = figure.subplots()
+    shares = confusion / confusion.sum(1, keepdim=True).clamp(min=1)
+    axes.imshow(shares.sqrt().numpy(), cmap="Blues", vmin=0, vmax=1)  # the root: rare mistakes are the news
+    for row, column in confusion.nonzero().tolist():
+        shade = "white" if shares[row, column] > 0.4 else "black"
+        axes.text(column, row, int(confusion[row, column]), ha="center", va="center", color=shade, fontsize=8)
+    places = range(len(class_names))
+    axes.set(xlabel="named", ylabel="shown", yticks=places, yticklabels=class_names)
+    axes.set_xticks(places, class_names, rotation=90 if max(map(len, class_names)) > 2 else 0)
+    return figure
+
+
+def mistakes_figure(mistakes: Sequence[Mistake], class_names: Sequence[str]) -> Figure:
+    """Pictures in rows of five, each under what it is, what it was taken for, and how surely."""
+    figure = Figure((8, 1.9 * math.ceil(len(mistakes) / 5)), layout="tight")
+    for axes in figure.subplots(math.ceil(len(mistakes) / 5), 5, squeeze=False).flat:
+        axes.axis("off")
+    for axes, mistake in zip(figure.axes, mistakes, strict=False):
+        axes.imshow(mistake.picture.permute(1, 2, 0).numpy(), cmap="gray", vmin=0, vmax=255)
+        title = f"{class_names[mistake.shown]}, not {class_names[mistake.named]} ({mistake.confidence:.0%})"
+        axes.set_title(title, fontsize=8)
+    return figure
+
+
+def filter_grid(filters: Tensor) -> Tensor:
+    """Weights (n, C, h, w) as one picture (3, H, W) in [0, 1], each scaled by itself so that 0 is mid-grey.
+
+    Weights for more than three channels are shown by their mean over channels.
+    """
+    if filters.shape[1] not in (1, 3):
+        filters = filters.mean(1, keepdim=True)
+    largest = filters.abs().amax((1, 2, 3), keepdim=True).clamp(min=torch.finfo(filters.dtype).tiny)
+    scale = max(1, 28 // filters.shape[-1])  # small kernels are enlarged: every pixel stays a square
+    pictures = (0.5 + 0.5 * filters / largest).repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    return make_grid(pictures, nrow=math.ceil(math.sqrt(len(filters))), pad_value=1.0)

@@ -1,0 +1,247 @@
+"""Random changes to whole batches of pictures, on their device, with a draw of its own for each picture.
+
+Each is an object that is called with images (B, C, H, W), uint8 or floating, and returns new ones of the same shape and
+dtype. Pixels are counted, not shares of the width; degrees turn clockwise, as in torchvision.
+
+B pictures, C channels, H height, W width.
+"""
+
+import inspect
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+FILLS = {"zeros": "zeros", "edge": "border", "reflect": "reflection"}  # our names -> those of grid_sample
+
+
+class Augmentation:
+    """Called with a batch; `index` (B,) are the pictures' places in the training set."""
+
+    def __call__(
+        self, images: Tensor, index: Tensor | None = None, epoch: int = 0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        return self.apply(images, generator)
+
+    def apply(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        raise NotImplementedError
+
+
+class Shift(Augmentation):
+    """Move each picture by up to `pixels` up or down and left or right: pad, then crop at random.
+
+    Args:
+        pixels: the largest shift, in both directions.
+        fill: what comes in at the sides, "zeros", "edge" or "reflect".
+    """
+
+    def __init__(self, pixels: int, fill: str = "zeros"):
+        self.pixels, self.fill = _at_least_zero("shift", "pixels", pixels), fill
+        _fill("shift", fill)
+
+    def apply(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        batch, _, height, width = images.shape
+        windows = self._pad(images).unfold(2, height, 1).unfold(3, width, 1)  # (B, C, 2 r + 1, 2 r + 1, H, W), a view
+        options = {"generator": generator, "device": images.device}
+        down, right = torch.randint(2 * self.pixels + 1, (2, batch), **options)
+        return windows[torch.arange(batch, device=images.device), :, down, right]
+
+    def _pad(self, images: Tensor) -> Tensor:
+        if self.fill == "zeros":
+            return F.pad(images, [self.pixels] * 4)
+        for dim in (2, 3):  # by index: F.pad knows the other fills for floating pictures only
+            last = images.shape[dim] - 1
+            place = torch.arange(-self.pixels, last + self.pixels + 1, device=images.device)
+            place = place.clamp(0, last) if self.fill == "edge" else last - (last - place.abs()).abs()
+            images = images.index_select(dim, place)
+        return images
+
+
+class Flip(Augmentation):
+    """Show each picture in the mirror with probability one half."""
+
+    def apply(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        draw = torch.rand(len(images), generator=generator, device=images.device) < 0.5
+        return torch.where(draw[:, None, None, None], images.flip(-1), images)
+
+
+class AlternatingFlip(Augmentation):
+    """Show each picture in the mirror every other epoch, half of them in even epochs (Jordan 2024, Sec. 3.6).
+
+    So two epochs in a row show every picture both ways, where random flips repeat half of the pictures as they were.
+    """
+
+    def __call__(
+        self, images: Tensor, index: Tensor | None = None, epoch: int = 0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        if index is None:
+            raise ValueError("an alternating flip needs index=, the pictures' places in the training set")
+        half = (index * 2_654_435_761 >> 16) & 1  # Knuth's multiplicative hash: a coin for each picture
+        return torch.where(((half + epoch) % 2 == 1)[:, None, None, None], images.flip(-1), images)
+
+
+class Cutout(Augmentation):
+    """Cover a square of `size` x `size` pixels of each picture with the batch's mean colour (DeVries & Taylor 2017).
+
+    The square lies within the picture.
+    """
+
+    def __init__(self, size: int):
+        self.size = _at_least_zero("cutout", "size", size)
+
+    def apply(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        covered = torch.ones(len(images), 1, 1, 1, dtype=torch.bool, device=images.device)
+        for dim in (2, 3):
+            length = images.shape[dim]
+            if self.size > length:
+                raise ValueError(f"cutout of {self.size} pixels is larger than pictures of {length}")
+            options = {"generator": generator, "device": images.device}
+            start = torch.randint(length - self.size + 1, (len(images), 1), **options)
+            offset = torch.arange(length, device=images.device) - start  # (B, length)
+            within = (offset >= 0) & (offset < self.size)
+            covered = covered & (within[:, None, :, None] if dim == 2 else within[:, None, None, :])
+        mean = images.mean((0, 2, 3), keepdim=True, dtype=torch.float32).to(images.dtype)
+        return torch.where(covered, mean, images)
+
+
+class Warp(Augmentation):
+    """Turn, scale, shear, move and bend each picture, in one bilinear resampling.
+
+    The affine part is torchvision's; bending moves every pixel by a smooth random field, bicubic between normal draws
+    on a coarse grid (in the spirit of Simard et al. 2003).
+
+    Args:
+        rotate: largest angle, degrees.
+        scale: largest change of size, as a share: 0.1 draws factors from 0.9 to 1.1.
+        shear: largest angle of the horizontal shear, degrees.
+        shift: largest shift, pixels, not only whole ones.
+        bend: standard deviation of the smooth field at the nodes of its grid, pixels.
+        nodes: that grid has `nodes` x `nodes` nodes.
+        fill: what lies outside of the picture, "zeros", "edge" or "reflect".
+    """
+
+    def __init__(
+        self,
+        rotate: float = 0.0,
+        scale: float = 0.0,
+        shear: float = 0.0,
+        shift: float = 0.0,
+        bend: float = 0.0,
+        nodes: int = 4,
+        fill: str = "zeros",
+    ):
+        self.rotate, self.scale = _at_least_zero("warp", "rotate", rotate), _at_least_zero("warp", "scale", scale)
+        self.shear, self.shift = _at_least_zero("warp", "shear", shear), _at_least_zero("warp", "shift", shift)
+        self.bend, self.nodes = _at_least_zero("warp", "bend", bend), nodes
+        if scale >= 1:
+            raise ValueError(f"warp: scale={scale} must be less than 1")
+        if nodes < 2:
+            raise ValueError(f"warp: nodes={nodes} must be at least 2")
+        self.padding_mode = _fill("warp", fill)
+
+    def apply(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        options = {"generator": generator, "device": images.device}
+        draws = 2 * torch.rand(5, len(images), **options) - 1  # from -1 to 1
+        angle, shear = self.rotate * draws[0], self.shear * draws[1]
+        places = sampling_places(
+            images.shape[-2:], angle, 1 + self.scale * draws[2], shear, self.shift * draws[3:].T
+        )  # (B, H, W, 2)
+        if self.bend:
+            places = places + smooth_field(
+                self.bend * torch.randn(len(images), 2, self.nodes, self.nodes, **options), images.shape[-2:]
+            )
+        return resample(images, places, self.padding_mode)
+
+
+def sampling_places(size: tuple[int, int], angle: Tensor, scale: Tensor, shear: Tensor, shift: Tensor) -> Tensor:
+    """Where in the source each pixel of an affinely changed picture comes from.
+
+    A picture is sheared along x, scaled, turned about its centre, then moved. That map is p -> s R(a) S(h) p + t, with
+    R = [[cos, -sin], [sin, cos]] and S = [[1, -tan h], [0, 1]]; what is returned is its inverse.
+
+    Args:
+        size: H, W.
+        angle: (B,) degrees.
+        scale: (B,) factors.
+        shear: (B,) degrees.
+        shift: (B, 2) pixels right and down.
+
+    Returns:
+        (B, H, W, 2) pixels x, y from the picture's centre.
+    """
+    (height, width), device = size, angle.device
+    across = torch.arange(width, device=device) - (width - 1) / 2
+    down = torch.arange(height, device=device) - (height - 1) / 2
+    x, y = across - shift[:, 0, None, None], down[:, None] - shift[:, 1, None, None]  # (B, 1, W), (B, H, 1)
+    angle, tangent = angle * math.pi / 180, (shear * math.pi / 180).tan()
+    cos, sin = angle.cos()[:, None, None], angle.sin()[:, None, None]
+    turned_x, turned_y = cos * x + sin * y, cos * y - sin * x  # R(-a)
+    places = torch.stack([turned_x + tangent[:, None, None] * turned_y, turned_y], -1)
+    return places / scale[:, None, None, None]
+
+
+def smooth_field(nodes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bicubic between nodes that span the picture from corner to corner: (B, 2, k, k) -> (B, H, W, 2)."""
+    # Interpolation is linear in the nodes and separable: two small matrices do it many times faster than F.interpolate.
+    basis = torch.eye(nodes.shape[-1], device=nodes.device)[:, None, :, None]  # (k, 1, k, 1)
+    down, across = (
+        F.interpolate(basis, (length, 1), mode="bicubic", align_corners=True)[:, 0, :, 0] for length in size
+    )  # (k, H), (k, W)
+    return (down.T @ nodes @ across).movedim(1, -1)
+
+
+def resample(images: Tensor, places: Tensor, padding_mode: str = "zeros") -> Tensor:
+    """Pictures (B, C, H, W) read at `places` (B, H, W, 2), pixels from the centre, bilinearly."""
+    height, width = images.shape[-2:]
+    grid = places * places.new_tensor([2 / width, 2 / height])
+    pixels = images if images.is_floating_point() else images.float()
+    result = F.grid_sample(pixels, grid.to(pixels.dtype), padding_mode=padding_mode, align_corners=False)
+    return result if images.is_floating_point() else result.round_().clamp_(0, 255).to(images.dtype)
+
+
+AUGMENTATIONS = {
+    "shift": Shift,
+    "flip": Flip,
+    "alternating_flip": AlternatingFlip,
+    "cutout": Cutout,
+    "warp": Warp,
+}
+
+
+def build(choices: dict) -> list[Augmentation]:
+    """Augmentations from plain values: {"shift": 2, "flip": None, "warp": {"rotate": 10}}, in that order.
+
+    A number is the first argument, a dict holds arguments by name, None stands for no arguments.
+    """
+    return [_build(name, value) for name, value in choices.items()]
+
+
+def _build(name: str, value) -> Augmentation:
+    if name not in AUGMENTATIONS:
+        raise ValueError(f"augmentation {name!r} is unknown; use some of {', '.join(AUGMENTATIONS)}")
+    parameters = inspect.signature(AUGMENTATIONS[name]).parameters
+    if value is None:
+        value = {}
+    elif not isinstance(value, dict):
+        value = {next(iter(parameters), "value"): value}
+    has = f"it has {', '.join(parameters)}" if parameters else "it takes no arguments"
+    unknown = [argument for argument in value if argument not in parameters]
+    if unknown:
+        raise ValueError(f"augmentation {name!r} has no argument {', '.join(unknown)}; {has}")
+    missing = [p.name for p in parameters.values() if p.default is p.empty and p.name not in value]
+    if missing:
+        raise ValueError(f"augmentation {name!r} needs {', '.join(missing)}")
+    return AUGMENTATIONS[name](**value)
+
+
+def _at_least_zero(augmentation: str, name: str, value: float) -> float:
+    if not isinstance(value, int | float) or value < 0:
+        raise ValueError(f"{augmentation}: {name}={value!r} must be a number that is at least 0")
+    return value
+
+
+def _fill(augmentation: str, name: str) -> str:
+    if name not in FILLS:
+        raise ValueError(f"{augmentation}: fill={name!r} is unknown; use one of {', '.join(FILLS)}")
+    return FILLS[name]

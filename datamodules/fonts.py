@@ -1,0 +1,103 @@
+"""Digits drawn from fonts: a picture set for every place without data and without a network.
+
+The fonts are the TrueType files that Matplotlib brings along. Each picture has its own font, size, place, angle and
+stroke, and in colour its own ink and ground.
+"""
+
+import math
+from functools import cache as remembered
+from importlib.metadata import version
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from PIL import Image, ImageDraw, ImageFont
+from rich.progress import track
+from torch import Tensor
+
+from datamodules import cache
+
+CLASS_NAMES = tuple("0123456789")
+SIZES = {"train": 10_000, "test": 2_000}
+SEEDS = {"train": 0, "test": 1}
+OVERSAMPLING = 4  # drawn larger, then averaged: smooth edges and places between pixels
+SYMBOLS = {"cmex10", "cmsy10"}  # fonts that have other signs where others have digits
+DRAWING = 1  # raise it when pictures are drawn differently: old cache files are then left alone
+
+
+def digits(split: str, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+    """The pictures (N, C, H, W) uint8 and their labels (N,) of a split, always the same ones; kept in a cache file."""
+    if split not in SIZES:
+        raise ValueError(f"there are no digits from fonts for the split {split!r}; use one of {', '.join(SIZES)}")
+    contents = repr((DRAWING, split, SIZES[split], shape, version("pillow"), [path.name for path in fonts()]))
+    key = f"fonts-{cache.digest([contents.encode()])}"
+
+    def make() -> dict[str, Tensor]:
+        images, labels = draw(SIZES[split], shape, np.random.default_rng(SEEDS[split]), f"drawing {split} digits")
+        return {"images": images, "labels": labels}
+
+    kept = cache.cached(key, make)
+    return kept["images"], kept["labels"]
+
+
+def draw(
+    n: int, shape: tuple[int, int, int], rng: np.random.Generator, progress: str | None = None
+) -> tuple[Tensor, Tensor]:
+    """n digits, as many of each: (n, C, H, W) uint8 and (n,) int64. `progress` names the progress bar, if any."""
+    channels, height, width = shape
+    labels = rng.permutation(np.arange(n) % len(CLASS_NAMES))
+    quiet = progress is None or rank_zero_only.rank != 0
+    ink = np.stack(
+        [_ink(label, height, width, rng) for label in track(labels, progress or "", transient=True, disable=quiet)]
+    )  # (n, H, W), 0 ground to 1 ink
+    ground, colour = _colours(n, channels, rng)  # (n, C)
+    pictures = ground[:, :, None, None] + (colour - ground)[:, :, None, None] * ink[:, None]
+    return torch.from_numpy(pictures.round().astype(np.uint8)), torch.from_numpy(labels.astype(np.int64))
+
+
+def _ink(label: int, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """One digit somewhere near the middle: (H, W) in [0, 1]."""
+    side = OVERSAMPLING * min(height, width)
+    font = _font(fonts()[rng.integers(len(fonts()))], round(side * rng.uniform(0.7, 1.0) / 8) * 8)
+    stroke = int(rng.integers(0, side // 40 + 1))
+    canvas = Image.new("L", (OVERSAMPLING * width, OVERSAMPLING * height))
+    place = np.array(canvas.size) / 2 + rng.uniform(-0.06, 0.06, 2) * side
+    pen = ImageDraw.Draw(canvas)
+    # The middle of the digit's own box, not of the line it would stand on.
+    left, top, right, bottom = pen.textbbox((0, 0), str(label), font=font, stroke_width=stroke)
+    corner = place - [(left + right) / 2, (top + bottom) / 2]
+    pen.text(tuple(corner), str(label), fill=255, font=font, stroke_width=stroke)
+    canvas = canvas.rotate(rng.normal(0, 8), Image.Resampling.BILINEAR, center=tuple(place))
+    return np.asarray(canvas.reduce(OVERSAMPLING), np.float32) / 255
+
+
+def _colours(n: int, channels: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Ground and ink, (n, C) each: white on black in grey, at least 100 of 255 apart in colour."""
+    if channels == 1:
+        return np.zeros((n, 1), np.float32), np.full((n, 1), 255, np.float32)
+    ground = rng.uniform(0, 255, (n, channels))
+    direction = rng.normal(size=(n, channels))
+    direction *= np.where((direction * (127.5 - ground)).sum(1, keepdims=True) < 0, -1, 1)  # towards the middle
+    distance = rng.uniform(100, 200, (n, 1)) * math.sqrt(channels)
+    ink = ground + direction / np.linalg.norm(direction, axis=1, keepdims=True) * distance
+    return ground.astype(np.float32), ink.clip(0, 255).astype(np.float32)
+
+
+@remembered
+def fonts() -> tuple[Path, ...]:
+    """Matplotlib's fonts that have digits."""
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    return tuple(path for path in sorted(folder.glob("*.ttf")) if path.stem not in SYMBOLS and _has_digits(path))
+
+
+def _has_digits(path: Path) -> bool:
+    """A font answers every character that it lacks with the same box."""
+    font = _font(path, 32)
+    return len({bytes(font.getmask(digit)) for digit in CLASS_NAMES}) == len(CLASS_NAMES)
+
+
+@remembered
+def _font(path: Path, size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(path, size)

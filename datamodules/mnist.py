@@ -1,0 +1,18 @@
+"""Handwritten digits (LeCun et al. 1998): 60,000 to train on, 10,000 to test, 28 x 28 grey pixels."""
+
+from datamodules.images import ImageDataModule
+
+
+class MNIST(ImageDataModule):
+    """{"image": (B, 1, 28, 28) uint8, white on black, "label": (B,)}; arguments as `ImageDataModule`.
+
+    Args:
+        source: a Hub id, a folder, or "fonts".
+        **options: those of `ImageDataModule`.
+    """
+
+    shape = (1, 28, 28)
+    class_names = tuple("0123456789")
+
+    def __init__(self, source: str = "ylecun/mnist", **options):
+        super().__init__(source, **options)

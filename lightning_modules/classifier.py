@@ -1,0 +1,189 @@
+"""What every picture classifier shares: steps, losses, optimizer, metrics, and a report at test.
+
+B batch, C channels, H height, W width, K classes.
+"""
+
+import math
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from rich.console import Console
+from torch import Tensor, nn
+from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
+
+from lightning_modules import confusions
+
+OPTIMIZERS = {
+    "adamw": lambda groups, lr, weight_decay: torch.optim.AdamW(groups, lr, weight_decay=weight_decay, fused=True),
+    "sgd": lambda groups, lr, weight_decay: torch.optim.SGD(
+        groups, lr, momentum=0.9, nesterov=True, weight_decay=weight_decay, fused=True
+    ),
+}
+
+
+class Classifier(L.LightningModule):
+    """Trained on {"image": (B, C, H, W) uint8, "label": (B,)}. A subclass builds `self.network`: pictures to logits.
+
+    Pictures come as uint8 and are normalised here; mean and standard deviation are part of the checkpoint.
+
+    Args:
+        shape: C, H, W of the pictures.
+        num_classes: K.
+        mean: of each channel, in [0, 1]; measured on the training pictures when training starts where not given.
+        std: standard deviation of each channel, likewise.
+        label_smoothing: share of the target that is spread evenly over all classes, in the training loss only.
+        optimizer: "adamw" or "sgd" (Nesterov momentum 0.9).
+        lr: the highest learning rate, after warm-up; from there it falls to 0 along a cosine until the last step.
+        weight_decay: on weight matrices only.
+        warmup: share of all steps in which the learning rate rises linearly from 0.
+        tta_flip: at test, average the logits over the picture and its mirror image.
+        tta_shift: at test, average the logits also over the picture moved by so many pixels up, down, left and right.
+    """
+
+    network: nn.Module
+
+    def __init__(
+        self,
+        shape: list[int] = (1, 28, 28),
+        num_classes: int = 10,
+        mean: list[float] | None = None,
+        std: list[float] | None = None,
+        label_smoothing: float = 0.0,
+        optimizer: str = "adamw",
+        lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        warmup: float = 0.1,
+        tta_flip: bool = False,
+        tta_shift: int = 0,
+    ):
+        super().__init__()
+        if (mean is None) != (std is None) or any(len(given) != shape[0] for given in (mean, std) if given is not None):
+            raise ValueError(f"mean={mean} and std={std}: give both, a number for each of {shape[0]} channels, or none")
+        if not 0 <= warmup < 1:
+            raise ValueError(f"warmup={warmup} must be at least 0 and less than 1: it is a share of all steps")
+        if optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer={optimizer!r} is unknown; use one of {', '.join(OPTIMIZERS)}")
+        self.save_hyperparameters()
+        self.register_buffer("mean", torch.tensor(mean or [0.0] * shape[0])[:, None, None])  # (C, 1, 1)
+        self.register_buffer("std", torch.tensor(std or [1.0] * shape[0])[:, None, None])
+        self.class_names = tuple(str(number) for number in range(num_classes))
+        self.accuracy = MulticlassAccuracy(num_classes, average="micro")
+        self.plain_accuracy = MulticlassAccuracy(num_classes, average="micro")
+        self.confusion = MulticlassConfusionMatrix(num_classes)  # of the validation or test that ran last
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits: (B, C, H, W) uint8 -> (B, K)."""
+        if images.dtype != torch.uint8 or list(images.shape[1:]) != list(self.hparams.shape):
+            raise ValueError(
+                f"this classifier takes uint8 pictures of {' x '.join(map(str, self.hparams.shape))}; "
+                f"got {images.dtype} of {' x '.join(map(str, images.shape[1:]))}"
+            )
+        return self.network((images.float() / 255 - self.mean) / self.std).float()
+
+    def view_logits(self, images: Tensor) -> Tensor:
+        """Logits of each view, (V, B, K): first those of `forward`. Their mean is what test and predict go by."""
+        return torch.stack([self(view) for view in self.views(images)])
+
+    def views(self, images: Tensor) -> list[Tensor]:
+        """The pictures as they are, and changed as `tta_flip` and `tta_shift` say."""
+        views, pixels = [images], self.hparams.tta_shift
+        if pixels:
+            height, width = images.shape[-2:]
+            padded = F.pad(images, [pixels] * 4)
+            corners = [(pixels, 0), (pixels, 2 * pixels), (0, pixels), (2 * pixels, pixels)]
+            views += [padded[..., top : top + height, left : left + width] for top, left in corners]
+        return views + [view.flip(-1) for view in views] if self.hparams.tta_flip else views
+
+    def filters(self) -> Tensor | None:
+        """Weights of the first layer as pictures, (n, C, h, w), or None for a network without such."""
+        return None
+
+    def setup(self, stage: str) -> None:
+        data = self.trainer.datamodule
+        names = getattr(data, "class_names", self.class_names)
+        if len(names) != self.hparams.num_classes:
+            raise ValueError(f"the model has num_classes={self.hparams.num_classes}, its data {len(names)} classes")
+        self.class_names = tuple(names)
+        if stage == "fit" and self.hparams.mean is None:
+            if data is None:
+                raise ValueError("mean and std can only be measured on a datamodule; give both, or train with one")
+            mean, std = channel_statistics(data.train_set.images)
+            self.mean.copy_(mean[:, None, None])
+            self.std.copy_(std[:, None, None])
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        logits = self(batch["image"])
+        loss = F.cross_entropy(logits, batch["label"], label_smoothing=self.hparams.label_smoothing)
+        self.log("train/loss", loss, prog_bar=True)
+        self.log("train/accuracy", (logits.argmax(1) == batch["label"]).float().mean(), prog_bar=True)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self.confusion.reset()
+
+    on_test_epoch_start = on_validation_epoch_start
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Returns the logits (B, K), for callbacks."""
+        logits = self(batch["image"])
+        self._log_heldout("val", logits, batch["label"])
+        return logits
+
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Returns the logits (B, K), for callbacks."""
+        logits = self.view_logits(batch["image"])
+        self.plain_accuracy(logits[0], batch["label"])
+        self.log("test/accuracy_plain", self.plain_accuracy)
+        self._log_heldout("test", logits.mean(0), batch["label"])
+        return logits.mean(0)
+
+    def _log_heldout(self, stage: str, logits: Tensor, label: Tensor) -> None:
+        self.accuracy(logits, label)
+        self.confusion.update(logits, label)
+        loss = F.cross_entropy(logits, label)
+        self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=len(label), on_epoch=True, sync_dist=True)
+        self.log(f"{stage}/accuracy", self.accuracy, prog_bar=True, batch_size=len(label))
+
+    def on_test_epoch_end(self) -> None:
+        confusion = self.confusion.compute().cpu()  # (K, K), rows are what was shown
+        if self.trainer.is_global_zero:
+            for table in confusions.tables(confusion, self.class_names):
+                Console().print(table)
+
+    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """{"label": (B,), "probability": (B, K)}"""
+        probability = self.view_logits(batch["image"]).mean(0).softmax(1)
+        return {"label": probability.argmax(1), "probability": probability}
+
+    def configure_optimizers(self):
+        matrices = [p for p in self.parameters() if p.ndim >= 2]
+        vectors = [p for p in self.parameters() if p.ndim < 2]
+        groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+        optimizer = OPTIMIZERS[self.hparams.optimizer](groups, self.hparams.lr, self.hparams.weight_decay)
+        total = self.trainer.estimated_stepping_batches
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: one_cycle(step, total, self.hparams.warmup)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def one_cycle(step: int, total: int, warmup: float) -> float:
+    """Share of the highest learning rate: up linearly over `warmup * total` steps, then down to 0 along a cosine."""
+    rise = warmup * total
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / (total - rise))))
+
+
+def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel of (N, C, H, W) uint8 pictures, in [0, 1]: (C,) each.
+
+    A channel without any variation gets a deviation of one grey level.
+    """
+    count, total, squares = images.numel() / images.shape[1], 0.0, 0.0
+    for part in images.split(4096):  # in parts: the whole set as float64 would take eight times its memory
+        pixels = part.double() / 255
+        total, squares = total + pixels.sum((0, 2, 3)), squares + pixels.square().sum((0, 2, 3))
+    mean = total / count
+    return mean.float(), (squares / count - mean.square()).clamp(min=1 / 255**2).sqrt().float()

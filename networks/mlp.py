@@ -1,0 +1,52 @@
+"""A multi-layer perceptron: pictures as one long vector.
+
+B batch, F features in, K features out.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+
+class MLP(nn.Module):
+    """(B, ...) with F numbers for each example -> (B, K). Without hidden layers it is a linear map.
+
+    Args:
+        in_features: F.
+        out_features: K.
+        hidden: widths of the hidden layers, each with ReLU.
+        dropout: probability that a hidden unit is dropped in training.
+        batch_norm: normalise each hidden layer over the batch before its ReLU (Ioffe & Szegedy 2015).
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        hidden: Sequence[int] = (256,),
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+    ):
+        super().__init__()
+        if min(in_features, out_features, *hidden) < 1:
+            raise ValueError(f"widths must be at least 1; got {in_features}, {list(hidden)}, {out_features}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout={dropout} must be at least 0 and less than 1")
+        layers: list[nn.Module] = [nn.Flatten()]
+        for width in hidden:
+            layers.append(nn.Linear(in_features, width, bias=not batch_norm))  # batch norm has its own offset
+            if batch_norm:
+                layers.append(nn.BatchNorm1d(width))
+            layers.append(nn.ReLU())
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+            in_features = width
+        self.layers = nn.Sequential(*layers, nn.Linear(in_features, out_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+    @property
+    def first_weight(self) -> Tensor:
+        """(width, F): what each unit of the first layer looks for."""
+        return self.layers[1].weight

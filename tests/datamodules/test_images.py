@@ -1,0 +1,250 @@
+import io
+
+import lightning as L
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from datamodules import cache, images
+from datamodules.images import ImageDataModule, read_images
+
+
+class Squares(ImageDataModule):
+    shape = (3, 8, 6)
+    class_names = ("a", "b", "c")
+    image_column = "img"
+
+
+def png(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def pixels(n=40, size=(8, 6), seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (n, *size, 3), np.uint8)
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Writes a folder with both splits in the Hub's layout and returns it."""
+    monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "cache"))
+
+    def write(train=None, labels=None, **columns):
+        for number, split in enumerate(("train", "test")):
+            pictures = pixels(seed=number) if train is None else train
+            files = [{"bytes": png(picture), "path": None} for picture in pictures]
+            own = np.arange(len(files)) % 3 if labels is None else labels
+            table = pa.table({"img": files, "label": own} | columns)
+            (tmp_path / "data").mkdir(exist_ok=True)
+            pq.write_table(table, tmp_path / "data" / f"{split}-00000-of-00001.parquet")
+        return str(tmp_path / "data")
+
+    return write
+
+
+def fit(data, epochs=1, **options):
+    """Batches that a model is trained on and validated with, by epoch."""
+
+    class Watch(L.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.automatic_optimization = False
+            self.seen = {"train": [[] for _ in range(epochs)], "val": [[] for _ in range(epochs)]}
+
+        def training_step(self, batch, _):
+            self.seen["train"][self.current_epoch].append(batch)
+
+        def validation_step(self, batch, _):
+            self.seen["val"][self.current_epoch].append(batch)
+
+        def configure_optimizers(self):
+            return None
+
+    module = Watch()
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    trainer = L.Trainer(max_epochs=epochs, accelerator="cpu", num_sanity_val_steps=0, **quiet, **options)
+    trainer.fit(module, data)
+    return module.seen
+
+
+def test_decodes_what_was_drawn(write):
+    data = Squares(write(), val_share=0.25)
+    data.setup()
+    expected = torch.from_numpy(pixels(seed=1)).permute(0, 3, 1, 2)
+    assert torch.equal(data.test_set.images, expected)
+    assert torch.equal(data.test_set.labels, torch.arange(40) % 3)
+    assert data.test_set.images.dtype == torch.uint8
+    assert data.test_set.labels.dtype == torch.int64
+    whole = torch.cat([data.train_set.images, data.val_set.images]).flatten(1)
+    drawn = torch.from_numpy(pixels()).permute(0, 3, 1, 2).flatten(1)
+    assert (len(data.train_set), len(data.val_set)) == (30, 10)
+    assert sorted(whole.tolist()) == sorted(drawn.tolist())
+
+
+def test_the_split_goes_by_its_seed(write):
+    source = write()
+    sets = []
+    for seed in (0, 0, 1):
+        data = Squares(source, split_seed=seed, val_share=0.25)
+        data.setup("fit")
+        assert not hasattr(data, "test_set")
+        sets.append(data.val_set.images)
+    assert torch.equal(sets[0], sets[1])
+    assert not torch.equal(sets[0], sets[2])
+
+
+def test_grey_pictures_become_what_is_asked_for(write):
+    source = write()
+    grey = read_images(source, "test", (1, 8, 6), 3, "img")
+    expected = [np.asarray(Image.fromarray(picture).convert("L")) for picture in pixels(seed=1)]
+    assert torch.equal(grey.images[:, 0], torch.from_numpy(np.stack(expected)))
+
+
+def test_the_cache_is_used_and_survives_damage(write, monkeypatch, tmp_path):
+    source = write()
+    first = read_images(source, "test", Squares.shape, 3, "img")
+    (path,) = (tmp_path / "cache").iterdir()
+    path.write_bytes(path.read_bytes()[:100])
+    again = read_images(source, "test", Squares.shape, 3, "img")
+    assert torch.equal(first.images, again.images)
+    monkeypatch.setattr(images, "_decode", None)  # from here on nothing can be decoded
+    third = read_images(source, "test", Squares.shape, 3, "img")
+    assert torch.equal(first.images, third.images)
+    assert torch.equal(first.labels, third.labels)
+
+
+def test_changed_data_are_not_taken_from_the_cache(write):
+    first = read_images(write(), "test", Squares.shape, 3, "img")
+    other = read_images(write(train=pixels(seed=5)), "test", Squares.shape, 3, "img")
+    relabelled = read_images(write(train=pixels(seed=5), labels=[2] * 40), "test", Squares.shape, 3, "img")
+    assert not torch.equal(first.images, other.images)
+    assert torch.equal(other.images, relabelled.images)
+    assert (relabelled.labels == 2).all()
+
+
+def test_a_batch_is_indexed_whole(write):
+    data = Squares(write())
+    data.setup("test")
+    batch = data.test_set.__getitems__([5, 0, 7])
+    assert batch["image"].shape == (3, 3, 8, 6)
+    for place, index in enumerate([5, 0, 7]):
+        alone = data.test_set[index]
+        assert torch.equal(batch["image"][place], alone["image"])
+        assert batch["label"][place] == alone["label"] == index % 3
+        assert batch["index"][place] == alone["index"] == index
+
+
+def test_every_picture_once_an_epoch_in_another_order(write):
+    data = Squares(write(), batch_size=6, val_share=0.25)
+    seen = fit(data, epochs=2)
+    orders = [torch.cat([batch["index"] for batch in epoch]) for epoch in seen["train"]]
+    assert [len(batch["index"]) for batch in seen["train"][0]] == [6] * 5  # 30 pictures
+    assert not torch.equal(orders[0], orders[1])
+    for order in orders:
+        assert sorted(order.tolist()) == list(range(30))
+    held_out = torch.cat([batch["index"] for batch in seen["val"][0]])
+    assert held_out.tolist() == list(range(10))
+
+
+def test_the_last_batch_is_dropped_in_training_only(write):
+    seen = fit(Squares(write(), batch_size=7, val_share=0.25))
+    assert [len(batch["index"]) for batch in seen["train"][0]] == [7] * 4
+    assert [len(batch["index"]) for batch in seen["val"][0]] == [7, 3]
+
+
+def test_fewer_pictures_than_a_batch_are_one_batch(write):
+    seen = fit(Squares(write(), batch_size=100, val_share=0.25))
+    assert [len(batch["index"]) for batch in seen["train"][0]] == [30]
+
+
+def test_augmented_in_training_only(write):
+    data = Squares(write(), augment={"alternating_flip": None}, val_share=0.25)
+    seen = fit(data, epochs=2)
+    mirrored = torch.zeros(2, 30, dtype=torch.bool)
+    for epoch, (batch,) in enumerate(seen["train"]):
+        own = data.train_set.images[batch["index"]]
+        flipped = (batch["image"] == own.flip(-1)).flatten(1).all(1)
+        assert torch.equal(~flipped, (batch["image"] == own).flatten(1).all(1))
+        mirrored[epoch, batch["index"]] = flipped
+    assert torch.equal(mirrored[0], ~mirrored[1])
+    assert 5 < mirrored[0].sum() < 25
+    for batch in seen["val"][0]:
+        assert torch.equal(batch["image"], data.val_set.images[batch["index"]])
+
+
+def test_nothing_held_out(write):
+    data = Squares(write(), val_share=0, batch_size=10)
+    seen = fit(data)
+    assert len(data.train_set) == 40
+    assert seen["val"] == [[]]
+
+
+def test_paths_instead_of_bytes(tmp_path, monkeypatch):
+    monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "cache"))
+    (tmp_path / "0.png").write_bytes(png(pixels(1)[0]))
+    picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    files = pa.array([{"bytes": None, "path": str(tmp_path / "0.png")}], picture)
+    pq.write_table(pa.table({"img": files, "label": [0]}), tmp_path / "rows.parquet")
+    read = read_images(str(tmp_path / "rows.parquet"), "train", Squares.shape, 3, "img")
+    assert torch.equal(read.images[0], torch.from_numpy(pixels(1)[0]).permute(2, 0, 1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"labels": [3] * 40}, ["label", "3 to 3", "0 to 2"]),
+        ({"labels": [-1, *[0] * 39]}, ["-1 to 0"]),
+        ({"labels": [0.5] * 40}, ["label", "double", "whole numbers"]),
+        ({"labels": [None, *[0] * 39]}, ["label", "whole numbers"]),
+        ({"img": ["x"] * 40}, ["img", "string", "PNG or JPEG"]),
+        ({"img": [{"bytes": b"no picture", "path": None}] * 40}, ["picture 0", "cannot be read"]),
+        ({"train": [*pixels(2), *pixels(1, (9, 6))], "labels": [0] * 3}, ["picture 2", "9 x 6", "8 x 6"]),
+    ],
+    ids=str,
+)
+def test_bad_data_are_named(write, changes, words):
+    source = write(**changes)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  its words are checked below
+        Squares(source).setup("test")
+    assert all(word in str(caught.value) for word in words), caught.value
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_split_is_named(write, monkeypatch):
+    rows = images.sources.load(write(), "test").select([])
+    monkeypatch.setattr(images.sources, "load", lambda *args: rows)
+    with pytest.raises(ValueError, match="'test' of 'somewhere' holds no pictures"):
+        read_images("somewhere", "test", Squares.shape, 3, "img")
+
+
+def test_a_missing_column_is_named(write):
+    with pytest.raises(ValueError, match="lacks the column image; it has img, label"):
+        read_images(write(), "test", Squares.shape, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"val_share": 1.0}, "val_share=1.0"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"augment": {"blur": 3}}, "'blur' is unknown; use some of shift, flip"),
+        ({"augment": {"shift": {"pixel": 3}}}, "has no argument pixel"),
+    ],
+)
+def test_mistakes_are_named(options, words):
+    with pytest.raises(ValueError, match=words):
+        Squares("anywhere", **options)
+
+
+def test_a_share_that_leaves_nothing_to_train_on(write):
+    with pytest.raises(ValueError, match="leaves none of 40"):
+        Squares(write(), val_share=0.999).setup("fit")

@@ -1,0 +1,241 @@
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch.utils.data import DataLoader
+
+from datamodules.images import ImageDataModule, ImageSet
+from lightning_modules.classifier import Classifier, channel_statistics, one_cycle
+from lightning_modules.mlp_classifier import MLPClassifier
+
+SHAPE = [2, 5, 4]
+TINY = {"shape": SHAPE, "num_classes": 3, "hidden": [16]}
+
+
+def picture_set(n, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(256, (n, *SHAPE), generator=generator, dtype=torch.uint8)
+    return ImageSet(images, torch.randint(3, (n,), generator=generator))
+
+
+class Noise(ImageDataModule):
+    """Random pictures with random labels, in memory."""
+
+    shape = tuple(SHAPE)
+    class_names = ("cat", "dog", "fox")
+
+    def __init__(self, n=48, **options):
+        super().__init__("memory", **{"batch_size": 16} | options)
+        self.train_set, self.val_set, self.test_set = picture_set(n), picture_set(40, 1), picture_set(50, 2)
+
+
+def trainer(**options):
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    return L.Trainer(**quiet | {"accelerator": "cpu", "max_epochs": 1, "num_sanity_val_steps": 0} | options)
+
+
+def test_learns_a_batch_by_heart():
+    torch.manual_seed(0)
+    module = MLPClassifier(**TINY | {"hidden": [64]}, lr=1e-2)
+    data = Noise(n=16)
+    data.val_set = data.train_set
+    runner = trainer(max_epochs=100, check_val_every_n_epoch=100)
+    runner.fit(module, data)
+    assert runner.callback_metrics["val/accuracy"] == 1
+    assert runner.callback_metrics["val/loss"] < 0.05
+
+
+@pytest.mark.parametrize("options", [{}, {"tta_shift": 1}, {"tta_flip": True, "tta_shift": 1}])
+def test_metrics_are_those_computed_by_hand(options):
+    """Over all pictures at once, in batches of unequal size."""
+    torch.manual_seed(0)
+    module, data = MLPClassifier(**TINY, mean=[0.5, 0.4], std=[0.3, 0.2], **options), Noise()
+    (test,) = trainer().test(module, data, verbose=False)
+    (val,) = trainer().validate(module, data, verbose=False)
+    mean, std = torch.tensor([0.5, 0.4])[:, None, None], torch.tensor([0.3, 0.2])[:, None, None]
+    for stage, metrics, pictures in [("test", test, data.test_set), ("val", val, data.val_set)]:
+        logits = module.network((pictures.images / 255 - mean) / std).detach()
+        plain = (logits.argmax(1) == pictures.labels).float().mean()
+        if stage == "test":
+            assert metrics["test/accuracy_plain"] == pytest.approx(float(plain))
+            views = []
+            for dy, dx in [(0, 0), *([(1, 0), (-1, 0), (0, 1), (0, -1)] if "tta_shift" in options else [])]:
+                moved = F.pad(pictures.images, [1] * 4)[..., 1 - dy : 6 - dy, 1 - dx : 5 - dx]
+                views += [moved, moved.flip(-1)] if "tta_flip" in options else [moved]
+            logits = sum(module.network((view / 255 - mean) / std).detach() for view in views) / len(views)
+        assert metrics[f"{stage}/accuracy"] == pytest.approx(
+            float((logits.argmax(1) == pictures.labels).float().mean())
+        )
+        assert metrics[f"{stage}/loss"] == pytest.approx(float(F.cross_entropy(logits, pictures.labels)), rel=1e-5)
+
+
+def test_the_training_loss_smooths_labels():
+    torch.manual_seed(0)
+    module = MLPClassifier(**TINY, label_smoothing=0.3)
+    module.log = lambda *args, **options: None
+    batch = picture_set(8).__getitems__(list(range(8)))
+    log_p = module(batch["image"]).log_softmax(1)
+    target = F.one_hot(batch["label"], 3) * 0.7 + 0.3 / 3
+    torch.testing.assert_close(module.training_step(batch, 0), -(target * log_p).sum(1).mean())
+
+
+def test_statistics_are_measured_on_the_training_pictures_and_kept(tmp_path):
+    module, data = MLPClassifier(**TINY), Noise()
+    runner = trainer()
+    runner.fit(module, data)
+    pixels = data.train_set.images.double() / 255
+    torch.testing.assert_close(module.mean[:, 0, 0], pixels.mean((0, 2, 3)).float())
+    torch.testing.assert_close(module.std[:, 0, 0], pixels.std((0, 2, 3), correction=0).float())
+    runner.save_checkpoint(tmp_path / "last.ckpt")
+    loaded = MLPClassifier.load_from_checkpoint(tmp_path / "last.ckpt", weights_only=True, map_location="cpu").eval()
+    images = data.test_set.images
+    assert torch.equal(loaded(images), module.eval()(images))
+
+
+def test_statistics_of_a_large_set_and_of_a_constant_channel():
+    images = torch.randint(256, (5000, 2, 3, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    images[:, 1] = 51
+    mean, std = channel_statistics(images)
+    torch.testing.assert_close(mean, torch.stack([images[:, 0].double().mean() / 255, torch.tensor(0.2)]).float())
+    torch.testing.assert_close(std, torch.tensor([images[:, 0].double().std(correction=0) / 255, 1 / 255]).float())
+
+
+def test_a_checkpoint_opens_in_a_new_process(tmp_path):
+    module = MLPClassifier(**TINY)
+    runner = trainer(max_steps=1)
+    runner.fit(module, Noise())
+    runner.save_checkpoint(tmp_path / "last.ckpt")
+    code = (
+        "import torch\n"
+        "from lightning_modules.mlp_classifier import MLPClassifier\n"
+        f"module = MLPClassifier.load_from_checkpoint({str(tmp_path / 'last.ckpt')!r}, weights_only=True)\n"
+        "print(tuple(module(torch.zeros(3, 2, 5, 4, dtype=torch.uint8)).shape))"
+    )
+    root = Path(__file__).parent.parent.parent
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=root, capture_output=True, text=True)
+    assert done.stdout.strip() == "(3, 3)", done.stderr
+
+
+def test_resuming_equals_not_stopping(tmp_path):
+    """Weights and optimizer after four epochs, whether or not the last two were resumed, bit for bit.
+
+    Dropout is drawn from the global generator, which a checkpoint does not hold: it is set at each step.
+    """
+
+    class Seam(L.Callback):
+        def on_train_batch_start(self, trainer, *_):
+            torch.manual_seed(trainer.global_step)
+
+    class InOrder(Noise):
+        def train_dataloader(self):
+            return self._loader(self.train_set)
+
+    def run(folder, ckpt_path=None):
+        torch.manual_seed(0)
+        module = MLPClassifier(**TINY, dropout=0.2, batch_norm=True, weight_decay=0.1)
+        keep = ModelCheckpoint(folder, filename="{epoch}", save_top_k=-1, save_on_train_epoch_end=True)
+        options = {"enable_checkpointing": True, "limit_val_batches": 0, "max_epochs": 4}
+        trainer(callbacks=[Seam(), keep], **options).fit(module, InOrder(), ckpt_path=ckpt_path)
+        return torch.load(folder / "epoch=3.ckpt", weights_only=True)
+
+    whole = run(tmp_path / "whole")
+    resumed = run(tmp_path / "resumed", tmp_path / "whole" / "epoch=1.ckpt")
+    assert not (tmp_path / "resumed" / "epoch=1.ckpt").exists()
+    for name, value in whole["state_dict"].items():
+        assert torch.equal(value, resumed["state_dict"][name]), name
+    whole, resumed = (checkpoint["optimizer_states"][0]["state"] for checkpoint in (whole, resumed))
+    assert all(torch.equal(whole[number]["exp_avg_sq"], resumed[number]["exp_avg_sq"]) for number in whole)
+
+
+def test_predictions_are_labels_and_probabilities():
+    torch.manual_seed(0)
+    module, data = MLPClassifier(**TINY), Noise()
+    outputs = trainer().predict(module, data)
+    probability = torch.cat([output["probability"] for output in outputs])
+    label = torch.cat([output["label"] for output in outputs])
+    expected = module.eval()(data.test_set.images).softmax(1)
+    torch.testing.assert_close(probability, expected)
+    assert torch.equal(label, expected.argmax(1))
+
+
+def test_the_report_names_classes_and_mistakes(capsys):
+    torch.manual_seed(0)
+    module, data = MLPClassifier(**TINY), Noise()
+    torch.nn.init.zeros_(module.network.layers[-1].weight)
+    with torch.no_grad():
+        module.network.layers[-1].bias.copy_(torch.tensor([0.0, 1, 0]))  # everything is a dog
+    trainer().test(module, data, verbose=False)
+    printed = capsys.readouterr().out
+    counts = data.test_set.labels.bincount().tolist()
+    assert f"accuracy {counts[1] / 50:.2%}, n = 50" in printed
+    rows = [line.replace("│", " ").split() for line in printed.splitlines()]
+    assert ["dog", str(counts[1]), "100.00%"] in rows
+    assert ["cat", str(counts[0]), "0.00%"] in rows
+    assert ["fox", "dog", str(counts[2]), "100.00%"] in rows
+    assert ["dog", "cat"] not in [row[:2] for row in rows]
+
+
+def test_weight_matrices_decay_and_the_rest_does_not():
+    module = MLPClassifier(**TINY, weight_decay=0.1, batch_norm=True)
+    runner = trainer(max_steps=1)
+    runner.fit(module, Noise())
+    decayed, kept = runner.optimizers[0].param_groups
+    assert [p.ndim for p in decayed["params"]] == [2, 2]
+    assert decayed["weight_decay"] == 0.1
+    assert {p.ndim for p in kept["params"]} == {1}
+    assert kept["weight_decay"] == 0
+
+
+def test_the_learning_rate_rises_and_falls():
+    rates = [one_cycle(step, 100, 0.2) for step in range(101)]
+    assert rates[0] == pytest.approx(1 / 21)
+    assert rates[20] == 1
+    assert rates[60] == pytest.approx(0.5)
+    assert rates[100] == pytest.approx(0)
+    assert all(a < b for a, b in itertools.pairwise(rates[:21]))
+    assert all(a > b for a, b in itertools.pairwise(rates[20:]))
+    assert one_cycle(0, 100, 0.0) == 1
+
+
+def test_filters_are_the_first_weights_as_pictures():
+    module = MLPClassifier(**TINY | {"hidden": []}, mean=[0.0, 0.0], std=[1.0, 1.0])
+    image = picture_set(1).images
+    expected = (module.filters() * image / 255).sum((1, 2, 3)) + module.network.layers[-1].bias
+    torch.testing.assert_close(module(image)[0], expected)
+    assert module.filters().shape == (3, *SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: MLPClassifier(**TINY, mean=[0.5]), r"mean=\[0\.5\].*2 channels"),
+        (lambda: MLPClassifier(**TINY, warmup=1), "warmup=1"),
+        (lambda: MLPClassifier(**TINY, optimizer="lion"), "'lion' is unknown; use one of adamw, sgd"),
+        (lambda: MLPClassifier(**TINY)(torch.zeros(1, 2, 5, 4)), "uint8 pictures of 2 x 5 x 4; got torch.float32"),
+        (lambda: MLPClassifier(**TINY)(torch.zeros(1, 1, 28, 28).byte()), "2 x 5 x 4; got .* 1 x 28 x 28"),
+        (lambda: trainer().fit(MLPClassifier(**TINY | {"num_classes": 5}), Noise()), "num_classes=5, its data 3"),
+        (lambda: trainer().fit(MLPClassifier(**TINY), DataLoader(picture_set(4))), "mean and std"),
+    ],
+)
+def test_mistakes_are_named(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_sgd_too():
+    module = MLPClassifier(**TINY, optimizer="sgd", lr=0.1)
+    before = {name: value.clone() for name, value in module.named_parameters()}
+    trainer(max_steps=2).fit(module, Noise())
+    assert all(not torch.equal(value, before[name]) for name, value in module.named_parameters())
+    assert isinstance(module, Classifier)
