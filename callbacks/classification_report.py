@@ -127,4 +127,6 @@ def filter_grid(filters: Tensor) -> Tensor:
     largest = filters.abs().amax((1, 2, 3), keepdim=True).clamp(min=torch.finfo(filters.dtype).tiny)
     scale = max(1, 28 // filters.shape[-1])  # small kernels are enlarged: every pixel stays a square
     pictures = (0.5 + 0.5 * filters / largest).repeat_interleave(scale, 2).repeat_interleave(scale, 3)
-    return make_grid(pictures, nrow=math.ceil(math.sqrt(len(filters))), pad_value=1.0)
+    divisors = [n for n in range(1, len(filters) + 1) if len(filters) % n == 0]
+    in_a_row = next(n for n in divisors if n * n >= len(filters))  # as square as rows of equal length can be
+    return make_grid(pictures, nrow=in_a_row, pad_value=1.0)

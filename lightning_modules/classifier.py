@@ -3,8 +3,6 @@
 B batch, C channels, H height, W width, K classes.
 """
 
-import math
-
 import lightning as L
 import torch
 import torch.nn.functional as F
@@ -13,12 +11,11 @@ from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
 from lightning_modules import confusions
+from lightning_modules.optimizers import decay_matrices, with_one_cycle
 
 OPTIMIZERS = {
-    "adamw": lambda groups, lr, weight_decay: torch.optim.AdamW(groups, lr, weight_decay=weight_decay, fused=True),
-    "sgd": lambda groups, lr, weight_decay: torch.optim.SGD(
-        groups, lr, momentum=0.9, nesterov=True, weight_decay=weight_decay, fused=True
-    ),
+    "adamw": lambda groups, lr: torch.optim.AdamW(groups, lr, fused=True),
+    "sgd": lambda groups, lr: torch.optim.SGD(groups, lr, momentum=0.9, nesterov=True, fused=True),
 }
 
 
@@ -157,23 +154,9 @@ class Classifier(L.LightningModule):
         return {"label": probability.argmax(1), "probability": probability}
 
     def configure_optimizers(self):
-        matrices = [p for p in self.parameters() if p.ndim >= 2]
-        vectors = [p for p in self.parameters() if p.ndim < 2]
-        groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
-        optimizer = OPTIMIZERS[self.hparams.optimizer](groups, self.hparams.lr, self.hparams.weight_decay)
-        total = self.trainer.estimated_stepping_batches
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: one_cycle(step, total, self.hparams.warmup)
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def one_cycle(step: int, total: int, warmup: float) -> float:
-    """Share of the highest learning rate: up linearly over `warmup * total` steps, then down to 0 along a cosine."""
-    rise = warmup * total
-    if step < rise:
-        return (step + 1) / (rise + 1)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / (total - rise))))
+        groups = decay_matrices(self, self.hparams.weight_decay)
+        optimizer = OPTIMIZERS[self.hparams.optimizer](groups, self.hparams.lr)
+        return with_one_cycle(optimizer, self.trainer.estimated_stepping_batches, self.hparams.warmup)
 
 
 def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from diffusion import objectives, samplers
 from diffusion.scheduler import NoiseScheduler, squared_cosine_betas
 from envs import tee
+from lightning_modules.optimizers import decay_matrices
 from networks.chunk_mlp import ChunkMLP
 from networks.chunk_unet import ChunkUNet
 from networks.pusht_features import PushTFeatures
@@ -155,12 +156,9 @@ class DiffusionPolicy(L.LightningModule):
                 )
 
     def configure_optimizers(self):
-        matrices = [p for p in self.parameters() if p.ndim >= 2]
-        vectors = [p for p in self.parameters() if p.ndim < 2]
         optimizer = torch.optim.AdamW(
-            [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}],
+            decay_matrices(self, self.hparams.weight_decay),
             lr=self.hparams.lr,
-            weight_decay=self.hparams.weight_decay,
             betas=(0.95, 0.999),
             fused=True,
         )

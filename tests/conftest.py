@@ -2,13 +2,37 @@ import os
 
 import pytest
 
+from datamodules import cache
 from datamodules.sources import DATA_VARIABLE
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Decoded pictures of a test run stay with it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(cache.CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def real_data(name: str) -> str:
+    """The folder of a real data set; a test that asks for one which is absent is skipped."""
+    folder = os.path.join(os.environ.get(DATA_VARIABLE, ""), name)
+    if not os.environ.get(DATA_VARIABLE) or not os.path.isdir(folder):
+        pytest.skip(f"{DATA_VARIABLE} names no folder with {name}/")
+    return folder
 
 
 @pytest.fixture
 def human_data() -> str:
-    """The human Push-T demonstrations; tests that need them skip where they are absent."""
-    folder = os.path.join(os.environ.get(DATA_VARIABLE, ""), "pusht")
-    if not os.environ.get(DATA_VARIABLE) or not os.path.isdir(folder):
-        pytest.skip(f"{DATA_VARIABLE} names no folder with pusht/")
-    return folder
+    """The human Push-T demonstrations."""
+    return real_data("pusht")
+
+
+@pytest.fixture
+def mnist_data() -> str:
+    return real_data("mnist")
+
+
+@pytest.fixture
+def cifar10_data() -> str:
+    return real_data("cifar10")

@@ -4,17 +4,23 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from envs.statistics import summarize
 from lightning_modules.pretrained import load_pretrained
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = sorted(path.parent for path in (ROOT / "pretrained").glob("*/card.json"))
-PUSHT = {"test/score", "test/success_rate", "test/mean_final_coverage"}
+METRICS = {  # what a card of a folder of this name must tell at least
+    "pusht": {"test/score", "test/success_rate", "test/mean_final_coverage"},
+    "mnist": {"test/accuracy", "test/accuracy_plain"},
+    "sorting": {"test/exact_match"},
+    "pig_latin": {"test/unseen_word_accuracy", "test/sentence_exact_match"},
+}
 
 
 def test_what_ships_is_small():
-    assert {folder.name for folder in FOLDERS} >= {"pusht", "pusht_human"}
+    assert {folder.name for folder in FOLDERS} >= {"pusht", "pusht_human", "mnist_mlp"}
     assert sum(path.stat().st_size for path in (ROOT / "pretrained").rglob("*") if path.is_file()) < 60e6
 
 
@@ -23,9 +29,13 @@ def test_cards_are_complete(folder):
     card = json.loads((folder / "card.json").read_text())
     assert set(card) >= {"metrics", "n", "seeds", "minutes", "command", "date", "commit", "machine"}
     assert all(isinstance(value, float) for value in card["metrics"].values())
-    if folder.name.startswith("pusht"):
-        assert set(card["metrics"]) >= PUSHT
-        assert card["n"] == 500
+    (required,) = [names for family, names in METRICS.items() if folder.name.startswith(family)]
+    assert set(card["metrics"]) >= required
+    assert card["n"] >= 400
+    if len(card["seeds"]) > 1:
+        assert len(card["by_seed"]) == len(card["seeds"])
+        for name, value in card["metrics"].items():
+            assert value == pytest.approx(sum(figures[name] for figures in card["by_seed"]) / len(card["seeds"]))
     for part in (f"pretrained/{folder.name}/config.yaml", f"pretrained/{folder.name}/model.safetensors"):
         assert part in card["command"]
         assert (ROOT / part).is_file()
@@ -40,6 +50,16 @@ def test_shipped_policies_solve_most_of_twenty_starts(name):
     # At the 80 % that the figures promise at least, fewer than 11 of 20 would be a chance of 1 in 500.
     assert metrics["success_rate"].mean >= 11 / 20
     assert metrics["score"].mean > 0.9
+
+
+def test_the_shipped_mlp_reads_digits(mnist_data):
+    from datamodules.mnist import MNIST
+
+    data = MNIST(mnist_data)
+    data.setup("test")
+    model = load_pretrained(ROOT / "pretrained" / "mnist_mlp")
+    predicted = torch.cat([model(part).argmax(1) for part in data.test_set.images.split(1000)])
+    assert (predicted == data.test_set.labels).float().mean() > 0.992
 
 
 def test_the_benchmarks_own_environment_agrees():

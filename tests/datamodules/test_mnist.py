@@ -1,5 +1,3 @@
-import os
-
 import pytest
 import torch
 
@@ -7,9 +5,7 @@ from datamodules import cache, fonts, sources
 from datamodules.mnist import MNIST
 
 
-def test_the_whole_set(tmp_path, monkeypatch):
-    if not os.path.isdir(os.path.join(os.environ.get(sources.DATA_VARIABLE, ""), "mnist")):
-        pytest.skip(f"{sources.DATA_VARIABLE} names no folder with mnist/")
+def test_the_whole_set(mnist_data, tmp_path, monkeypatch):
     monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path))
     data = MNIST()
     data.setup("test")

@@ -1,4 +1,3 @@
-import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader
 
 from datamodules.images import ImageDataModule, ImageSet
-from lightning_modules.classifier import Classifier, channel_statistics, one_cycle
+from lightning_modules.classifier import Classifier, channel_statistics
 from lightning_modules.mlp_classifier import MLPClassifier
 
 SHAPE = [2, 5, 4]
@@ -195,17 +194,6 @@ def test_weight_matrices_decay_and_the_rest_does_not():
     assert decayed["weight_decay"] == 0.1
     assert {p.ndim for p in kept["params"]} == {1}
     assert kept["weight_decay"] == 0
-
-
-def test_the_learning_rate_rises_and_falls():
-    rates = [one_cycle(step, 100, 0.2) for step in range(101)]
-    assert rates[0] == pytest.approx(1 / 21)
-    assert rates[20] == 1
-    assert rates[60] == pytest.approx(0.5)
-    assert rates[100] == pytest.approx(0)
-    assert all(a < b for a, b in itertools.pairwise(rates[:21]))
-    assert all(a > b for a, b in itertools.pairwise(rates[20:]))
-    assert one_cycle(0, 100, 0.0) == 1
 
 
 def test_filters_are_the_first_weights_as_pictures():

@@ -1,0 +1,66 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from datamodules import cache, fonts
+from examples import numpy_mnist
+from numpy_core import cosine
+
+
+@pytest.fixture(autouse=True)
+def few_digits(monkeypatch, tmp_path):
+    """240 and 60 digits drawn from fonts, two epochs of each recipe."""
+    monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr(fonts, "SIZES", {"train": 240, "test": 60})
+    for name, recipe in numpy_mnist.RECIPES.items():
+        monkeypatch.setitem(numpy_mnist.RECIPES, name, replace(recipe, epochs=2))
+
+
+@pytest.mark.parametrize("model", numpy_mnist.RECIPES)
+def test_a_run_leaves_its_pictures_curves_and_result(model, tmp_path, capsys):
+    numpy_mnist.main([model, "--source", "fonts", "--out", str(tmp_path), "--seeds", "0", "1"])
+    assert "mean" in capsys.readouterr().out
+    for seed in (0, 1):
+        folder = tmp_path / f"numpy_{model}" / f"seed_{seed}"
+        for name in ("curves.png", "weights.png", "confusion.png", "mistakes.png", "last.npz"):
+            assert (folder / name).stat().st_size > 1000
+        result = json.loads((folder / "result.json").read_text())
+        assert 0 <= result["test_accuracy"] <= 1
+        board = EventAccumulator(str(folder)).Reload().Tags()
+        assert {"train/loss", "train/accuracy", "val/loss", "val/accuracy"} <= set(board["scalars"])
+        assert {"curves", "weights", "confusion", "mistakes"} <= set(board["images"])
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(monkeypatch, tmp_path):
+    # The schedule must know its end in both runs: two epochs of two batches.
+    monkeypatch.setattr(numpy_mnist, "cosine", lambda lr, steps, warmup: cosine(lr, 4))
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    numpy_mnist.main(["mlp", "--source", "fonts", "--out", str(whole)])
+    monkeypatch.setitem(numpy_mnist.RECIPES, "mlp", replace(numpy_mnist.RECIPES["mlp"], epochs=1))
+    numpy_mnist.main(["mlp", "--source", "fonts", "--out", str(parts)])
+    monkeypatch.setitem(numpy_mnist.RECIPES, "mlp", replace(numpy_mnist.RECIPES["mlp"], epochs=2))
+    numpy_mnist.main(["mlp", "--source", "fonts", "--out", str(parts), "--resume"])
+    files = [np.load(folder / "numpy_mlp" / "seed_0" / "last.npz") for folder in (whole, parts)]
+    for name in files[0].files:
+        assert np.array_equal(files[0][name], files[1][name]), name
+
+
+def test_shifted_pictures_are_moved_as_a_whole():
+    x = np.zeros((50, 1, 9, 9), np.float32)
+    x[:, 0, 4, 4] = 1
+    moved = numpy_mnist.shifted(2, x, np.random.default_rng(0))
+    assert moved.shape == x.shape
+    places = {tuple(place) for place in np.argwhere(moved)[:, 2:]}
+    assert len(np.argwhere(moved)) == 50
+    assert len(places) > 10
+    assert all(abs(row - 4) <= 2 and abs(column - 4) <= 2 for row, column in places)
+
+
+def test_a_source_that_is_not_there_is_one_line(tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        numpy_mnist.main(["softmax", "--source", "no/such", "--out", str(tmp_path)])
+    assert caught.value.code == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
