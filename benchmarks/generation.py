@@ -4,8 +4,8 @@
     python -m benchmarks.generation --nanogpt path/to/nanoGPT/model.py
 
 Generation: the same random weights in `transformers.GPT2LMHeadModel` and in ours, the same prompts, greedy, both with a
-cache, in float32 and in bfloat16. Training: forward, backward and AdamW's step, in float32 as
-nanoGPT's train.py takes it on a CPU, and with autocast to bfloat16. The contestants take turns; figures are medians.
+cache, in float32 and in bfloat16. Training: forward, backward and AdamW's step, in float32 as nanoGPT's train.py takes
+it on a CPU, and with autocast to bfloat16. The contestants take turns; figures are medians.
 """
 
 import argparse
@@ -24,8 +24,11 @@ from rich.table import Table
 from networks.generation import generate
 from networks.gpt2 import gpt2_decoder, load_gpt2
 
-GPT2_VOCABULARY = 50257
-SHAPES = {"6 layers, 384 wide": (6, 384, 6), "GPT-2 small (12 layers, 768 wide)": (12, 768, 12)}  # depth, width, heads
+# depth, width, heads, vocabulary of nanoGPT's character model, and of the smallest GPT-2
+SHAPES = {
+    "6 layers, 384 wide, 65 tokens": (6, 384, 6, 65),
+    "GPT-2 small: 12 layers, 768 wide, 50,257 tokens": (12, 768, 12, 50257),
+}
 TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 BATCHES = (1, 32)
 PROMPT = 8  # tokens
@@ -57,24 +60,26 @@ def generation(new_tokens: int, rounds: int) -> Table:
 
     table = Table("shape", "type", "batch", "ours, tokens/s", "Hugging Face, tokens/s", "ratio")
     table.title = f"{new_tokens} new tokens, transformers {version('transformers')}"
-    for shape, (depth, width, heads) in SHAPES.items():
-        config = GPT2Config(n_layer=depth, n_embd=width, n_head=heads, activation_function="gelu")
+    for shape, (depth, width, heads, vocabulary) in SHAPES.items():
+        options = {"activation_function": "gelu", "bos_token_id": None, "eos_token_id": None}  # no token ends a row
+        config = GPT2Config(vocab_size=vocabulary, n_layer=depth, n_embd=width, n_head=heads, **options)
         theirs = GPT2LMHeadModel(config).eval()
-        ours = gpt2_decoder(GPT2_VOCABULARY, width, depth, heads, config.n_positions).eval()
+        ours = gpt2_decoder(vocabulary, width, depth, heads, config.n_positions).eval()
         load_gpt2(ours, theirs.state_dict())
         for type_name, dtype in TYPES.items():
             ours, theirs = ours.to(dtype), theirs.to(dtype)
             for batch in BATCHES:
-                prompt = torch.randint(GPT2_VOCABULARY, (batch, PROMPT), generator=torch.Generator().manual_seed(0))
+                prompt = torch.randint(vocabulary, (batch, PROMPT), generator=torch.Generator().manual_seed(0))
 
                 def write(ours=ours, prompt=prompt):
                     return generate(ours, prompt, max_new_tokens=new_tokens, end=NO_END)
 
                 def write_theirs(theirs=theirs, prompt=prompt):
-                    count = {"max_new_tokens": new_tokens, "min_new_tokens": new_tokens}
-                    mask = torch.ones_like(prompt)
-                    return theirs.generate(prompt, attention_mask=mask, do_sample=False, pad_token_id=0, **count)
+                    options = {"max_new_tokens": new_tokens, "do_sample": False, "pad_token_id": 0}
+                    return theirs.generate(prompt, attention_mask=torch.ones_like(prompt), **options)
 
+                if dtype == torch.float32:  # with the same weights, both write the same
+                    assert torch.equal(write(), write_theirs()[:, PROMPT:])
                 seconds = take_turns({"ours": write, "theirs": write_theirs}, rounds)
                 speeds = [batch * new_tokens / seconds[name] for name in ("ours", "theirs")]
                 ratio = seconds["theirs"] / seconds["ours"]
@@ -83,10 +88,10 @@ def generation(new_tokens: int, rounds: int) -> Table:
 
 
 def cache(rounds: int) -> Table:
-    shape, (depth, width, heads) = next(iter(SHAPES.items()))
+    shape, (depth, width, heads, vocabulary) = next(iter(SHAPES.items()))
     table = Table("new tokens", "with cache, s", "without, s", "ratio", title=f"{shape}, float32, batch 1")
-    network = gpt2_decoder(GPT2_VOCABULARY, width, depth, heads, 1024).eval()
-    prompt = torch.randint(GPT2_VOCABULARY, (1, PROMPT), generator=torch.Generator().manual_seed(0))
+    network = gpt2_decoder(vocabulary, width, depth, heads, 1024).eval()
+    prompt = torch.randint(vocabulary, (1, PROMPT), generator=torch.Generator().manual_seed(0))
     for length in LENGTHS:
         seconds = take_turns(
             {
@@ -107,7 +112,7 @@ def training(path: Path, rounds: int) -> Table:
     spec = importlib.util.spec_from_file_location("nanogpt_model", path)
     nanogpt = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(nanogpt)
-    table = Table("shape", "type", "ours, ms", "nanoGPT, ms", "ratio", title="a training step")
+    table = Table("shape", "type", "ours, ms", "nanoGPT, ms", "ratio", "to nanoGPT's float32", title="a training step")
     for shape, (depth, width, heads, length, batch, vocabulary) in TRAINING.items():
         config = nanogpt.GPTConfig(
             block_size=length, vocab_size=vocabulary, n_layer=depth, n_head=heads, n_embd=width, dropout=0.0, bias=True
@@ -118,6 +123,7 @@ def training(path: Path, rounds: int) -> Table:
         optimizer = torch.optim.AdamW(ours.parameters(), 1e-3, (0.9, 0.95), weight_decay=0.1, fused=True)
         tokens = torch.randint(vocabulary, (batch, length + 1), generator=torch.Generator().manual_seed(0))
         inputs, labels = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
+        seconds = {}
         for type_name, dtype in TYPES.items():
 
             def step(ours=ours, optimizer=optimizer, dtype=dtype, inputs=inputs, labels=labels):
@@ -134,9 +140,12 @@ def training(path: Path, rounds: int) -> Table:
                 optimizer.step()
                 optimizer.zero_grad()
 
-            seconds = take_turns({"ours": step, "theirs": their_step}, 5 * rounds)
-            milliseconds = [f"{1e3 * seconds[name]:.1f}" for name in ("ours", "theirs")]
-            table.add_row(shape, type_name, *milliseconds, f"{seconds['theirs'] / seconds['ours']:.2f}")
+            seconds[type_name] = take_turns({"ours": step, "theirs": their_step}, 5 * rounds)
+        as_it_comes = seconds["float32"]["theirs"]
+        for type_name, taken in seconds.items():
+            milliseconds = [f"{1e3 * taken[name]:.1f}" for name in ("ours", "theirs")]
+            ratios = [f"{other / taken['ours']:.2f}" for other in (taken["theirs"], as_it_comes)]
+            table.add_row(shape, type_name, *milliseconds, *ratios)
     return table
 
 

@@ -145,6 +145,32 @@ def test_two_processes_train_and_roll_out(finished_run, tmp_path):
     assert torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"] == 4
 
 
+@pytest.mark.parametrize(
+    ("config", "options"),
+    [
+        ("mnist_mlp", ["--data.source", "fonts"]),
+        pytest.param("mnist_softmax", ["--data.source", "fonts"], marks=pytest.mark.slow),
+        ("sorting_encoder", []),
+        pytest.param("sorting_decoder", [], marks=pytest.mark.slow),
+        pytest.param("sorting_encoder_decoder", [], marks=pytest.mark.slow),
+        ("pig_latin_encoder_decoder", ["--data.batch_size", "8"]),
+        pytest.param("pig_latin_decoder", ["--data.batch_size", "8"], marks=pytest.mark.slow),
+    ],
+)
+def test_every_family_trains_fast_and_answers(config, options, tmp_path):
+    """With nothing but what ships: fit with the fast overlay, then predict from what it left."""
+    given = ["--config", ROOT / f"configs/{config}.yaml"]
+    done = call("fit", *given, "--config", ROOT / "configs/with/fast.yaml", *options, cwd=tmp_path, FIRSTLIGHT_DATA="")
+    assert done.returncode == 0, done.stderr[-3000:]
+    checkpoint = tmp_path / f"runs/{config}/version_0/checkpoints/last.ckpt"
+    questions = {"sorting": ["--data.numbers", "[5, 3, 9]"], "pig_latin": ["--data.text", "the quick brown fox"]}
+    asked = next((words for family, words in questions.items() if config.startswith(family)), options)
+    done = call("predict", *given, *asked, "--ckpt_path", checkpoint, cwd=tmp_path, FIRSTLIGHT_DATA="")
+    assert done.returncode == 0, done.stderr[-3000:]
+    for family, question in [("sorting", "5 3 9 -> "), ("pig_latin", "the quick brown fox -> ")]:
+        assert (question in done.stdout) == config.startswith(family)
+
+
 def test_test_prints_a_table_with_all_three_metrics(finished_run, tmp_path):
     run = finished_run / "runs" / "small" / "version_0"
     done = call("test", "--config", run / "config.yaml", "--ckpt_path", run / "checkpoints/best.ckpt", cwd=tmp_path)
@@ -182,6 +208,14 @@ def test_resume_goes_on_where_it_stopped(finished_run, tmp_path):
         (["fit", "--config", "configs/pusht.yaml", "--model.horizon", "8"], ["horizon=8", "horizon=16"]),
         (["fit", "--config", "configs/pusht.yaml", "--data.source", "no/such"], ["no/such", "FIRSTLIGHT_DATA"]),
         (["test", "--config", "configs/pusht.yaml", "--ckpt_path", "no.ckpt"], ["no.ckpt"]),
+        (["fit", "--config", "configs/mnist_mlp.yaml", "--data.source", "no/such"], ["no/such", "--data.source fonts"]),
+        (["fit", "--config", "configs/mnist_mlp.yaml", "--data.augment", "{blur: 2}"], ["blur", "shift"]),
+        (["fit", "--config", "configs/mnist_mlp.yaml", "--model.optimizer", "lion"], ["lion", "adamw, sgd"]),
+        (["fit", "--config", "configs/sorting_encoder.yaml", "--data.max_length", "65"], ["max_length=65", "2 to 64"]),
+        (["fit", "--config", "configs/sorting_encoder.yaml", "--model.vocab_size", "50"], ["vocab_size=50", "104"]),
+        (["predict", "--config", "configs/sorting_encoder.yaml", "--data.numbers", "[5, 300]"], ["300", "0 to 99"]),
+        (["predict", "--config", "configs/pig_latin_decoder.yaml", "--data.text", ""], ["empty"]),
+        (["predict", "--config", "configs/pig_latin_decoder.yaml", "--data.text", "naïve"], ["'ï'"]),
     ],
     ids=lambda value: " ".join(value[-2:]) if isinstance(value, list) else None,
 )

@@ -1,0 +1,53 @@
+"""What a sequence model answers on held-out questions, as text in TensorBoard."""
+
+import lightning as L
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+
+
+class TextSamples(L.Callback):
+    """A table of question, expected answer and the model's own, at every validation.
+
+    Rows are taken from all over the first validation set, and are the same each time, so that the slider over steps
+    shows how answers improve.
+
+    Args:
+        count: rows of the table.
+    """
+
+    def __init__(self, count: int = 16):
+        if count < 1:
+            raise ValueError(f"count={count} samples must be at least 1")
+        self.count = count
+
+    # Averaged weights are swapped in between the start and the end of the validation epoch: a batch lies between the
+    # two whatever the order of the callbacks.
+    def on_validation_batch_start(self, trainer, module, batch, batch_idx, dataloader_idx=0) -> None:
+        loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+        if batch_idx or dataloader_idx or trainer.sanity_checking or not trainer.is_global_zero or not loggers:
+            return
+        table = self.table(module, self.samples(trainer.datamodule))
+        for logger in loggers:
+            logger.experiment.add_text("val/samples", table, trainer.global_step)
+
+    def samples(self, datamodule: L.LightningDataModule) -> dict[str, Tensor]:
+        """A batch of `count` rows, evenly spread over the validation set."""
+        rows = datamodule.val_dataloader().dataset
+        count = min(self.count, len(rows))
+        return rows.__getitems__([index * len(rows) // count for index in range(count)])
+
+    def table(self, module: L.LightningModule, batch: dict[str, Tensor]) -> str:
+        """The samples and the module's answers as a Markdown table."""
+        batch = {name: value.to(module.device) for name, value in batch.items()}
+        questions, expected = (module.vocabulary.decode(batch[name]) for name in ("source", "target"))
+        answers = module.vocabulary.decode(module.generate(batch["source"], batch["source_mask"]))
+        lines = ["| source | target | answer | |", "| --- | --- | --- | --- |"]
+        for question, target, answer in zip(questions, expected, answers, strict=True):
+            verdict = "right" if answer == target else "**wrong**"
+            lines.append(f"| {_cell(question)} | {_cell(target)} | {_cell(answer)} | {verdict} |")
+        return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    """Text that Markdown leaves alone."""
+    return "`` " + text.replace("|", "¦") + " ``"

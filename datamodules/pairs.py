@@ -1,0 +1,67 @@
+"""Pairs of sequences in memory, given out in whole batches without padding to spare.
+
+N pairs, B of them in a batch, S tokens of the source, T of the target.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Dataset
+
+from networks.vocabulary import PAD
+
+BLOCK = 32  # batches that are sorted by length together
+
+
+class Pairs(Dataset):
+    """Right-padded sequences: {"source": (B, S), "source_mask": (B, S), "target": (B, T), "target_mask": (B, T)}.
+
+    Masks are True at tokens. S and T are the longest of the batch, so neighbours should be of similar length
+    (`similar_lengths`).
+
+    Args:
+        source, target: (N, S) and (N, T) ids, padded with PAD.
+    """
+
+    def __init__(self, source: Tensor, target: Tensor):
+        self.source, self.target = source, target
+        self.source_lengths, self.target_lengths = (source != PAD).sum(1), (target != PAD).sum(1)
+
+    @classmethod
+    def from_lists(cls, source: list[list[int]], target: list[list[int]]) -> "Pairs":
+        """Pairs of sequences that are still lists of ids."""
+        return cls(*(pad_sequence([torch.tensor(ids) for ids in lists], True, PAD) for lists in (source, target)))
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
+        index = torch.as_tensor(indices)
+        source = self.source[index, : self.source_lengths[index].max()].long()
+        target = self.target[index, : self.target_lengths[index].max()].long()
+        return {"source": source, "source_mask": source != PAD, "target": target, "target_mask": target != PAD}
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {name: values[0] for name, values in self.__getitems__([index]).items()}
+
+    def reordered(self, order: Tensor) -> "Pairs":
+        return Pairs(self.source[order], self.target[order])
+
+
+def similar_lengths(lengths: Tensor, batch_size: int, generator: torch.Generator | None = None) -> Tensor:
+    """A random order of N pairs in which every `batch_size` neighbours have similar lengths.
+
+    Pairs are shuffled, sorted within blocks of `BLOCK` batches, and the batches shuffled again. A smaller batch, where
+    N does not divide, comes last.
+    """
+    order = torch.randperm(len(lengths), generator=generator)
+    blocks = [block[lengths[block].argsort(stable=True)] for block in order.split(BLOCK * batch_size)]
+    batches = torch.cat(blocks).split(batch_size)
+    whole = len(lengths) // batch_size
+    shuffled = [batches[i] for i in torch.randperm(whole, generator=generator).tolist()]
+    return torch.cat([*shuffled, *batches[whole:]])
+
+
+def as_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A batch is made whole by `Pairs.__getitems__`: nothing to collate."""
+    return batch

@@ -1,0 +1,214 @@
+"""English sentences and words to Pig Latin, character by character, split by word.
+
+A hash of a word says whether it is for training, validation or test, so it is on the same side in every corpus and
+every run: no training example of any epoch holds a word of the other two sides, whatever its capitals and with or
+without 's. In sentences for training these words are replaced by pseudo-words (`datamodules.pseudo_words`), and so are
+some others: the corpus is small, and the spelling of words is what is to be learned. Sentences are split by their own
+hash; those held out keep all of their words.
+"""
+
+import zlib
+from collections.abc import Iterable
+
+import lightning as L
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch.utils.data import DataLoader
+
+from datamodules import sources
+from datamodules.pairs import Pairs, as_is, similar_lengths
+from datamodules.pig_latin_rules import TRANSLATED, WORD, translate
+from datamodules.pseudo_words import PseudoWords, dressed
+from datamodules.sentences import PYDOC, read_text, read_words, sentences
+from datamodules.tokenization import bpe_tokenizer, character_tokenizer
+from networks.vocabulary import Vocabulary
+
+TEST_SHARE, VAL_SHARE = 0.20, 0.05
+WORD_LIST = "words"  # the folder in FIRSTLIGHT_DATA
+LIST_WORDS = 5_000
+TOKENIZERS = {"characters": lambda texts: character_tokenizer(), "bpe": bpe_tokenizer}
+
+
+def side(text: str) -> str:
+    """Whether a word (or sentence) is for "train", "val" or "test"."""
+    share = zlib.crc32(text.lower().removesuffix("'s").encode()) / 2**32
+    return "test" if share < TEST_SHARE else "val" if share < TEST_SHARE + VAL_SHARE else "train"
+
+
+def words_of(texts: Iterable[str]) -> list[str]:
+    """The distinct words of some texts that Pig Latin changes, sorted."""
+    found = {word for text in texts for word in WORD.findall(text)}
+    return sorted(word for word in found if TRANSLATED.fullmatch(word))
+
+
+class PigLatin(L.LightningDataModule):
+    """Pairs of English and Pig Latin, {"source": (B, S), "target": (B, T)} token ids with masks (`datamodules.pairs`).
+
+    Test sets, by the names in `test_names`:
+        unseen_word_accuracy        the test words of the corpus, one a row
+        unseen_list_word_accuracy   5,000 test words of the word list that the corpus lacks; where there is a list
+        sentence_exact_match        the test sentences of the corpus
+
+    Args:
+        source: the corpus: "pydoc", a text file, or a data set with a column `text` (`datamodules.sources`).
+        words: a word list, one a line; by default the one in FIRSTLIGHT_DATA, if that is set.
+        train_on_words: train on the list's training words, too.
+        tokenizer: "characters" or "bpe".
+        max_length: longest source in characters.
+        batch_size: pairs in a batch; those of one batch have similar lengths.
+        train_size: pairs in an epoch, each epoch other ones.
+        word_share: share of them that are a single word; the others are sentences, and parts of sentences.
+        pseudo_share: share of words that are replaced by pseudo-words.
+        seed: epoch e is drawn from seed + e.
+        text: a line to translate in `predict`.
+    """
+
+    def __init__(
+        self,
+        source: str = PYDOC,
+        words: str | None = None,
+        train_on_words: bool = False,
+        tokenizer: str = "characters",
+        max_length: int = 120,
+        batch_size: int = 128,
+        train_size: int = 12_800,
+        word_share: float = 0.5,
+        pseudo_share: float = 0.3,
+        seed: int = 0,
+        text: str | None = None,
+    ):
+        super().__init__()
+        if tokenizer not in TOKENIZERS:
+            raise ValueError(f"tokenizer={tokenizer!r} is none of {', '.join(TOKENIZERS)}")
+        for name, share in [("word_share", word_share), ("pseudo_share", pseudo_share)]:
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name}={share} must lie between 0 and 1")
+        if text is not None and not text.strip():
+            raise ValueError('the text to translate is empty; for example --data.text "the quick brown fox"')
+        if text is not None and len(text) > max_length:
+            raise ValueError(
+                f"the text to translate has {len(text)} characters, max_length={max_length} is the most; "
+                "shorten it or translate it in parts"
+            )
+        self.save_hyperparameters(logger=False)  # max_length is a name of the model's, too
+        self.tokenizer: Tokenizer | None = character_tokenizer() if tokenizer == "characters" else None
+
+    def setup(self, stage: str | None = None) -> None:
+        hp = self.hparams
+        if self.trainer:  # so that `train_dataloader` is asked for a fresh one
+            self.trainer.reload_dataloaders_every_n_epochs = 1
+        if hasattr(self, "train_words"):
+            return
+        found = sentences(read_text(hp.source))
+        by_side = {name: [s for s in found if side(s) == name] for name in ("train", "val", "test")}
+        corpus_words = words_of(found)
+        self.train_sentences = by_side["train"]
+        self.train_words = [word for word in corpus_words if side(word) == "train"]
+        if not self.train_sentences or not self.train_words:
+            raise ValueError(f"source={hp.source!r} holds {len(found)} English sentences, too few to train on")
+        held_out = {
+            name: (
+                [word for word in corpus_words if side(word) == name],
+                [sentence for sentence in by_side[name] if len(sentence) <= hp.max_length],
+            )
+            for name in ("val", "test")
+        }
+        test_sets = {"unseen_word_accuracy": held_out["test"][0]}
+        word_list = self._word_list()
+        if word_list:
+            test_sets["unseen_list_word_accuracy"] = unseen(word_list, corpus_words)
+        test_sets["sentence_exact_match"] = held_out["test"][1]
+        if hp.train_on_words:
+            self.train_words += [word for word in word_list if side(word) == "train"]
+        self.pseudo_words = PseudoWords(self.train_words)
+        self.tokenizer = TOKENIZERS[hp.tokenizer]([text for s in self.train_sentences for text in (s, translate(s))])
+        self.test_names = list(test_sets)
+        self.test_pairs = [self.pairs(texts) for texts in test_sets.values()]
+        self.val_pairs = self.pairs([text for texts in held_out["val"] for text in texts])
+
+    def _word_list(self) -> list[str]:
+        if self.hparams.words is None and sources.resolve(WORD_LIST) == WORD_LIST:
+            if self.hparams.train_on_words:
+                raise ValueError(
+                    f"train_on_words needs a word list: name one with --data.words, or set {sources.DATA_VARIABLE} "
+                    f"to a folder that holds {WORD_LIST!r}"
+                )
+            return []
+        return words_of(read_words(self.hparams.words or WORD_LIST))
+
+    def pairs(self, texts: list[str]) -> Pairs:
+        """Texts beside their translations as ids, shortest first."""
+        texts = sorted(texts, key=len)
+        vocabulary = Vocabulary(self.tokenizer)
+        return Pairs.from_lists(vocabulary.encode(texts), vocabulary.encode([translate(text) for text in texts]))
+
+    def train_texts(self, epoch: int) -> list[str]:
+        """The English that an epoch is trained on."""
+        hp = self.hparams
+        rng = np.random.default_rng(hp.seed + epoch)
+        n_words = round(hp.word_share * hp.train_size)
+        fresh = self._fresh_words(rng)
+        known = dressed([self.train_words[i] for i in rng.integers(len(self.train_words), size=n_words)], rng)
+        replaced = rng.random(n_words) < hp.pseudo_share
+        texts = [next(fresh) if new else word for word, new in zip(known, replaced.tolist(), strict=True)]
+        for i in rng.integers(len(self.train_sentences), size=hp.train_size - n_words).tolist():
+            texts.append(part(self.train_sentences[i], hp.max_length, hp.pseudo_share, fresh, rng))
+        return texts
+
+    def _fresh_words(self, rng: np.random.Generator):
+        """Pseudo-words without end, none of which is held out."""
+        while True:
+            drawn = self.pseudo_words.draw(10_000, rng)
+            drawn = [word for word in drawn if WORD.fullmatch(word) and side(word) == "train"]
+            yield from dressed(drawn, rng)
+
+    def train_pairs(self, epoch: int) -> Pairs:
+        """What is trained on in an epoch, in that order."""
+        pairs = self.pairs(self.train_texts(epoch))
+        generator = torch.Generator().manual_seed(self.hparams.seed + epoch)
+        return pairs.reordered(similar_lengths(pairs.source_lengths, self.hparams.batch_size, generator))
+
+    def _loader(self, pairs: Pairs, **options) -> DataLoader:
+        return DataLoader(pairs, batch_size=self.hparams.batch_size, collate_fn=as_is, **options)
+
+    def train_dataloader(self) -> DataLoader:
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        return self._loader(self.train_pairs(epoch), drop_last=self.hparams.train_size >= self.hparams.batch_size)
+
+    def val_dataloader(self) -> DataLoader:
+        return self._loader(self.val_pairs)
+
+    def test_dataloader(self) -> list[DataLoader]:
+        return [self._loader(pairs) for pairs in self.test_pairs]
+
+    def predict_dataloader(self) -> DataLoader:
+        if self.hparams.text is None:
+            raise ValueError('nothing to translate; say what with --data.text "the quick brown fox"')
+        return self._loader(self.pairs([self.hparams.text]))
+
+
+def unseen(word_list: list[str], corpus_words: list[str]) -> list[str]:
+    """At most 5,000 test words of a list that are not in the corpus, spread evenly over the list by their hash."""
+    known = {word.lower().removesuffix("'s") for word in corpus_words}
+    candidates = [w for w in word_list if side(w) == "test" and w.lower().removesuffix("'s") not in known]
+    return sorted(candidates, key=lambda word: zlib.crc32(word[::-1].encode()))[:LIST_WORDS]
+
+
+def part(sentence: str, max_length: int, pseudo_share: float, fresh, rng: np.random.Generator) -> str:
+    """A sentence, or as often a run of its words, with held-out and some other words replaced."""
+    pieces = sentence.split(" ")
+    if rng.random() < 0.5:
+        first, last = sorted(rng.integers(len(pieces), size=2).tolist())
+        pieces = pieces[first : last + 1]
+
+    def replacement(match) -> str:
+        word = match.group()
+        if TRANSLATED.fullmatch(word) and (side(word) != "train" or rng.random() < pseudo_share):
+            return next(fresh)
+        return word
+
+    text = WORD.sub(replacement, " ".join(pieces))
+    while len(text) > max_length and " " in text:
+        text = text.rpartition(" ")[0] if rng.random() < 0.5 else text.partition(" ")[2]
+    return text if len(text) <= max_length else next(fresh)

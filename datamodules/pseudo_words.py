@@ -1,0 +1,61 @@
+"""Words that do not exist but look as if they did, drawn from the letter statistics of words that do.
+
+A small corpus has few words to learn spelling rules from. Each letter is drawn given the two before it, with the
+frequencies of the given words (a Markov chain of order two, as in Shannon 1948, Sec. 3), mixed with uniform letters so
+that rare clusters are met, too.
+
+N words, L letters.
+"""
+
+import string
+
+import numpy as np
+
+LETTERS = "\0" + string.ascii_lowercase + "'"  # the first one stands for both ends of a word
+MAX_LENGTH = 20
+UNIFORM = 0.05  # share of letters that are drawn without looking at their neighbours
+CAPITALISED, UPPER, POSSESSIVE = 0.2, 0.1, 0.1  # shares of words
+
+
+class PseudoWords:
+    """Draws words in the manner of `words`, all letters small."""
+
+    def __init__(self, words: list[str]):
+        counts = np.zeros((len(LETTERS),) * 3)
+        for word in {word.lower() for word in words}:
+            codes = [0, 0, *(LETTERS.index(letter) for letter in word), 0]
+            np.add.at(counts, (codes[:-2], codes[1:-1], codes[2:]), 1)
+        counts[0, 0, 0] = 0  # no empty words
+        totals = counts.sum(2, keepdims=True)
+        uniform = np.ones(len(LETTERS))
+        uniform[[0, -1]] = 0
+        uniform /= uniform.sum()
+        share = np.where(totals > 0, UNIFORM, 1.0)
+        self.cumulative = ((1 - share) * counts / np.maximum(totals, 1) + share * uniform).cumsum(2)  # (L, L, L)
+
+    def draw(self, count: int, rng: np.random.Generator) -> list[str]:
+        """N words of at most 20 letters. What ran into that limit is cut there."""
+        codes = np.zeros((count, MAX_LENGTH + 2), dtype=np.int64)
+        alive = np.ones(count, dtype=bool)
+        for i in range(2, MAX_LENGTH + 2):
+            rows = self.cumulative[codes[:, i - 2], codes[:, i - 1]]  # (N, L)
+            letter = (rows < rng.random((count, 1))).sum(1).clip(max=len(LETTERS) - 1)
+            codes[:, i] = letter * alive
+            alive &= letter > 0
+        spelled = np.array([ord(letter) for letter in LETTERS], dtype=np.uint8)[codes[:, 2:]]
+        return [word.decode().strip("'") for word in spelled.view(f"S{MAX_LENGTH}")[:, 0].tolist()]
+
+
+def dressed(words: list[str], rng: np.random.Generator) -> list[str]:
+    """Some of the words with a capital, some in capitals, some as possessives, as English has them."""
+    draws = rng.random((2, len(words)))
+    result = []
+    for word, case, ending in zip(words, *draws.tolist(), strict=True):
+        if ending < POSSESSIVE and "'" not in word:
+            word += "'s"
+        if case < UPPER:
+            word = word.upper()
+        elif case < UPPER + CAPITALISED:
+            word = word[0].upper() + word[1:]
+        result.append(word)
+    return result

@@ -1,0 +1,51 @@
+"""Sentences of plain English out of marked-up text.
+
+The text that every Python carries, its language reference in `pydoc_data.topics`, is written in reStructuredText:
+headings, lists, tables, grammar and code stand between the sentences.
+"""
+
+import re
+from pathlib import Path
+from pydoc_data.topics import topics
+
+from datamodules import sources
+from datamodules.tokenization import ALPHABET
+
+PYDOC = "pydoc"
+ASCII = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "...", "\xa0": " "})
+BULLET = re.compile(r"^\s*(\*|\d+\.|-|\(\d+\)|\[\d+\])\s+")
+FOOTNOTE = re.compile(r"\s*\[\d+\]")
+EMPHASIS = re.compile(r"(?<!\w)\*{1,2}(\w[^*]*?)\*{1,2}(?!\w)")
+BORDER = re.compile(r"""(?<=[.!?])["')]*\s+(?=["'(]?[A-Z])""")
+MARKUP = re.compile(r"[^A-Za-z0-9 .,;:!?'\"()-]|--|\w\(|\.\w|:\S|,\S|\s{2}")  # code, not English
+SENTENCE = re.compile(r"""["'(]?[A-Z].*[a-z].*[.!?]["')]?""")
+
+
+def read_text(source: str) -> str:
+    """All text of a source: "pydoc", a text file, or a data set with a column `text` (see `datamodules.sources`)."""
+    if source == PYDOC:
+        return "\n\n".join(topics[name] for name in sorted(topics))
+    if Path(source).is_file() and Path(source).suffix != ".parquet":
+        return Path(source).read_text(encoding="utf-8")
+    return "\n\n".join(sources.load(source, columns=["text"])["text"])
+
+
+def read_words(source: str) -> list[str]:
+    """The words of a list, one a line or row, those in printable ASCII only."""
+    return [word for word in read_text(source).split() if set(word) <= set(ALPHABET)]
+
+
+def sentences(text: str) -> list[str]:
+    """The distinct English sentences of a text, in the order of the text.
+
+    Kept are those from a capital letter to a full stop, question or exclamation mark, in letters, digits and common
+    punctuation; what holds anything else (code, tables, grammar, other alphabets) is left out.
+    """
+    found = {}
+    for paragraph in re.split(r"\n\s*\n|\n(?=\s*\* )", text.translate(ASCII)):
+        line = " ".join(BULLET.sub("", paragraph).split())
+        line = EMPHASIS.sub(r"\1", FOOTNOTE.sub("", line))
+        for sentence in BORDER.split(line):
+            if SENTENCE.fullmatch(sentence) and not MARKUP.search(sentence):
+                found[sentence] = None
+    return list(found)

@@ -1,0 +1,124 @@
+"""Sorting: numbers in any order to the same numbers in ascending order, duplicates kept.
+
+The source is a list of numbers, one token each; the target is that list sorted. Nothing is read: every epoch is drawn
+anew, and the validation and test sets are drawn from seeds of their own.
+"""
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from datamodules.pairs import Pairs, as_is, similar_lengths
+from datamodules.tokenization import number_tokenizer
+from networks.vocabulary import PAD, SPECIAL, Vocabulary
+
+NUMBERS = 100  # 0 to 99; number k has the id SPECIAL + k
+LENGTHS = (2, 64)
+LONG = (33, 64)
+VAL_SEED, TEST_SEED, LONG_TEST_SEED = 2**40, 2**41, 2**42  # far from seed + epoch of any training
+
+
+def draw(count: int, min_length: int, max_length: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Ids of `count` random lists and of the same lists sorted, both (count, max_length).
+
+    Lengths are uniform from `min_length` to `max_length`, numbers uniform and independent.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(min_length, max_length + 1, (count, 1), generator=generator)
+    numbers = torch.randint(NUMBERS, (count, max_length), generator=generator)
+    outside = torch.arange(max_length) >= lengths
+    ordered = numbers.masked_fill(outside, NUMBERS).sort(1).values  # what lies outside sorts to the end
+    return tuple((x + SPECIAL).masked_fill(outside, PAD) for x in (numbers, ordered))
+
+
+class Sorting(L.LightningDataModule):
+    """Lists of numbers from 0 to 99 (see above), {"source", "source_mask", "target", "target_mask"} of (B, S) each.
+
+    The test set `exact_match` has lengths `min_length` to `max_length`; with `test_long` there is a second one,
+    `exact_match_long`, of lengths 33 to 64.
+
+    Args:
+        min_length, max_length: lengths of the lists, within 2 to 64.
+        batch_size: lists in a batch; those of one batch have similar lengths.
+        train_size: lists in an epoch, each epoch other ones.
+        val_size, test_size: lists in the validation set and in each test set.
+        test_long: whether to test on lists of lengths 33 to 64, too.
+        seed: epoch e is drawn from seed + e. The validation and test sets are the same for all seeds.
+        numbers: a list to sort in `predict`.
+        text: the same as text, numbers set apart by blanks.
+    """
+
+    def __init__(
+        self,
+        min_length: int = 2,
+        max_length: int = 32,
+        batch_size: int = 128,
+        train_size: int = 32_000,
+        val_size: int = 1_000,
+        test_size: int = 10_000,
+        test_long: bool = False,
+        seed: int = 0,
+        numbers: list[int] | None = None,
+        text: str | None = None,
+    ):
+        super().__init__()
+        if not LENGTHS[0] <= min_length <= max_length <= LENGTHS[1]:
+            raise ValueError(
+                f"min_length={min_length} and max_length={max_length} must be in this order and within "
+                f"{LENGTHS[0]} to {LENGTHS[1]}"
+            )
+        self.save_hyperparameters(logger=False)  # max_length is a name of the model's, too
+        self.tokenizer = number_tokenizer(NUMBERS)
+        self.test_names = ["exact_match", *["exact_match_long"] * test_long]
+        if text is not None and numbers is None:
+            numbers = text.replace(",", " ").split()
+        self.texts = [] if numbers is None else [self._checked(numbers)]
+
+    def _checked(self, numbers: list) -> str:
+        """A user's list as text."""
+        if not LENGTHS[0] <= len(numbers) <= LENGTHS[1]:
+            raise ValueError(
+                f"a list to sort holds {LENGTHS[0]} to {LENGTHS[1]} numbers; got {len(numbers)}; "
+                'for example --data.numbers "[5, 3, 9]"'
+            )
+        for number in map(str, numbers):
+            if self.tokenizer.token_to_id(number) is None:
+                raise ValueError(f"only whole numbers from 0 to {NUMBERS - 1} can be sorted; got {number}")
+        return " ".join(map(str, numbers))
+
+    def setup(self, stage: str | None = None) -> None:
+        hp = self.hparams
+        if self.trainer:  # so that `train_dataloader` is asked for a fresh one
+            self.trainer.reload_dataloaders_every_n_epochs = 1
+        if hasattr(self, "val_pairs"):
+            return
+        self.val_pairs = Pairs(*draw(hp.val_size, hp.min_length, hp.max_length, VAL_SEED))
+        ranges = [(hp.min_length, hp.max_length, TEST_SEED), (*LONG, LONG_TEST_SEED)]
+        self.test_pairs = [Pairs(*draw(hp.test_size, *r)) for r, _ in zip(ranges, self.test_names, strict=False)]
+
+    def train_pairs(self, epoch: int) -> Pairs:
+        """What is trained on in an epoch, in that order."""
+        hp = self.hparams
+        pairs = Pairs(*draw(hp.train_size, hp.min_length, hp.max_length, hp.seed + epoch))
+        generator = torch.Generator().manual_seed(hp.seed + epoch)
+        return pairs.reordered(similar_lengths(pairs.source_lengths, hp.batch_size, generator))
+
+    def _loader(self, pairs: Pairs, **options) -> DataLoader:
+        return DataLoader(pairs, batch_size=self.hparams.batch_size, collate_fn=as_is, **options)
+
+    def train_dataloader(self) -> DataLoader:
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        return self._loader(self.train_pairs(epoch), drop_last=self.hparams.train_size >= self.hparams.batch_size)
+
+    def val_dataloader(self) -> DataLoader:
+        return self._loader(self.val_pairs)
+
+    def test_dataloader(self) -> list[DataLoader]:
+        return [self._loader(pairs) for pairs in self.test_pairs]
+
+    def predict_dataloader(self) -> DataLoader:
+        if not self.texts:
+            raise ValueError('nothing to sort; say what with --data.numbers "[5, 3, 9]"')
+        ids = Vocabulary(self.tokenizer).encode(self.texts)
+        return self._loader(Pairs.from_lists(ids, [sorted(row) for row in ids]))

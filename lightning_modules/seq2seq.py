@@ -1,0 +1,53 @@
+"""Sequences to sequences by an encoder-decoder, trained with teacher forcing.
+
+    encoder reads    s1  s2  s3
+    decoder reads    BOS t1  t2  t3
+    and predicts     t1  t2  t3  EOS
+
+B batch, S source tokens, T target tokens.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lightning_modules.sequence_model import SequenceModel
+from networks.generation import generate
+from networks.transformer import Decoder, Encoder, EncoderDecoder
+from networks.vocabulary import BOS, EOS, PAD
+
+
+class Seq2Seq(SequenceModel):
+    """A `SequenceModel` on `networks.transformer.EncoderDecoder`.
+
+    Args:
+        **options: those of `SequenceModel`; max_length holds for source and target each, BOS included.
+    """
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        hp = self.hparams
+        size = (hp.vocab_size, hp.width, hp.depth, hp.heads)
+        self.network = EncoderDecoder(
+            Encoder(*size, self._positions(), dropout=hp.dropout),
+            Decoder(*size, self._positions(), cross=True, dropout=hp.dropout),
+        )
+
+    def _task(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:
+        target, mask = batch["target"], batch["target_mask"]
+        shifted = F.pad(target, (1, 0), value=BOS)  # (B, T+1); padding on the right is behind all that counts
+        labels = F.pad(target, (0, 1), value=PAD).scatter(1, mask.sum(1, keepdim=True), EOS)
+        return (batch["source"], shifted, batch["source_mask"]), labels, F.pad(mask, (1, 0), value=True)
+
+    def generate(
+        self, source: Tensor, source_mask: Tensor | None = None, max_new_tokens: int | None = None, **options
+    ) -> Tensor:
+        """As `SequenceModel.generate`; by default at most max_length tokens."""
+        limit = self.hparams.max_length
+        begin = torch.full_like(source[:, :1], BOS)
+        with torch.inference_mode():
+            memory = self.network.encode(source, source_mask)
+        ids = generate(
+            self.network.decoder, begin, memory=memory, max_new_tokens=min(max_new_tokens or limit, limit), **options
+        )
+        return ids.masked_fill(ids == EOS, PAD)

@@ -1,0 +1,149 @@
+"""What all sequence models share: loss, optimizer, metrics by real generation, and answers to plain text.
+
+B batch, S source tokens, T target tokens, N tokens of an answer, H heads, V vocabulary.
+"""
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from lightning_modules.optimizers import decay_matrices, with_one_cycle
+from networks import attention
+from networks.positions import POSITIONS, NoPositions
+from networks.vocabulary import PAD, Vocabulary
+
+
+class SequenceModel(L.LightningModule):
+    """Trained on {"source": (B, S), "source_mask": (B, S), "target": (B, T), "target_mask": (B, T)}, ids and bools.
+
+    Sequences are padded on the right; masks are True at tokens. A subclass builds `self.network` and says what it reads
+    and what it must predict (`_task`), and how it answers (`generate`).
+
+    Logs train/ and val/: loss (cross-entropy of a target token, in nats) and token_accuracy, both with the right tokens
+    before it given; and exact_match, the share of sources whose answer, generated from nothing but the source, is the
+    target to the last token and ends there. At test, exact_match of each loader under its name in the datamodule's
+    `test_names`.
+
+    Args:
+        vocab_size: V, that of the datamodule's tokenizer.
+        width: channels of the network.
+        depth: its blocks (of encoder and decoder each).
+        heads: of attention; they divide the width.
+        positions: "none", "sinusoidal", "learned", "rotary" or "alibi" (`networks.positions`).
+        max_length: most tokens that the network can read in one sequence.
+        dropout: of what each block adds, in training.
+        lr: AdamW's highest learning rate, after warm-up; from there it falls to 0 along a cosine until the last step.
+        weight_decay: AdamW's, on weight matrices only.
+        warmup: share of all steps in which the learning rate rises linearly from 0.
+    """
+
+    network: nn.Module
+
+    def __init__(
+        self,
+        vocab_size: int,
+        width: int = 128,
+        depth: int = 4,
+        heads: int = 4,
+        positions: str = "sinusoidal",
+        max_length: int = 256,
+        dropout: float = 0.0,
+        lr: float = 1e-3,
+        weight_decay: float = 0.01,
+        warmup: float = 0.1,
+    ):
+        super().__init__()
+        if positions not in POSITIONS:
+            raise ValueError(f"positions={positions!r} is unknown; use one of {', '.join(POSITIONS)}")
+        if not 0 <= warmup < 1:
+            raise ValueError(f"warmup={warmup} must be at least 0 and less than 1: it is a share of all steps")
+        self.save_hyperparameters()
+        self.vocabulary = Vocabulary()
+
+    def _positions(self) -> NoPositions:
+        hp = self.hparams
+        return POSITIONS[hp.positions](hp.width, hp.heads, hp.max_length)
+
+    def _task(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:
+        """What the network is called with; the token that each of its T positions must predict, (B, T); and at which
+        of them this counts, (B, T) bool."""
+        raise NotImplementedError
+
+    def generate(
+        self, source: Tensor, source_mask: Tensor | None = None, max_new_tokens: int | None = None, **options
+    ) -> Tensor:
+        """Answers: ids (B, S) with a mask that is True at tokens -> ids (B, N), padded with PAD, without marks of
+        beginning and end. Options are those of `networks.generation.generate`."""
+        raise NotImplementedError
+
+    def answer(self, texts: list[str], **options) -> list[str]:
+        """Answers to texts, by `generate` with these options. Raises ValueError for empty or unknown text."""
+        rows = [torch.tensor(ids, dtype=torch.long) for ids in self.vocabulary.encode(texts)]
+        if not all(map(len, rows)):
+            raise ValueError("a text to answer is empty; give at least one token")
+        source = pad_sequence(rows, batch_first=True, padding_value=PAD).to(self.device)
+        return self.vocabulary.decode(self.generate(source, source != PAD, **options))
+
+    def attention_maps(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What each head attends while it reads the batch: {name of the layer's attention: (B, H, T, L)}."""
+        inputs, _, _ = self._task(batch)
+        return attention.weights(self.network, *inputs)
+
+    def setup(self, stage: str) -> None:
+        tokenizer = getattr(self.trainer.datamodule, "tokenizer", None)
+        if tokenizer is None:
+            return
+        if tokenizer.get_vocab_size() != self.hparams.vocab_size:
+            raise ValueError(
+                f"the model has vocab_size={self.hparams.vocab_size}, its data a tokenizer of "
+                f"{tokenizer.get_vocab_size()}; set --model.vocab_size {tokenizer.get_vocab_size()}"
+            )
+        self.vocabulary.adopt(tokenizer)
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        loss, accuracy = self._loss(batch)
+        self.log("train/loss", loss, prog_bar=True)
+        self.log("train/token_accuracy", accuracy)
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        loss, accuracy = self._loss(batch)
+        size = len(batch["source"])
+        self.log("val/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
+        self.log("val/token_accuracy", accuracy, batch_size=size, sync_dist=True)
+        self.log("val/exact_match", self._exact(batch).mean(), prog_bar=True, batch_size=size, sync_dist=True)
+
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
+        name = getattr(self.trainer.datamodule, "test_names", ["exact_match"])[dataloader_idx]
+        exact = self._exact(batch)
+        self.log(f"test/{name}", exact.mean(), batch_size=len(exact), sync_dist=True, add_dataloader_idx=False)
+
+    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> list[str]:
+        return self.vocabulary.decode(self.generate(batch["source"], batch["source_mask"]))
+
+    def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Mean over all tokens to predict of their cross-entropy, and the share of them that are likeliest."""
+        inputs, labels, counts = self._task(batch)
+        # Only the logits that count are made: with a large vocabulary they cost the most.
+        logits, labels = self.network.logits(self.network.features(*inputs)[counts]), labels[counts]
+        return F.cross_entropy(logits.float(), labels), (logits.argmax(-1) == labels).float().mean()
+
+    def _exact(self, batch: dict[str, Tensor]) -> Tensor:
+        """(B,), 1 where the answer is the target. One token more than the longest target tells whether it ends."""
+        target = batch["target"].masked_fill(~batch["target_mask"], PAD)
+        answer = self.generate(batch["source"], batch["source_mask"], max_new_tokens=target.shape[1] + 1)
+        missing = target.shape[1] - answer.shape[1]
+        answer = F.pad(answer, (0, max(missing, 0)), value=PAD)
+        target = F.pad(target, (0, max(-missing, 0)), value=PAD)
+        return (answer == target).all(1).float()
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.AdamW(
+            decay_matrices(self, self.hparams.weight_decay),
+            lr=self.hparams.lr,
+            betas=(0.9, 0.98),  # Vaswani et al. 2017, Sec. 5.3
+            fused=True,
+        )
+        return with_one_cycle(optimizer, self.trainer.estimated_stepping_batches, self.hparams.warmup)

@@ -1,0 +1,50 @@
+"""A token for every token, by an encoder alone: all of the source is seen, and all of the target predicted at once.
+
+    reads       BOS  s1  s2  s3
+    predicts         t1  t2  t3
+
+Attention averages, so a network cannot count how many tokens there are by itself: against the constant BOS it can.
+
+B batch, S source tokens = target tokens.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from lightning_modules.sequence_model import SequenceModel
+from networks.transformer import Encoder
+from networks.vocabulary import BOS, PAD
+
+
+class SequenceTagger(SequenceModel):
+    """A `SequenceModel` on `networks.transformer.Encoder`, for targets as long as their sources.
+
+    Args:
+        **options: those of `SequenceModel`; max_length holds for BOS and source together.
+    """
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        hp = self.hparams
+        self.network = Encoder(hp.vocab_size, hp.width, hp.depth, hp.heads, self._positions(), dropout=hp.dropout)
+
+    def _task(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:
+        mask = batch["source_mask"]
+        if mask.shape != batch["target_mask"].shape or not mask.equal(batch["target_mask"]):
+            raise ValueError(
+                "an encoder alone gives one token for each token of the source, and here targets are of other lengths; "
+                "use Seq2Seq or LanguageModel for such data"
+            )
+        labels, counts = F.pad(batch["target"], (1, 0), value=PAD), F.pad(mask, (1, 0), value=False)
+        return _after_bos(batch["source"], mask), labels, counts
+
+    def generate(self, source: Tensor, source_mask: Tensor | None = None, max_new_tokens: int | None = None) -> Tensor:
+        """The likeliest token at every position of the source: ids (B, S) -> (B, S), at most max_new_tokens."""
+        source_mask = source != PAD if source_mask is None else source_mask
+        ids = self.network(*_after_bos(source, source_mask)).argmax(-1)[:, 1:]
+        return ids.masked_fill(~source_mask, PAD)[:, :max_new_tokens]
+
+
+def _after_bos(source: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Ids and mask (B, S) with BOS before them, (B, S + 1)."""
+    return F.pad(source, (1, 0), value=BOS), F.pad(mask, (1, 0), value=True)

@@ -1,0 +1,116 @@
+"""Multi-head attention, self and cross (Vaswani et al. 2017, Sec. 3.2), its projections fused as in GPT-2.
+
+Masks are boolean and broadcast to (B, H, T, L): True = may attend. A mask of floats is added to the scores instead.
+
+B batch, T tokens that ask, L tokens that are attended, C channels, H heads, D = C / H.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from networks.kv_cache import KVCache
+from networks.linear import Linear
+from networks.positions import rotate
+
+SHORT = 512  # tokens; beyond them bfloat16 is the faster type also for the backward pass on a CPU
+
+
+class Sight(NamedTuple):
+    """What self-attention needs to know of the places of its tokens; the same in every layer."""
+
+    mask: Tensor | None = None  # None: every token may be attended
+    causal: bool = False  # or only the token itself and those before it; saves the mask where L = T
+    rotation: Tensor | None = None  # of rotary positions
+
+
+class Attend(nn.Module):
+    """Queries (B, H, T, D), keys and values (B, H, L, D) -> (B, H, T, D). A module so that `weights` can hook it."""
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
+        if q.requires_grad and q.dtype == torch.bfloat16 and q.device.type == "cpu" and k.shape[2] <= SHORT:
+            # torch's backward pass on a CPU: for 32 tokens, bfloat16 takes five times as long as float32.
+            with torch.autocast("cpu", enabled=False):
+                return self.forward(q.float(), k.float(), v.float(), mask, causal).to(q.dtype)
+        return F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal)
+
+
+class SelfAttention(nn.Module):
+    """Tokens attend tokens of their own sequence: (B, T, C) -> (B, T, C)."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width={width} is not divisible by heads={heads}")
+        self.heads = heads
+        self.qkv = Linear(width, 3 * width)
+        self.attend = Attend()
+        self.out = Linear(width, width)
+
+    def forward(self, x: Tensor, sight: Sight, cache: KVCache | None = None, layer: int = 0) -> Tensor:
+        qkv = _split(self.qkv(x), 3, self.heads)  # (3, B, H, T, D)
+        if sight.rotation is not None:
+            qkv = torch.cat([rotate(qkv[:2], sight.rotation), qkv[2:]])
+        q, k, v = qkv.unbind()
+        if cache is not None:
+            k, v = cache.append(layer, qkv[1:]).unbind()
+        return self.out(_join(self.attend(q, k, v, sight.mask, sight.causal)))
+
+
+class CrossAttention(nn.Module):
+    """Tokens attend a memory, of which `read` makes keys and values once: (B, T, C) -> (B, T, C)."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.query = Linear(width, width)
+        self.key_value = Linear(width, 2 * width)
+        self.attend = Attend()
+        self.out = Linear(width, width)
+
+    def read(self, memory: Tensor) -> Tensor:
+        """(B, L, C) -> keys and values (2, B, H, L, D)."""
+        return _split(self.key_value(memory), 2, self.heads)
+
+    def forward(self, x: Tensor, keys_values: Tensor, mask: Tensor | None = None) -> Tensor:
+        (q,) = _split(self.query(x), 1, self.heads)
+        return self.out(_join(self.attend(q, *keys_values, mask)))
+
+
+def _split(x: Tensor, parts: int, heads: int) -> Tensor:
+    """(B, T, parts * C) -> (parts, B, H, T, D)"""
+    batch, time, width = x.shape
+    return x.view(batch, time, parts, heads, width // (parts * heads)).permute(2, 0, 3, 1, 4)
+
+
+def _join(x: Tensor) -> Tensor:
+    """(B, H, T, D) -> (B, T, C)"""
+    return x.transpose(1, 2).flatten(2)
+
+
+@torch.no_grad()
+def weights(network: nn.Module, *inputs, **options) -> dict[str, Tensor]:
+    """What every head of a network attends for these inputs: {name of the attention: (B, H, T, L)}, rows sum to 1."""
+    found: dict[str, Tensor] = {}
+
+    def hook(name: str):
+        def record(attend: Attend, given: tuple, output: Tensor) -> None:
+            q, k, _, *where = given
+            one_hot = torch.eye(k.shape[2], dtype=k.dtype, device=k.device).expand(*k.shape[:2], -1, -1)
+            found[name] = attend.forward(q, k, one_hot, *where)  # the average of one-hot values
+
+        return record
+
+    handles = [
+        module.register_forward_hook(hook(name.removesuffix(".attend")))
+        for name, module in network.named_modules()
+        if isinstance(module, Attend)
+    ]
+    try:
+        network(*inputs, **options)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found

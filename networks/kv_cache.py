@@ -1,0 +1,60 @@
+"""Keys and values of the tokens that a decoder has read, so that it reads each token once.
+
+B batch, T new tokens, L tokens read so far (L = length), H heads, D head dim.
+"""
+
+from torch import Tensor
+
+
+class KVCache:
+    """Room for `capacity` tokens in each of `layers` layers; memory is taken when the first tokens come.
+
+    Rows of a batch share the slots. A slot that is padding in a row is False in `mask`, and never attended there.
+
+    Args:
+        capacity: most tokens of a row, padding included.
+        layers: of the decoder.
+    """
+
+    def __init__(self, capacity: int, layers: int):
+        self.capacity, self.length = capacity, 0
+        self._mask: Tensor | None = None  # (B, capacity)
+        self._keys_values: list[Tensor | None] = [None] * layers  # each (2, B, H, capacity, D)
+
+    def advance(self, tokens: Tensor, mask: Tensor | None = None) -> None:
+        """Take slots for tokens (B, T), of which those are padding where the mask (B, T) is False.
+
+        Raises ValueError where there are not enough slots left.
+        """
+        start, end = self.length, self.length + tokens.shape[1]
+        if end > self.capacity:
+            raise ValueError(
+                f"the cache has room for {self.capacity} tokens; {start} are read and {end - start} more do not fit; "
+                "give it a larger capacity"
+            )
+        self.length = end
+        if mask is not None and self._mask is None:
+            self._mask = mask.new_ones(len(tokens), self.capacity)
+        if mask is not None:
+            self._mask[:, start:end] = mask
+
+    @property
+    def mask(self) -> Tensor | None:
+        """(B, L), True at tokens; None where no slot is padding."""
+        return None if self._mask is None else self._mask[:, : self.length]
+
+    def append(self, layer: int, keys_values: Tensor) -> Tensor:
+        """Put keys and values (2, B, H, T, D) into the slots just taken -> those of all L tokens, (2, B, H, L, D)."""
+        room = self._keys_values[layer]
+        if room is None:
+            two, batch, heads, _, dim = keys_values.shape
+            room = self._keys_values[layer] = keys_values.new_empty(two, batch, heads, self.capacity, dim)
+        new = keys_values.shape[3]
+        room.narrow(3, self.length - new, new).copy_(keys_values)
+        return room.narrow(3, 0, self.length)
+
+    def reorder(self, rows: Tensor) -> None:
+        """Row b goes on as a copy of row rows[b]."""
+        if self._mask is not None:
+            self._mask = self._mask[rows]
+        self._keys_values = [room if room is None else room[:, rows] for room in self._keys_values]

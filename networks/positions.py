@@ -1,0 +1,120 @@
+"""Where in a sequence a token stands, told to a transformer in one of five ways.
+
+A kind of positions acts at one of three places and leaves the others alone: on the embeddings (sinusoidal, learned), on
+queries and keys (rotary), or on the scores of attention (linear biases).
+
+B batch, T time (tokens), L tokens that are attended, C channels, H heads, D head dim.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+class NoPositions(nn.Module):
+    """A transformer without positions: an encoder does not see order, a decoder sees it through its causal mask.
+
+    Args, of every kind:
+        width: C.
+        heads: H.
+        max_length: most tokens that a sequence may have.
+    """
+
+    def __init__(self, width: int, heads: int, max_length: int):
+        super().__init__()
+        self.max_length = max_length
+
+    def embed(self, x: Tensor, at: Tensor) -> Tensor:
+        """Embeddings (B, T, C) of tokens at positions (T,) or (B, T), with those positions told."""
+        return x
+
+    def rotation(self, at: Tensor) -> Tensor | None:
+        """Cosines and sines (2, T, D/2) or (2, B, 1, T, D/2) that `rotate` turns queries and keys by."""
+        return None
+
+    def bias(self, queries_at: Tensor, keys_at: Tensor) -> Tensor | None:
+        """What is added to the scores of attention: positions (..., T) and (..., L) -> (..., H, T, L)."""
+        return None
+
+
+class SinusoidalPositions(NoPositions):
+    """Vaswani et al. 2017, Sec. 3.4 and 3.5: sines and cosines added to embeddings that are multiplied by sqrt(C)."""
+
+    def __init__(self, width: int, heads: int, max_length: int):
+        super().__init__(width, heads, max_length)
+        if width % 2:
+            raise ValueError(f"width={width} must be even: half of sinusoidal positions are sines, half cosines")
+        angles = _angles(width, max_length)
+        table = torch.stack([angles.sin(), angles.cos()], -1).flatten(1)  # (max_length, C), sines at even channels
+        self.register_buffer("table", table.float(), persistent=False)
+        self.scale = width**0.5
+
+    def embed(self, x: Tensor, at: Tensor) -> Tensor:
+        return x * self.scale + self.table[at]
+
+
+class LearnedPositions(NoPositions):
+    """A learned vector for each position, added to the embeddings (Radford et al. 2019)."""
+
+    def __init__(self, width: int, heads: int, max_length: int):
+        super().__init__(width, heads, max_length)
+        self.table = nn.Embedding(max_length, width)
+
+    def embed(self, x: Tensor, at: Tensor) -> Tensor:
+        return x + self.table(at)
+
+
+class RotaryPositions(NoPositions):
+    """Su et al. 2021, Eq. 34: queries and keys turn with their position, so scores depend on the distance alone.
+
+    Channel i of a head is paired with channel i + D/2.
+    """
+
+    def __init__(self, width: int, heads: int, max_length: int):
+        super().__init__(width, heads, max_length)
+        if width // heads % 2:
+            raise ValueError(f"width={width} / heads={heads} must be even: rotary positions turn pairs of channels")
+        angles = _angles(width // heads, max_length)
+        table = torch.stack([angles.cos(), angles.sin()])  # (2, max_length, D/2)
+        self.register_buffer("table", table.float(), persistent=False)
+
+    def rotation(self, at: Tensor) -> Tensor:
+        rotation = self.table[:, at]
+        return rotation if at.ndim == 1 else rotation[:, :, None]
+
+
+class LinearBiases(NoPositions):
+    """Press et al. 2022 (ALiBi): each head lowers the scores in proportion to the distance, with a slope of its own.
+
+    Distances count in both directions, so that encoders can have them, too.
+    """
+
+    def __init__(self, width: int, heads: int, max_length: int):
+        super().__init__(width, heads, max_length)
+        slopes = 2.0 ** (-8 * torch.arange(1, heads + 1) / heads)
+        self.register_buffer("slopes", slopes[:, None, None], persistent=False)  # (H, 1, 1)
+
+    def bias(self, queries_at: Tensor, keys_at: Tensor) -> Tensor:
+        distance = (queries_at[..., :, None] - keys_at[..., None, :]).abs()  # (..., T, L)
+        return -self.slopes * distance[..., None, :, :]
+
+
+POSITIONS = {
+    "none": NoPositions,
+    "sinusoidal": SinusoidalPositions,
+    "learned": LearnedPositions,
+    "rotary": RotaryPositions,
+    "alibi": LinearBiases,
+}
+
+
+def rotate(x: Tensor, rotation: Tensor) -> Tensor:
+    """Turn the channel pairs of queries or keys: (..., T, D) by `RotaryPositions.rotation` -> (..., T, D)."""
+    cosines, sines = rotation
+    first, second = x.chunk(2, -1)
+    return torch.cat([first * cosines - second * sines, second * cosines + first * sines], -1)
+
+
+def _angles(width: int, max_length: int) -> Tensor:
+    """Position times frequency, (max_length, width/2) in float64: wavelengths from 2 pi to 10,000 * 2 pi."""
+    frequencies = 10_000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+    return torch.arange(max_length, dtype=torch.float64)[:, None] * frequencies

@@ -1,0 +1,272 @@
+"""Transformers in three shapes from one block: encoder, decoder, and encoder-decoder.
+
+Vaswani et al. 2017, "Attention Is All You Need", with the pre-norm residual blocks, GELU and initialisation of GPT-2
+(Radford et al. 2019). The weights of the token embedding are also those of the logits.
+
+Masks of tokens are (B, T) or (B, S), True = token, False = padding. Padding is never attended and does not count in
+positions, so what a row gives does not depend on it; what comes out at padding itself means nothing.
+
+B batch, S source tokens, T tokens, L tokens that are attended, C channels (width), H heads, D = C / H, V vocabulary.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from networks.attention import CrossAttention, SelfAttention, Sight
+from networks.kv_cache import KVCache
+from networks.linear import Linear, linear
+from networks.positions import NoPositions
+
+
+class Memory(NamedTuple):
+    """What a decoder remembers of a source while it writes."""
+
+    keys_values: list[Tensor]  # of each layer, (2, B, H, S, D)
+    mask: Tensor | None = None  # (B, 1, 1, S)
+
+    def rows(self, rows: Tensor) -> "Memory":
+        """Row b of the result is row rows[b] of this."""
+        return Memory([kv[:, rows] for kv in self.keys_values], None if self.mask is None else self.mask[rows])
+
+
+class Block(nn.Module):
+    """Pre-norm residual block: self-attention, cross-attention where there is a memory, and a GELU layer of 4 C."""
+
+    def __init__(self, width: int, heads: int, cross: bool = False, dropout: float = 0.0):
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = SelfAttention(width, heads)
+        if cross:
+            self.cross_norm = nn.LayerNorm(width)
+            self.cross_attention = CrossAttention(width, heads)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(Linear(width, 4 * width), nn.GELU(), Linear(4 * width, width))
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+
+    def forward(
+        self,
+        x: Tensor,
+        sight: Sight,
+        cache: KVCache | None = None,
+        layer: int = 0,
+        keys_values: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+    ) -> Tensor:  # (B, T, C) -> (B, T, C)
+        x = x + self.dropout(self.attention(self.attention_norm(x), sight, cache, layer))
+        if keys_values is not None:
+            x = x + self.dropout(self.cross_attention(self.cross_norm(x), keys_values, memory_mask))
+        return x + self.dropout(self.mlp(self.mlp_norm(x)))
+
+
+class _Stack(nn.Module):
+    """Embedding, positions, blocks, norm, and logits: what encoder and decoder share."""
+
+    def __init__(
+        self,
+        vocab_size: int,
+        width: int,
+        depth: int,
+        heads: int,
+        positions: NoPositions,
+        cross: bool = False,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, width)
+        self.positions = positions
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.blocks = nn.ModuleList(Block(width, heads, cross, dropout) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """GPT-2's: 0.02 everywhere, less where blocks add to the residual stream, lest it grow with the depth."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.normal_(module.weight, std=0.02)
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.bias)
+        residual = [w for name, w in self.named_parameters() if name.endswith(("attention.out.weight", "mlp.2.weight"))]
+        for weight in residual:
+            nn.init.normal_(weight, std=0.02 / len(residual) ** 0.5)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """(..., C) -> (..., V)"""
+        return linear(features, self.embedding.weight)
+
+    def _check_length(self, length: int) -> None:
+        if length > self.positions.max_length:
+            raise ValueError(
+                f"a sequence of {length} tokens is too long: this network has max_length={self.positions.max_length}; "
+                "shorten it, or train with a larger max_length"
+            )
+
+    def _sight(self, at: Tensor, keys_at: Tensor, mask: Tensor | None, causal: bool = False) -> Sight:
+        """Sight of the tokens at positions `at`, (T,) or (B, T), on those at `keys_at`, (L,) or (B, L)."""
+        bias = self.positions.bias(at, keys_at)
+        if bias is not None:
+            bias = bias.to(self.embedding.weight.dtype)
+            if bias.ndim == 3:
+                bias = bias[None]
+            if causal:
+                mask, causal = causal_mask(len(at), len(keys_at), at.device), False
+            mask = bias if mask is None else bias.masked_fill(~mask, -torch.inf)
+        return Sight(mask, causal, self.positions.rotation(at))
+
+
+class Encoder(_Stack):
+    """Every token attends every token of its sequence: tokens (B, T) -> logits (B, T, V).
+
+    Args:
+        vocab_size: V.
+        width, depth, heads: C, number of blocks, H.
+        positions: one of `networks.positions`, for this encoder alone.
+        dropout: probability that a channel is dropped of what a block adds to the residual stream, in training.
+    """
+
+    def __init__(
+        self, vocab_size: int, width: int, depth: int, heads: int, positions: NoPositions, dropout: float = 0.0
+    ):
+        super().__init__(vocab_size, width, depth, heads, positions, dropout=dropout)
+
+    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.logits(self.features(tokens, mask))
+
+    def features(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What the logits are read from: (B, T) -> (B, T, C)."""
+        self._check_length(tokens.shape[1])
+        at = token_positions(tokens, mask)
+        sight = self._sight(at, at, None if mask is None else mask[:, None, None])
+        x = self.dropout(self.positions.embed(self.embedding(tokens), at))
+        for block in self.blocks:
+            x = block(x, sight)
+        return self.norm(x)
+
+
+class Decoder(_Stack):
+    """Every token attends itself, those before it, and a memory if there is one: tokens (B, T) -> logits (B, T, V).
+
+    With a `KVCache`, tokens go on from those that the cache has read, as one piece or several, and give the same
+    logits as all of them at once.
+
+    Args:
+        cross: whether it attends a memory (`read`).
+        vocab_size, width, depth, heads, positions, dropout: as of `Encoder`.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        width: int,
+        depth: int,
+        heads: int,
+        positions: NoPositions,
+        cross: bool = False,
+        dropout: float = 0.0,
+    ):
+        super().__init__(vocab_size, width, depth, heads, positions, cross, dropout)
+
+    def forward(
+        self,
+        tokens: Tensor,
+        mask: Tensor | None = None,
+        memory: Memory | None = None,
+        cache: KVCache | None = None,
+    ) -> Tensor:
+        return self.logits(self.features(tokens, mask, memory, cache))
+
+    def features(
+        self,
+        tokens: Tensor,
+        mask: Tensor | None = None,
+        memory: Memory | None = None,
+        cache: KVCache | None = None,
+    ) -> Tensor:
+        """What the logits are read from: (B, T) -> (B, T, C)."""
+        at, sight = self._look(tokens, mask, cache)
+        x = self.dropout(self.positions.embed(self.embedding(tokens), at))
+        for layer, block in enumerate(self.blocks):
+            if memory is None:
+                x = block(x, sight, cache, layer)
+            else:
+                x = block(x, sight, cache, layer, memory.keys_values[layer], memory.mask)
+        return self.norm(x)
+
+    def read(self, features: Tensor, mask: Tensor | None = None) -> Memory:
+        """A source's features (B, S, C) as memory, of which padding is never attended."""
+        keys_values = [block.cross_attention.read(features) for block in self.blocks]
+        return Memory(keys_values, None if mask is None else mask[:, None, None])
+
+    def cache(self, capacity: int) -> KVCache:
+        """An empty cache for at most `capacity` tokens."""
+        return KVCache(capacity, len(self.blocks))
+
+    def _look(self, tokens: Tensor, mask: Tensor | None, cache: KVCache | None) -> tuple[Tensor, Sight]:
+        """Positions of the new tokens, (T,) or (B, T), and what they may attend."""
+        new = tokens.shape[1]
+        if cache is not None:
+            cache.advance(tokens, mask)
+            mask = cache.mask
+        length = new if cache is None else cache.length
+        self._check_length(length)
+        if mask is None:
+            keys_at = torch.arange(length, device=tokens.device)
+            at = keys_at[length - new :]
+            if new == 1:  # the last token may attend all
+                return at, self._sight(at, keys_at, None)
+            if new == length:
+                return at, self._sight(at, keys_at, None, causal=True)
+            return at, self._sight(at, keys_at, causal_mask(new, length, tokens.device))
+        keys_at = token_positions(mask, mask)
+        at = keys_at[:, length - new :]
+        return at, self._sight(at, keys_at, causal_mask(new, length, tokens.device) & mask[:, None, None])
+
+
+class EncoderDecoder(nn.Module):
+    """An encoder reads the source, a decoder writes the target: (B, S) and (B, T) -> logits (B, T, V)."""
+
+    def __init__(self, encoder: Encoder, decoder: Decoder):
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+
+    def encode(self, source: Tensor, source_mask: Tensor | None = None) -> Memory:
+        """The source (B, S) as the decoder's memory, made once for all tokens that are written."""
+        return self.decoder.read(self.encoder.features(source, source_mask), source_mask)
+
+    def forward(
+        self,
+        source: Tensor,
+        target: Tensor,
+        source_mask: Tensor | None = None,
+        target_mask: Tensor | None = None,
+    ) -> Tensor:
+        return self.logits(self.features(source, target, source_mask, target_mask))
+
+    def features(
+        self,
+        source: Tensor,
+        target: Tensor,
+        source_mask: Tensor | None = None,
+        target_mask: Tensor | None = None,
+    ) -> Tensor:
+        """What the logits are read from: (B, S) and (B, T) -> (B, T, C)."""
+        return self.decoder.features(target, target_mask, self.encode(source, source_mask))
+
+    def logits(self, features: Tensor) -> Tensor:
+        """(..., C) -> (..., V)"""
+        return self.decoder.logits(features)
+
+
+def causal_mask(new: int, length: int, device: torch.device | None = None) -> Tensor:
+    """(T, L), True where one of the last T tokens may attend: itself, and those before it."""
+    places = torch.arange(length, device=device)
+    return places <= places[length - new :, None]
+
+
+def token_positions(tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Position of each token in its row, (T,) where there is no padding, otherwise (B, T). Padding does not count."""
+    if mask is None:
+        return torch.arange(tokens.shape[1], device=tokens.device)
+    return (mask.long().cumsum(1) - 1).clamp(min=0)

@@ -1,0 +1,67 @@
+"""Text to token ids and back, carried by the weights: a checkpoint opens without its data.
+
+B texts.
+"""
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+PAD, BOS, EOS, SEP = 0, 1, 2, 3  # padding, begin, end, between question and answer: in no text
+SPECIAL = 4  # how many ids are not text
+
+
+class Vocabulary(nn.Module):
+    """A tokenizer as extra state of a module, or none yet. Copies of a vocabulary are the vocabulary itself.
+
+    The state is the tokenizer's JSON as bytes in a tensor, which may come back in any floating type: 16 bits hold a
+    byte exactly.
+    """
+
+    def __init__(self, tokenizer: Tokenizer | None = None):
+        super().__init__()
+        self.tokenizer = tokenizer
+
+    def adopt(self, tokenizer: Tokenizer) -> None:
+        """Speak the tokenizer's language from now on. Raises ValueError where another one is spoken already."""
+        if self.tokenizer is not None and self.tokenizer.to_str() != tokenizer.to_str():
+            raise ValueError(
+                f"the weights were trained with another tokenizer ({self.size} tokens) than the data's "
+                f"({tokenizer.get_vocab_size()} tokens); use the data's options that they were trained with"
+            )
+        self.tokenizer = tokenizer
+
+    @property
+    def size(self) -> int:
+        """How many ids there are, special ones included; 0 without a tokenizer."""
+        return self.tokenizer.get_vocab_size() if self.tokenizer is not None else 0
+
+    def encode(self, texts: list[str]) -> list[list[int]]:
+        """B texts to B lists of ids. Raises ValueError that names what is not known."""
+        encodings = self._known().encode_batch(texts, add_special_tokens=False)
+        for text, encoding in zip(texts, encodings, strict=True):
+            for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+                if token < SPECIAL:
+                    raise ValueError(f"{text[start:end]!r} in {text!r} is not known to the tokenizer; leave it out")
+        return [encoding.ids for encoding in encodings]
+
+    def decode(self, ids: Tensor | list[list[int]]) -> list[str]:
+        """B rows of ids to B texts, special ids left out."""
+        rows = ids.tolist() if isinstance(ids, Tensor) else ids
+        return self._known().decode_batch([[token for token in row if token >= SPECIAL] for row in rows])
+
+    def _known(self) -> Tokenizer:
+        if self.tokenizer is None:
+            raise ValueError("this model has no tokenizer yet; train it, or load a checkpoint")
+        return self.tokenizer
+
+    def get_extra_state(self) -> Tensor:
+        text = self.tokenizer.to_str() if self.tokenizer is not None else ""
+        return torch.tensor(list(text.encode()), dtype=torch.uint8)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        if len(state):
+            self.adopt(Tokenizer.from_str(bytes(state.to(torch.uint8).tolist()).decode()))
+
+    def __deepcopy__(self, memo: dict) -> "Vocabulary":
+        return self  # a copy made for averaged weights, before there are data, must learn of their tokenizer

@@ -1,0 +1,21 @@
+import lightning as L
+
+from callbacks.answers import Answers
+from datamodules.sorting import Sorting
+from lightning_modules.sequence_tagger import SequenceTagger
+
+
+class Sorter(SequenceTagger):
+    """Answers right."""
+
+    def generate(self, source, source_mask=None, max_new_tokens=None):
+        return source.sort(1).values
+
+
+def test_answers_are_printed(capsys):
+    data = Sorting(numbers=[5, 3, 9])
+    data.setup()
+    module = Sorter(vocab_size=104, width=16, depth=1, heads=2)
+    trainer = L.Trainer(accelerator="cpu", logger=False, callbacks=[Answers()], enable_progress_bar=False)
+    trainer.predict(module, data)
+    assert "5 3 9 -> 3 5 9" in [line.strip() for line in capsys.readouterr().out.splitlines()]

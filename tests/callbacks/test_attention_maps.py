@@ -1,0 +1,47 @@
+import pytest
+import torch
+
+from callbacks.attention_maps import AttentionMaps, draw
+from lightning_modules.language_model import LanguageModel
+from lightning_modules.seq2seq import Seq2Seq
+from lightning_modules.sequence_tagger import SequenceTagger
+from networks.vocabulary import Vocabulary
+
+SIZE = {"vocab_size": 104, "width": 16, "depth": 2, "heads": 2, "max_length": 80}
+
+
+@pytest.mark.parametrize(
+    ("module", "attentions"), [(SequenceTagger, 2), (LanguageModel, 2), (Seq2Seq, 6)], ids=lambda x: str(x)
+)
+def test_attention_maps_reach_tensorboard(module, attentions, sorting, fitted):
+    events = fitted(module(**SIZE), sorting, AttentionMaps())
+    assert len(events.Tags()["images"]) == attentions
+    assert all(name.startswith("attention/") for name in events.Tags()["images"])
+
+
+@pytest.mark.parametrize("module", [SequenceTagger, LanguageModel, Seq2Seq])
+def test_axes_are_labelled_with_what_is_read(module, sorting):
+    network = module(**SIZE)
+    network.vocabulary.adopt(sorting.tokenizer)
+    batch = sorting.val_pairs.__getitems__([3])
+    source, target = (Vocabulary(sorting.tokenizer).decode(batch[name])[0].split() for name in ("source", "target"))
+    read = {
+        SequenceTagger: [(["<bos>", *source], ["<bos>", *source])],
+        LanguageModel: [([*source, "<sep>", *target], [*source, "<sep>", *target])],
+        Seq2Seq: [(source, source), (["<bos>", *target], ["<bos>", *target]), (["<bos>", *target], source)],
+    }[module]
+    for figure in AttentionMaps().figures(network, batch).values():
+        assert len(figure.axes) == 2
+        for axes in figure.axes:
+            asking, attended = (
+                [tick.get_text() for tick in ticks] for ticks in (axes.get_yticklabels(), axes.get_xticklabels())
+            )
+            assert (asking, attended) in read
+
+
+def test_pictures_show_the_weights():
+    maps = torch.rand(3, 4, 5)
+    figure = draw(maps, {4: list("abcd")})
+    shown = [torch.tensor(axes.images[0].get_array().data) for axes in figure.axes]
+    torch.testing.assert_close(torch.stack(shown), maps)
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == list("01234")

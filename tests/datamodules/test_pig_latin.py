@@ -1,0 +1,250 @@
+import os
+import re
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from datamodules.pairs import Pairs
+from datamodules.pig_latin import PigLatin, part, side, unseen, words_of
+from datamodules.pig_latin_rules import translate
+from datamodules.pseudo_words import PseudoWords, dressed
+from datamodules.sentences import read_text, sentences
+from networks.vocabulary import Vocabulary
+
+
+@pytest.fixture(scope="module")
+def word_file(tmp_path_factory) -> str:
+    """A list of 2,000 made-up words, names and possessives."""
+    path = tmp_path_factory.mktemp("words") / "list.txt"
+    words = [a + b + c for a in "bcdfgst" for b in ("a", "qui", "ro", "Y") for c in ("nd", "x", "le", "rm", "'s")]
+    path.write_text("\n".join([*words, "Zürich", *(word.capitalize() + "ton" for word in words)]))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def data(word_file) -> PigLatin:
+    data = PigLatin(words=word_file, train_on_words=True, train_size=1000, batch_size=32)
+    data.setup()
+    return data
+
+
+def texts(pairs: Pairs, tokenizer: Tokenizer, name: str = "source") -> list[str]:
+    return Vocabulary(tokenizer).decode(getattr(pairs, name))
+
+
+def spoken(lines: list[str]) -> set[str]:
+    """Words as a reader sees them: letters and inner apostrophes, small, without 's. Not the code's own pattern."""
+    runs = re.findall(r"(?<!\w)(?<!\d')[A-Za-z]+(?:'[A-Za-z]+)*(?!\w)", " ".join(lines))
+    return {re.sub("'s$", "", run.lower()) for run in runs}
+
+
+def test_no_example_of_training_holds_a_test_or_validation_word(data):
+    held_out = spoken(
+        [text for pairs in data.test_pairs[:2] for text in texts(pairs, data.tokenizer)]
+        + [text for text in texts(data.val_pairs, data.tokenizer) if " " not in text]
+    )
+    assert len(held_out) > 400
+    for epoch in (0, 1, 2, 1000):
+        assert not held_out & spoken(texts(data.train_pairs(epoch), data.tokenizer))
+
+
+def test_no_sentence_of_validation_or_test_is_trained_on(data):
+    held_out = {text for pairs in (data.val_pairs, data.test_pairs[2]) for text in texts(pairs, data.tokenizer)}
+    assert not held_out & set(data.train_sentences)
+    assert not held_out & set(data.train_texts(0))
+
+
+def test_test_sets_are_what_their_names_say(data):
+    assert data.test_names == ["unseen_word_accuracy", "unseen_list_word_accuracy", "sentence_exact_match"]
+    corpus = spoken(sentences(read_text("pydoc")))
+    words, listed, held_out = (texts(pairs, data.tokenizer) for pairs in data.test_pairs)
+    assert len(words) > 300
+    assert spoken(words) <= corpus
+    assert not spoken(listed) & corpus
+    assert all(" " not in word for word in words + listed)
+    assert len(held_out) > 100
+    assert all(40 < len(sentence) <= 120 for sentence in held_out if " " in sentence and len(sentence) > 40)
+
+
+def test_a_word_is_on_one_side_whatever_its_dress():
+    for word in ("object", "Python", "don't", "it"):
+        assert side(word) == side(word.upper()) == side(word.capitalize()) == side(word + "'s") == side(word + "'S")
+    words = [f"word{i}" for i in range(10_000)]
+    shares = {name: sum(side(word) == name for word in words) / len(words) for name in ("train", "val", "test")}
+    # five standard deviations of a share of 10,000 are at most 0.022
+    assert shares == pytest.approx({"train": 0.75, "val": 0.05, "test": 0.20}, abs=0.022)
+
+
+def test_targets_are_the_translated_sources(data):
+    for pairs in (data.train_pairs(0), data.val_pairs, *data.test_pairs):
+        sources = texts(pairs, data.tokenizer)
+        assert texts(pairs, data.tokenizer, "target") == [translate(text) for text in sources]
+        assert max(map(len, sources)) <= 120
+
+
+def test_every_epoch_is_another_one_and_each_is_the_same_again(data, word_file):
+    again = PigLatin(words=word_file, train_on_words=True, train_size=1000, batch_size=32)
+    again.setup()
+    assert torch.equal(data.train_pairs(3).source, again.train_pairs(3).source)
+    assert data.train_texts(3) != data.train_texts(4)
+
+
+def test_the_sides_are_the_same_everywhere():
+    sides = {
+        "train": ["object", "python", "class", "sequence", "syzygy"],
+        "val": ["the"],
+        "test": ["of", "and", "Guido", "zebra", "quixotic", "banana"],
+    }
+    assert {word: side(word) for words in sides.values() for word in words} == {
+        word: name for name, words in sides.items() for word in words
+    }
+
+
+def test_batches_hold_each_example_once_and_little_padding(data):
+    batches = list(data.train_dataloader())
+    assert len(batches) == 1000 // 32
+    seen = [row[mask].tolist() for b in batches for row, mask in zip(b["source"], b["source_mask"], strict=True)]
+    expected = [row[row != 0].tolist() for row in data.train_pairs(0).source[: 32 * (1000 // 32)]]
+    assert sorted(seen) == sorted(expected)
+    padding = 1 - sum(b["source_mask"].sum() for b in batches) / sum(b["source"].numel() for b in batches)
+    assert padding < 0.15
+
+
+def test_without_a_list_there_are_two_test_sets(monkeypatch):
+    monkeypatch.delenv("FIRSTLIGHT_DATA", raising=False)
+    data = PigLatin(train_size=100)
+    data.setup()
+    assert data.test_names == ["unseen_word_accuracy", "sentence_exact_match"]
+
+
+def test_five_thousand_words_of_the_real_list():
+    if not os.path.isdir(os.path.join(os.environ.get("FIRSTLIGHT_DATA", "-"), "words")):
+        pytest.skip("FIRSTLIGHT_DATA names no folder with words/")
+    data = PigLatin(train_size=100)
+    data.setup()
+    assert len(data.test_pairs[1]) == 5000
+    assert len(set(texts(data.test_pairs[1], data.tokenizer))) == 5000
+
+
+def test_any_text_file_may_be_the_source(tmp_path, monkeypatch):
+    monkeypatch.delenv("FIRSTLIGHT_DATA", raising=False)
+    path = tmp_path / "book.txt"
+    path.write_text("\n\n".join(f"This is the {name} line of a book." for name in map(str, range(200))))
+    data = PigLatin(source=str(path), train_size=50, batch_size=8)
+    data.setup()
+    batch = next(iter(data.train_dataloader()))
+    assert batch["source"].shape[0] == 8
+
+
+def test_bpe_learns_from_training_sentences_alone(monkeypatch):
+    monkeypatch.delenv("FIRSTLIGHT_DATA", raising=False)
+    data = PigLatin(tokenizer="bpe", train_size=50)
+    data.setup()
+    assert data.tokenizer.get_vocab_size() == 512
+    assert texts(data.test_pairs[1], data.tokenizer, "target")[0] == translate(
+        texts(data.test_pairs[1], data.tokenizer)[0]
+    )
+
+
+def test_a_user_may_give_a_line():
+    data = PigLatin(text="the quick brown fox")
+    data.setup()
+    (batch,) = data.predict_dataloader()
+    assert Vocabulary(data.tokenizer).decode(batch["target"]) == ["ethay ickquay ownbray oxfay"]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"text": ""}, "is empty"),
+        ({"text": "   "}, "is empty"),
+        ({"text": "long " * 30}, "150 characters, max_length=120"),
+        ({"tokenizer": "words"}, "'words' is none of characters, bpe"),
+        ({"word_share": 1.5}, "word_share=1.5"),
+        ({"pseudo_share": -0.1}, "pseudo_share=-0.1"),
+    ],
+)
+def test_bad_input_is_named(given, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        PigLatin(**given)
+
+
+def test_what_cannot_be_had_is_named(monkeypatch, tmp_path):
+    monkeypatch.delenv("FIRSTLIGHT_DATA", raising=False)
+    with pytest.raises(ValueError, match=r"--data\.words"):
+        PigLatin(train_on_words=True).setup()
+    (tmp_path / "empty.txt").write_text("no sentence here")
+    with pytest.raises(ValueError, match="holds 0 English sentences"):
+        PigLatin(source=str(tmp_path / "empty.txt")).setup()
+    data = PigLatin(text="café")
+    data.setup()
+    with pytest.raises(ValueError, match="'é'"):
+        data.predict_dataloader()
+    with pytest.raises(ValueError, match=r"--data\.text"):
+        PigLatin().predict_dataloader()
+
+
+def test_sentences_come_without_their_markup():
+    text = """
+Heading
+*******
+
+The *first* thing is that “quotes” are kept.  See the
+second line [3].
+
+* Bullets don’t show; their **sentences** do.
+
+   code = here(1)
+
++----+
+| It |
++----+
+
+Call f(x) to see.  A line without an end
+"""
+    assert sentences(text) == [
+        'The first thing is that "quotes" are kept.',
+        "See the second line.",
+        "Bullets don't show; their sentences do.",
+    ]
+
+
+def test_the_words_of_texts_are_those_that_change():
+    assert words_of(["It's 42 well-known x86 __init__", "It's café"]) == ["It's", "known", "well"]
+
+
+def test_unseen_words_are_of_the_list_alone():
+    listed = [f"{a}{b}{c}" for a in "abcdefgh" for b in "aeiou" for c in "klmnoprst"]
+    chosen = unseen(listed, listed[:100])
+    assert chosen
+    assert set(chosen) == {word for word in listed[100:] if side(word) == "test"}
+
+
+def test_pseudo_words_have_the_statistics_of_words():
+    rng = np.random.default_rng(0)
+    drawn = PseudoWords(["aab"] * 5).draw(4000, rng)
+    # Without the share of uniform letters every word starts with "aab": 0.95 ** 3 of them, and few of 1/26 each
+    share = sum(word.startswith("aab") for word in drawn) / len(drawn)
+    assert share == pytest.approx((0.95 + 0.05 / 26) ** 3, abs=0.03)
+    assert max(map(len, drawn)) <= 20
+    assert all(re.fullmatch(r"[a-z']*", word) for word in drawn)
+    assert drawn != PseudoWords(["aab"]).draw(4000, rng)
+
+
+def test_words_are_dressed_in_their_shares():
+    rng = np.random.default_rng(0)
+    result = dressed(["word"] * 10_000, rng)
+    shares = [
+        sum(map(test, result)) / 10_000 for test in (str.isupper, str.istitle, lambda w: w.lower().endswith("'s"))
+    ]
+    assert shares[0] == pytest.approx(0.1, abs=0.02)
+    assert shares[2] == pytest.approx(0.1, abs=0.02)
+    assert {word.lower().removesuffix("'s") for word in result} == {"word"}
+
+
+def test_a_part_is_never_too_long():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        assert len(part("one two three four five six seven eight nine", 20, 0.5, iter(["fresh"] * 20), rng)) <= 20

@@ -1,0 +1,88 @@
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from datamodules.tokenization import ALPHABET, bpe_tokenizer, character_tokenizer, number_tokenizer
+from networks.vocabulary import BOS, EOS, PAD, SEP, Vocabulary
+
+TEXTS = ["the quick brown fox jumps over the lazy dog", "the other fox, they say, is there"] * 10
+TOKENIZERS = {"characters": character_tokenizer(), "bpe": bpe_tokenizer(TEXTS, 120)}
+any_tokenizer = pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
+
+
+def test_the_alphabet_is_printable_ascii():
+    assert sorted(ALPHABET) == [chr(code) for code in range(32, 127)]
+
+
+@pytest.mark.parametrize("tokenizer", [*TOKENIZERS.values(), number_tokenizer()], ids=[*TOKENIZERS, "numbers"])
+def test_the_first_ids_are_special(tokenizer):
+    names = {PAD: "<pad>", BOS: "<bos>", EOS: "<eos>", SEP: "<sep>"}
+    assert {token: tokenizer.id_to_token(token) for token in names} == names
+
+
+@any_tokenizer
+@given(text=st.text(ALPHABET, max_size=50))
+def test_every_text_comes_back(tokenizer, text):
+    vocabulary = Vocabulary(tokenizer)
+    ids = vocabulary.encode([text])
+    assert min(ids[0], default=4) >= 4
+    assert vocabulary.decode(ids) == [text]
+
+
+@any_tokenizer
+@pytest.mark.parametrize("text", ["<pad>", "a <eos> b", "<bos><sep>"])
+def test_special_names_in_a_text_are_characters(tokenizer, text):
+    vocabulary = Vocabulary(tokenizer)
+    assert vocabulary.decode(vocabulary.encode([text])) == [text]
+
+
+@any_tokenizer
+@pytest.mark.parametrize("unknown", ["é", "\n", "’", "中"])
+def test_an_unknown_character_is_named(tokenizer, unknown):
+    with pytest.raises(ValueError, match="is not known to the tokenizer") as caught:
+        Vocabulary(tokenizer).encode(["fine", f"caf{unknown} au lait"])
+    assert repr(unknown) in str(caught.value)
+
+
+def test_characters_are_one_token_each():
+    tokenizer = character_tokenizer()
+    assert tokenizer.get_vocab_size() == 4 + 95
+    assert tokenizer.encode("a bc").tokens == ["a", " ", "b", "c"]
+
+
+def test_numbers_are_one_token_each():
+    tokenizer = number_tokenizer()
+    assert tokenizer.encode("0 7 99").ids == [4, 11, 103]
+    assert Vocabulary(tokenizer).decode([[11, 4]]) == ["7 0"]
+
+
+@pytest.mark.parametrize("text", ["3 100", "3 x", "<pad>", "3 <eos>", "-1"])
+def test_only_numbers_are_known(text):
+    with pytest.raises(ValueError, match="is not known"):
+        Vocabulary(number_tokenizer()).encode([text])
+
+
+def test_bpe_merges_what_is_frequent_within_words():
+    tokenizer = bpe_tokenizer(TEXTS, 120)
+    assert tokenizer.get_vocab_size() == 120
+    assert " the" in tokenizer.get_vocab()
+    assert len(tokenizer.encode(TEXTS[0]).ids) < len(TEXTS[0])
+    assert all(" " not in token[1:] for token in tokenizer.get_vocab() if token not in ("<pad>",))
+    assert tokenizer.to_str() == bpe_tokenizer(TEXTS, 120).to_str()
+
+
+def test_bpe_must_have_room_for_characters():
+    with pytest.raises(ValueError, match=r"size=50 .* 99"):
+        bpe_tokenizer(TEXTS, 50)
+
+
+@any_tokenizer
+def test_a_tokenizer_survives_its_json(tokenizer):
+    copy = Tokenizer.from_str(tokenizer.to_str())
+    text = string.printable.strip() + " the <pad>"
+    assert copy.encode(text).ids == tokenizer.encode(text).ids
+    with pytest.raises(ValueError, match="é"):
+        Vocabulary(copy).encode(["é"])

@@ -1,0 +1,265 @@
+"""What holds of all three sequence models; their networks are tested in tests/networks."""
+
+import lightning as L
+import pytest
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from safetensors.torch import save_file
+from torch.utils.data import DataLoader
+
+from lightning_modules.language_model import LanguageModel, packed
+from lightning_modules.pretrained import load_pretrained
+from lightning_modules.seq2seq import Seq2Seq
+from lightning_modules.sequence_tagger import SequenceTagger
+from networks.positions import POSITIONS
+from networks.vocabulary import BOS, EOS, PAD, SEP, SPECIAL
+from tests.networks.test_vocabulary import tokenizer
+
+WORDS = [f"w{i}" for i in range(12)]
+VOCABULARY = SPECIAL + len(WORDS)
+TINY = {"vocab_size": VOCABULARY, "width": 32, "depth": 2, "heads": 2, "max_length": 24}
+EVERY_MODEL = pytest.mark.parametrize("model", [Seq2Seq, LanguageModel, SequenceTagger])
+
+
+def rows(n=8, longest=6, seed=0):
+    """Ragged sequences, and each of them backwards."""
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(2, longest + 1, (n,), generator=generator)
+    lengths[0] = longest
+    source = torch.zeros(n, longest, dtype=torch.long)
+    target = source.clone()
+    for row, length in enumerate(lengths.tolist()):
+        source[row, :length] = torch.randint(SPECIAL, VOCABULARY, (length,), generator=generator)
+        target[row, :length] = source[row, :length].flip(0)
+    return {"source": source, "source_mask": source != PAD, "target": target, "target_mask": target != PAD}
+
+
+class Backwards(L.LightningDataModule):
+    def __init__(self, batches=4, words=WORDS):
+        super().__init__()
+        self.tokenizer = tokenizer(words)
+        self.batches = [rows(seed=seed) for seed in range(batches)]
+
+    def train_dataloader(self):
+        return DataLoader(self.batches, batch_size=None)
+
+    val_dataloader = test_dataloader = predict_dataloader = train_dataloader
+
+
+class TwoTests(Backwards):
+    test_names = ("short", "long")
+
+    def test_dataloader(self):
+        return [DataLoader([rows(longest=longest)], batch_size=None) for longest in (4, 10)]
+
+
+def trainer(**options):
+    return L.Trainer(
+        accelerator="cpu", enable_progress_bar=False, enable_model_summary=False, **{"logger": False, **options}
+    )
+
+
+def by_heart(model, steps=250, **options):
+    """A model that was trained on one batch until it knows it."""
+    torch.manual_seed(0)
+    module = model(**TINY, lr=3e-3, **options)
+    trainer(max_steps=steps, enable_checkpointing=False, limit_val_batches=0).fit(module, Backwards(1))
+    return module.eval()
+
+
+@pytest.fixture(scope="module", params=[Seq2Seq, LanguageModel, SequenceTagger])
+def taught(request):
+    return by_heart(request.param)
+
+
+def test_one_batch_is_learned_by_heart(taught):
+    metrics = trainer(enable_checkpointing=False).validate(taught, Backwards(1), verbose=False)[0]
+    assert metrics["val/exact_match"] == 1
+    assert metrics["val/token_accuracy"] == 1
+    assert metrics["val/loss"] < 0.1
+
+
+def test_answers_are_text_and_know_no_neighbours(taught):
+    batch = rows()
+    texts = taught.vocabulary.decode(batch["source"])
+    expected = taught.vocabulary.decode(batch["target"])
+    assert taught.answer(texts) == expected
+    assert [taught.answer([text])[0] for text in texts] == expected
+    assert trainer(enable_checkpointing=False).predict(taught, Backwards(1)) == [expected]
+
+
+def test_exact_match_counts_the_end_and_every_token(taught):
+    assert taught._exact(rows()).tolist() == [1.0] * 8
+    batch = rows()
+    shorter, longer = batch["target_mask"].sum(1).argmin(), batch["target_mask"].sum(1).argmax()
+    batch["target"][longer, -1] = SPECIAL + (batch["target"][longer, -1] - SPECIAL + 1) % len(WORDS)
+    expected = torch.ones(8)
+    expected[longer] = 0
+    if not isinstance(taught, SequenceTagger):  # its answers are always as long as the source
+        batch["target_mask"][shorter, 1:] = False  # the right beginning, but the answer goes on
+        expected[shorter] = 0
+    assert taught._exact(batch).tolist() == expected.tolist()
+
+
+def test_the_loss_is_the_cross_entropy_of_the_answer(taught):
+    """Row by row, without padding, from log probabilities."""
+    batch, total, count = rows(seed=5), 0.0, 0
+    loss, accuracy = taught._loss(batch)
+    hits = 0
+    for row in range(8):
+        s = batch["source"][row][batch["source_mask"][row]].tolist()
+        t = batch["target"][row][batch["target_mask"][row]].tolist()
+        if isinstance(taught, Seq2Seq):
+            logits, labels = taught.network(torch.tensor([s]), torch.tensor([[BOS, *t]]))[0], [*t, EOS]
+        elif isinstance(taught, LanguageModel):
+            logits, labels = taught.network(torch.tensor([[*s, SEP, *t]]))[0, len(s) :], [*t, EOS]
+        else:
+            logits, labels = taught.network(torch.tensor([[BOS, *s]]))[0, 1:], t
+        steps = logits.log_softmax(-1)
+        total -= sum(steps[i, label].item() for i, label in enumerate(labels))
+        hits += sum(steps[i].argmax().item() == label for i, label in enumerate(labels))
+        count += len(labels)
+    assert loss.item() == pytest.approx(total / count, rel=1e-4)
+    assert accuracy.item() == pytest.approx(hits / count)
+
+
+def test_attention_maps_are_named_and_sum_to_one(taught):
+    maps = taught.attention_maps(rows())
+    names = {
+        Seq2Seq: {"encoder.blocks.0.attention", "decoder.blocks.0.attention", "decoder.blocks.1.cross_attention"},
+        LanguageModel: {"blocks.0.attention", "blocks.1.attention"},
+        SequenceTagger: {"blocks.0.attention", "blocks.1.attention"},
+    }[type(taught)]
+    assert names <= maps.keys()
+    for weights in maps.values():
+        assert weights.shape[:2] == (8, 2)
+        torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:3]))
+
+
+@EVERY_MODEL
+def test_a_checkpoint_opens_with_its_tokenizer(tmp_path, model):
+    module = model(**TINY)
+    fit = trainer(max_steps=4, default_root_dir=tmp_path, callbacks=[EMAWeightAveraging(decay=0.5)])
+    fit.fit(module, Backwards())
+    fit.save_checkpoint(tmp_path / "model.ckpt")
+    loaded = model.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True).eval()
+    assert loaded.answer(["w1 w2 w3", "w5 w6"]) == module.eval().answer(["w1 w2 w3", "w5 w6"])
+    weights = torch.load(next(tmp_path.rglob("*step=*.ckpt")), weights_only=True)["state_dict"]  # averaged ones
+    assert len(weights["vocabulary._extra_state"])
+
+
+@EVERY_MODEL
+def test_published_weights_open_with_their_tokenizer(tmp_path, model):
+    module = by_heart(model)
+    weights = {name: value.half().contiguous() for name, value in module.state_dict().items()}
+    save_file(weights, tmp_path / "model.safetensors")
+    options = "\n".join(f"    {name}: {value}" for name, value in TINY.items())
+    (tmp_path / "config.yaml").write_text(
+        f"model:\n  class_path: {model.__module__}.{model.__name__}\n  init_args:\n{options}\n"
+    )
+    loaded = load_pretrained(tmp_path)
+    texts = module.vocabulary.decode(rows()["source"])
+    assert loaded.answer(texts) == module.answer(texts)
+    assert trainer(enable_checkpointing=False).test(loaded, Backwards(1), verbose=False)[0] == {"test/exact_match": 1}
+
+
+@EVERY_MODEL
+def test_resuming_equals_not_stopping(tmp_path, model):
+    def run(steps, folder, ckpt_path=None):
+        torch.manual_seed(0)
+        module = model(**TINY)
+        # Same schedule in both parts: it must see 8 steps in all.
+        module.configure_optimizers = lambda: torch.optim.AdamW(module.parameters(), 1e-3)
+        fit = trainer(
+            max_steps=steps,
+            limit_val_batches=0,
+            callbacks=[
+                EMAWeightAveraging(decay=0.9, use_buffers=False),
+                ModelCheckpoint(folder, every_n_train_steps=4, filename="{step}"),
+            ],
+        )
+        fit.fit(module, Backwards(), ckpt_path=ckpt_path)
+        return torch.load(folder / f"step={steps}.ckpt", weights_only=True)
+
+    whole = run(8, tmp_path / "whole")
+    run(4, tmp_path / "half")
+    resumed = run(8, tmp_path / "resumed", ckpt_path=tmp_path / "half" / "step=4.ckpt")
+    for part in ("state_dict", "current_model_state"):
+        for name, value in whole[part].items():
+            assert torch.equal(value, resumed[part][name]), (part, name)
+
+
+@EVERY_MODEL
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_every_kind_of_positions_trains_in_bfloat16(model, positions):
+    module = model(**TINY, positions=positions)
+    run = trainer(max_steps=4, precision="bf16-mixed", enable_checkpointing=False)
+    run.fit(module, Backwards())
+    assert run.callback_metrics["train/loss"].isfinite()
+    assert 0 <= run.callback_metrics["val/exact_match"] <= 1
+
+
+def test_several_test_sets_have_their_names():
+    metrics = trainer(enable_checkpointing=False).test(Seq2Seq(**TINY), TwoTests(), verbose=False)
+    assert metrics[0].keys() | metrics[1].keys() == {"test/short", "test/long"}
+
+
+def test_answers_can_be_drawn_or_searched():
+    module = Seq2Seq(**TINY)
+    module.vocabulary.adopt(tokenizer(WORDS))
+    drawn = module.answer(["w1 w2"], temperature=1.0, top_p=0.9, generator=torch.Generator().manual_seed(0))
+    again = module.answer(["w1 w2"], temperature=1.0, top_p=0.9, generator=torch.Generator().manual_seed(0))
+    assert drawn == again
+    module.answer(["w1 w2"], beams=4, max_new_tokens=5)
+
+
+def test_packing_closes_gaps():
+    tokens = torch.tensor([[5, 6, 7, 3, 8, 9], [5, 0, 0, 3, 8, 0]])
+    mask = torch.tensor([[True] * 6, [True, False, False, True, True, False]])
+    tokens, mask = packed(tokens[:, :5], mask[:, :5])
+    assert tokens.tolist() == [[5, 6, 7, 3, 8], [5, 3, 8, PAD, PAD]]
+    assert mask.sum(1).tolist() == [5, 3]
+    tokens, mask = packed(tokens[1:], mask[1:])
+    assert tokens.tolist() == [[5, 3, 8]]
+
+
+def untagged():
+    batch = rows()
+    batch["target_mask"][0, -1] = False
+    return batch
+
+
+def spoken(model, **options):
+    module = model(**{**TINY, **options})
+    module.vocabulary.adopt(tokenizer(WORDS))
+    return module
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: Seq2Seq(**TINY, positions="wavy"), "positions='wavy'.*sinusoidal, learned, rotary"),
+        (lambda: Seq2Seq(**TINY, warmup=1.5), "warmup=1.5"),
+        (lambda: Seq2Seq(**{**TINY, "heads": 3}), "width=32 is not divisible by heads=3"),
+        (
+            lambda: trainer(enable_checkpointing=False).fit(Seq2Seq(**{**TINY, "vocab_size": 9}), Backwards()),
+            "vocab_size=9.*tokenizer of 16",
+        ),
+        (lambda: SequenceTagger(**TINY)._loss(untagged()), "targets are of other lengths"),
+        (lambda: spoken(Seq2Seq).answer([""]), "a text to answer is empty"),
+        (lambda: spoken(Seq2Seq).answer(["w1 w99"]), "'w99' in 'w1 w99' is not known"),
+        (lambda: spoken(Seq2Seq).answer(["w1 " * 25]), "25 tokens is too long.*max_length=24"),
+        (lambda: spoken(SequenceTagger).answer(["w1 " * 25]), "26 tokens is too long.*max_length=24"),
+        (lambda: spoken(LanguageModel).answer(["w1 " * 24]), "25 tokens and 1 new.*= 25"),
+        (lambda: Seq2Seq(**TINY).answer(["w1"]), "no tokenizer yet"),
+    ],
+)
+def test_mistakes_are_named(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_other_tokenizers_than_that_of_the_weights_are_refused():
+    module = by_heart(Seq2Seq, steps=1)
+    with pytest.raises(ValueError, match="another tokenizer"):
+        trainer(enable_checkpointing=False).test(module, Backwards(words=WORDS[::-1]), verbose=False)

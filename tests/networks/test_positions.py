@@ -1,0 +1,61 @@
+import math
+
+import pytest
+import torch
+
+from networks.positions import LinearBiases, RotaryPositions, SinusoidalPositions, rotate
+
+
+def test_sinusoidal_is_the_papers_formula():
+    positions = SinusoidalPositions(8, 2, 50)
+    x = torch.zeros(1, 50, 8)
+    told = positions.embed(x, torch.arange(50))[0]
+    for place in (0, 1, 7, 49):
+        for i in range(4):
+            angle = place / 10_000 ** (2 * i / 8)
+            assert told[place, 2 * i].item() == pytest.approx(math.sin(angle), abs=1e-6)
+            assert told[place, 2 * i + 1].item() == pytest.approx(math.cos(angle), abs=1e-6)
+    assert torch.allclose(positions.embed(x + 1, torch.arange(50)) - told, torch.full((1, 50, 8), 8**0.5))
+
+
+def test_rotary_turns_pairs_as_complex_numbers():
+    torch.manual_seed(0)
+    positions = RotaryPositions(16, 2, 100).double()
+    x = torch.randn(3, 2, 5, 8, dtype=torch.float64)
+    at = torch.tensor([0, 3, 4, 50, 99])
+    turned = rotate(x, positions.rotation(at))
+    for j, place in enumerate(at.tolist()):
+        for i in range(4):
+            angle = place * 10_000 ** (-2 * i / 8)
+            expected = torch.complex(x[..., j, i], x[..., j, i + 4]) * complex(math.cos(angle), math.sin(angle))
+            torch.testing.assert_close(turned[..., j, i], expected.real, rtol=0, atol=1e-6)
+            torch.testing.assert_close(turned[..., j, i + 4], expected.imag, rtol=0, atol=1e-6)
+
+
+def test_rotary_scores_depend_on_the_distance_alone():
+    torch.manual_seed(0)
+    positions = RotaryPositions(16, 1, 200)
+    q, k = torch.randn(1, 16), torch.randn(1, 16)
+
+    def score(i, j):
+        return (
+            rotate(q, positions.rotation(torch.tensor([i]))) @ rotate(k, positions.rotation(torch.tensor([j]))).T
+        ).item()
+
+    assert score(10, 3) == pytest.approx(score(150, 143), abs=1e-4)
+    assert score(10, 3) != pytest.approx(score(10, 4), abs=1e-2)
+
+
+def test_biases_fall_with_the_distance_by_the_papers_slopes():
+    bias = LinearBiases(64, 8, 10).bias(torch.tensor([4]), torch.arange(6))  # (8, 1, 6)
+    slopes = [1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128, 1 / 256]
+    expected = torch.tensor([[[-s * abs(4 - j) for j in range(6)]] for s in slopes])
+    torch.testing.assert_close(bias, expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [(SinusoidalPositions, "width=9"), (RotaryPositions, "heads=3 must be even")]
+)
+def test_odd_widths_are_named(kind, words):
+    with pytest.raises(ValueError, match=words):
+        kind(9, 3, 10)
