@@ -1,12 +1,13 @@
-"""Pairs of sequences in memory, given out in whole batches without padding to spare.
+"""Pairs of sequences in memory, given out in whole batches without padding to spare, each epoch other ones.
 
 N pairs, B of them in a batch, S tokens of the source, T of the target.
 """
 
+import lightning as L
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from networks.vocabulary import PAD
 
@@ -62,6 +63,50 @@ def similar_lengths(lengths: Tensor, batch_size: int, generator: torch.Generator
     return torch.cat([*shuffled, *batches[whole:]])
 
 
-def as_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+class PairsDataModule(L.LightningDataModule):
+    """Pairs that are drawn anew for each training epoch, and fixed ones for validation and test.
+
+    A subclass has the hyperparameters `batch_size`, `train_size` and `seed`, sets `val_pairs` and a list `test_pairs`
+    in `make_held_out`, names the latter in `test_names`, and draws the pairs of an epoch in `draw_training`.
+    """
+
+    val_pairs: Pairs
+    test_pairs: list[Pairs]
+    test_names: list[str]
+
+    def make_held_out(self) -> None:
+        raise NotImplementedError
+
+    def draw_training(self, epoch: int) -> Pairs:
+        raise NotImplementedError
+
+    def setup(self, stage: str | None = None) -> None:
+        if self.trainer:  # so that `train_dataloader` is asked for a fresh one
+            self.trainer.reload_dataloaders_every_n_epochs = 1
+        if not hasattr(self, "val_pairs"):
+            self.make_held_out()
+
+    def train_pairs(self, epoch: int) -> Pairs:
+        """What is trained on in an epoch, in that order."""
+        pairs = self.draw_training(epoch)
+        generator = torch.Generator().manual_seed(self.hparams.seed + epoch)
+        return pairs.reordered(similar_lengths(pairs.source_lengths, self.hparams.batch_size, generator))
+
+    def loader(self, pairs: Pairs, **options) -> DataLoader:
+        """Batches of pairs in their order."""
+        return DataLoader(pairs, batch_size=self.hparams.batch_size, collate_fn=_as_is, **options)
+
+    def train_dataloader(self) -> DataLoader:
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        return self.loader(self.train_pairs(epoch), drop_last=self.hparams.train_size >= self.hparams.batch_size)
+
+    def val_dataloader(self) -> DataLoader:
+        return self.loader(self.val_pairs)
+
+    def test_dataloader(self) -> list[DataLoader]:
+        return [self.loader(pairs) for pairs in self.test_pairs]
+
+
+def _as_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """A batch is made whole by `Pairs.__getitems__`: nothing to collate."""
     return batch

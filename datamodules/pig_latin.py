@@ -10,14 +10,12 @@ hash; those held out keep all of their words.
 import zlib
 from collections.abc import Iterable
 
-import lightning as L
 import numpy as np
-import torch
 from tokenizers import Tokenizer
 from torch.utils.data import DataLoader
 
 from datamodules import sources
-from datamodules.pairs import Pairs, as_is, similar_lengths
+from datamodules.pairs import Pairs, PairsDataModule
 from datamodules.pig_latin_rules import TRANSLATED, WORD, translate
 from datamodules.pseudo_words import PseudoWords, dressed
 from datamodules.sentences import PYDOC, read_text, read_words, sentences
@@ -42,7 +40,7 @@ def words_of(texts: Iterable[str]) -> list[str]:
     return sorted(word for word in found if TRANSLATED.fullmatch(word))
 
 
-class PigLatin(L.LightningDataModule):
+class PigLatin(PairsDataModule):
     """Pairs of English and Pig Latin, {"source": (B, S), "target": (B, T)} token ids with masks (`datamodules.pairs`).
 
     Test sets, by the names in `test_names`:
@@ -94,12 +92,8 @@ class PigLatin(L.LightningDataModule):
         self.save_hyperparameters(logger=False)  # max_length is a name of the model's, too
         self.tokenizer: Tokenizer | None = character_tokenizer() if tokenizer == "characters" else None
 
-    def setup(self, stage: str | None = None) -> None:
+    def make_held_out(self) -> None:
         hp = self.hparams
-        if self.trainer:  # so that `train_dataloader` is asked for a fresh one
-            self.trainer.reload_dataloaders_every_n_epochs = 1
-        if hasattr(self, "train_words"):
-            return
         found = sentences(read_text(hp.source))
         by_side = {name: [s for s in found if side(s) == name] for name in ("train", "val", "test")}
         corpus_words = words_of(found)
@@ -163,29 +157,13 @@ class PigLatin(L.LightningDataModule):
             drawn = [word for word in drawn if WORD.fullmatch(word) and side(word) == "train"]
             yield from dressed(drawn, rng)
 
-    def train_pairs(self, epoch: int) -> Pairs:
-        """What is trained on in an epoch, in that order."""
-        pairs = self.pairs(self.train_texts(epoch))
-        generator = torch.Generator().manual_seed(self.hparams.seed + epoch)
-        return pairs.reordered(similar_lengths(pairs.source_lengths, self.hparams.batch_size, generator))
-
-    def _loader(self, pairs: Pairs, **options) -> DataLoader:
-        return DataLoader(pairs, batch_size=self.hparams.batch_size, collate_fn=as_is, **options)
-
-    def train_dataloader(self) -> DataLoader:
-        epoch = self.trainer.current_epoch if self.trainer else 0
-        return self._loader(self.train_pairs(epoch), drop_last=self.hparams.train_size >= self.hparams.batch_size)
-
-    def val_dataloader(self) -> DataLoader:
-        return self._loader(self.val_pairs)
-
-    def test_dataloader(self) -> list[DataLoader]:
-        return [self._loader(pairs) for pairs in self.test_pairs]
+    def draw_training(self, epoch: int) -> Pairs:
+        return self.pairs(self.train_texts(epoch))
 
     def predict_dataloader(self) -> DataLoader:
         if self.hparams.text is None:
             raise ValueError('nothing to translate; say what with --data.text "the quick brown fox"')
-        return self._loader(self.pairs([self.hparams.text]))
+        return self.loader(self.pairs([self.hparams.text]))
 
 
 def unseen(word_list: list[str], corpus_words: list[str]) -> list[str]:

@@ -4,12 +4,11 @@ The source is a list of numbers, one token each; the target is that list sorted.
 anew, and the validation and test sets are drawn from seeds of their own.
 """
 
-import lightning as L
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.pairs import Pairs, as_is, similar_lengths
+from datamodules.pairs import Pairs, PairsDataModule
 from datamodules.tokenization import number_tokenizer
 from networks.vocabulary import PAD, SPECIAL, Vocabulary
 
@@ -32,7 +31,7 @@ def draw(count: int, min_length: int, max_length: int, seed: int) -> tuple[Tenso
     return tuple((x + SPECIAL).masked_fill(outside, PAD) for x in (numbers, ordered))
 
 
-class Sorting(L.LightningDataModule):
+class Sorting(PairsDataModule):
     """Lists of numbers from 0 to 99 (see above), {"source", "source_mask", "target", "target_mask"} of (B, S) each.
 
     The test set `exact_match` has lengths `min_length` to `max_length`; with `test_long` there is a second one,
@@ -87,38 +86,18 @@ class Sorting(L.LightningDataModule):
                 raise ValueError(f"only whole numbers from 0 to {NUMBERS - 1} can be sorted; got {number}")
         return " ".join(map(str, numbers))
 
-    def setup(self, stage: str | None = None) -> None:
+    def make_held_out(self) -> None:
         hp = self.hparams
-        if self.trainer:  # so that `train_dataloader` is asked for a fresh one
-            self.trainer.reload_dataloaders_every_n_epochs = 1
-        if hasattr(self, "val_pairs"):
-            return
         self.val_pairs = Pairs(*draw(hp.val_size, hp.min_length, hp.max_length, VAL_SEED))
         ranges = [(hp.min_length, hp.max_length, TEST_SEED), (*LONG, LONG_TEST_SEED)]
         self.test_pairs = [Pairs(*draw(hp.test_size, *r)) for r, _ in zip(ranges, self.test_names, strict=False)]
 
-    def train_pairs(self, epoch: int) -> Pairs:
-        """What is trained on in an epoch, in that order."""
+    def draw_training(self, epoch: int) -> Pairs:
         hp = self.hparams
-        pairs = Pairs(*draw(hp.train_size, hp.min_length, hp.max_length, hp.seed + epoch))
-        generator = torch.Generator().manual_seed(hp.seed + epoch)
-        return pairs.reordered(similar_lengths(pairs.source_lengths, hp.batch_size, generator))
-
-    def _loader(self, pairs: Pairs, **options) -> DataLoader:
-        return DataLoader(pairs, batch_size=self.hparams.batch_size, collate_fn=as_is, **options)
-
-    def train_dataloader(self) -> DataLoader:
-        epoch = self.trainer.current_epoch if self.trainer else 0
-        return self._loader(self.train_pairs(epoch), drop_last=self.hparams.train_size >= self.hparams.batch_size)
-
-    def val_dataloader(self) -> DataLoader:
-        return self._loader(self.val_pairs)
-
-    def test_dataloader(self) -> list[DataLoader]:
-        return [self._loader(pairs) for pairs in self.test_pairs]
+        return Pairs(*draw(hp.train_size, hp.min_length, hp.max_length, hp.seed + epoch))
 
     def predict_dataloader(self) -> DataLoader:
         if not self.texts:
             raise ValueError('nothing to sort; say what with --data.numbers "[5, 3, 9]"')
         ids = Vocabulary(self.tokenizer).encode(self.texts)
-        return self._loader(Pairs.from_lists(ids, [sorted(row) for row in ids]))
+        return self.loader(Pairs.from_lists(ids, [sorted(row) for row in ids]))

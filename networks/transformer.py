@@ -70,8 +70,8 @@ class _Stack(nn.Module):
         depth: int,
         heads: int,
         positions: NoPositions,
-        cross: bool = False,
         dropout: float = 0.0,
+        cross: bool = False,
     ):
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, width)
@@ -126,11 +126,6 @@ class Encoder(_Stack):
         dropout: probability that a channel is dropped of what a block adds to the residual stream, in training.
     """
 
-    def __init__(
-        self, vocab_size: int, width: int, depth: int, heads: int, positions: NoPositions, dropout: float = 0.0
-    ):
-        super().__init__(vocab_size, width, depth, heads, positions, dropout=dropout)
-
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         return self.logits(self.features(tokens, mask))
 
@@ -152,21 +147,9 @@ class Decoder(_Stack):
     logits as all of them at once.
 
     Args:
-        cross: whether it attends a memory (`read`).
         vocab_size, width, depth, heads, positions, dropout: as of `Encoder`.
+        cross: whether it attends a memory (`read`).
     """
-
-    def __init__(
-        self,
-        vocab_size: int,
-        width: int,
-        depth: int,
-        heads: int,
-        positions: NoPositions,
-        cross: bool = False,
-        dropout: float = 0.0,
-    ):
-        super().__init__(vocab_size, width, depth, heads, positions, cross, dropout)
 
     def forward(
         self,
