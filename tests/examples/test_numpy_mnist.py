@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from datamodules import cache, fonts
+from datamodules import cache, fonts, sources
 from examples import numpy_mnist
 from numpy_core import cosine
 
@@ -59,7 +59,11 @@ def test_shifted_pictures_are_moved_as_a_whole():
     assert all(abs(row - 4) <= 2 and abs(column - 4) <= 2 for row, column in places)
 
 
-def test_a_source_that_is_not_there_is_one_line(tmp_path, capsys):
+def test_a_source_that_is_not_there_is_one_line(monkeypatch, tmp_path, capsys):
+    def no_network(*args, **options):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(sources, "load_dataset", no_network)
     with pytest.raises(SystemExit) as caught:
         numpy_mnist.main(["softmax", "--source", "no/such", "--out", str(tmp_path)])
     assert caught.value.code == 2
