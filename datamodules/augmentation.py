@@ -41,21 +41,21 @@ class Shift(Augmentation):
         _fill("shift", fill)
 
     def apply(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
-        batch, _, height, width = images.shape
-        windows = self._pad(images).unfold(2, height, 1).unfold(3, width, 1)  # (B, C, 2 r + 1, 2 r + 1, H, W), a view
         options = {"generator": generator, "device": images.device}
-        down, right = torch.randint(2 * self.pixels + 1, (2, batch), **options)
-        return windows[torch.arange(batch, device=images.device), :, down, right]
+        shifts = torch.randint(2 * self.pixels + 1, (2, len(images)), **options) - self.pixels  # rows, columns
+        (rows, in_rows), (columns, in_columns) = map(self._sources, shifts, images.shape[-2:])
+        places = rows[:, :, None] * images.shape[-1] + columns[:, None, :]  # (B, H, W), in a picture as a vector
+        places = places.flatten(1)[:, None].expand(-1, images.shape[1], -1)
+        moved = images.flatten(2).gather(2, places).view_as(images)
+        if self.fill != "zeros":
+            return moved
+        return moved * (in_rows[:, None, :, None] & in_columns[:, None, None, :])
 
-    def _pad(self, images: Tensor) -> Tensor:
-        if self.fill == "zeros":
-            return F.pad(images, [self.pixels] * 4)
-        for dim in (2, 3):  # by index: F.pad knows the other fills for floating pictures only
-            last = images.shape[dim] - 1
-            place = torch.arange(-self.pixels, last + self.pixels + 1, device=images.device)
-            place = place.clamp(0, last) if self.fill == "edge" else last - (last - place.abs()).abs()
-            images = images.index_select(dim, place)
-        return images
+    def _sources(self, shifts: Tensor, length: int) -> tuple[Tensor, Tensor]:
+        """Which row (or column) of a picture each row of the moved one shows, (B, length), and whether there is one."""
+        wanted, last = shifts[:, None] + torch.arange(length, device=shifts.device), length - 1
+        shown = last - (last - wanted.abs()).abs() if self.fill == "reflect" else wanted.clamp(0, last)
+        return shown, wanted == shown
 
 
 class Flip(Augmentation):

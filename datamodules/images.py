@@ -22,9 +22,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules import augmentation, cache, fonts, sources
+from datamodules.pictures import MODES, PictureSet, read_pictures
 
 FONTS = "fonts"
-MODES = {1: "L", 3: "RGB"}  # channels -> what Pillow calls such a picture
 
 
 class ImageSet(Dataset):
@@ -133,6 +133,8 @@ class ImageDataModule(L.LightningDataModule):
             of `datamodules.augmentation`. None for nothing.
         val_share: share of the training split that is held out for validation; 0 for none.
         split_seed: draws which ones.
+        pictures: for `predict`, a folder with pictures of your own, of any size (`datamodules.pictures`); without it
+            `predict` takes the test pictures.
     """
 
     shape: tuple[int, int, int]  # (C, H, W)
@@ -147,6 +149,7 @@ class ImageDataModule(L.LightningDataModule):
         augment: dict | None = None,
         val_share: float = 0.05,
         split_seed: int = 0,
+        pictures: str | None = None,
     ):
         super().__init__()
         if batch_size < 1:
@@ -161,7 +164,9 @@ class ImageDataModule(L.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         if stage in (None, "fit", "validate") and not hasattr(self, "train_set"):
             self.train_set, self.val_set = self._split(self._read("train"))
-        if stage in (None, "test", "predict") and not hasattr(self, "test_set"):
+        if stage == "predict" and self.hparams.pictures is not None:
+            self.pictures = read_pictures(self.hparams.pictures, self.shape)
+        elif stage in (None, "test", "predict") and not hasattr(self, "test_set"):
             self.test_set = self._read("test")
 
     def _read(self, split: str) -> ImageSet:
@@ -177,7 +182,7 @@ class ImageDataModule(L.LightningDataModule):
             )
         return images.subset(order[n_val:]), images.subset(order[:n_val])
 
-    def _loader(self, images: ImageSet, **options) -> DataLoader:
+    def _loader(self, images: ImageSet | PictureSet, **options) -> DataLoader:
         return DataLoader(images, batch_size=self.hparams.batch_size, collate_fn=_as_is, **options)
 
     def train_dataloader(self) -> DataLoader:
@@ -189,17 +194,25 @@ class ImageDataModule(L.LightningDataModule):
     def test_dataloader(self) -> DataLoader:
         return self._loader(self.test_set)
 
-    predict_dataloader = test_dataloader
+    def predict_dataloader(self) -> DataLoader:
+        return self._loader(self.test_set if self.hparams.pictures is None else self.pictures)
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
-        if not (self.trainer and self.trainer.training):
-            return batch
+        return self.augmented(batch, self.trainer.current_epoch) if self.trainer and self.trainer.training else batch
+
+    def augmented(self, batch: dict[str, Tensor], epoch: int) -> dict[str, Tensor]:
+        """A training batch of that epoch with its pictures changed as `augment` says."""
         image = batch["image"]
         for augment in self.augmentation:
-            image = augment(image, batch["index"], self.trainer.current_epoch)
+            image = augment(image, batch["index"], epoch)
         return {**batch, "image": image}
 
 
 def _as_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """A batch is made whole by `__getitems__`: nothing to collate."""
     return batch
+
+
+def batch_size(batch: dict[str, Tensor]) -> int:
+    """Pictures in a batch, for Lightning's `ThroughputMonitor`."""
+    return len(batch["image"])

@@ -35,7 +35,8 @@ class Classifier(L.LightningModule):
         weight_decay: on weight matrices only.
         warmup: share of all steps in which the learning rate rises linearly from 0.
         tta_flip: at test, average the logits over the picture and its mirror image.
-        tta_shift: at test, average the logits also over the picture moved by so many pixels up, down, left and right.
+        tta_shift: at test, average the logits also over the picture moved by so many pixels up and to
+            the left, and down and to the right; its sides are reflected.
     """
 
     network: nn.Module
@@ -76,7 +77,15 @@ class Classifier(L.LightningModule):
                 f"this classifier takes uint8 pictures of {' x '.join(map(str, self.hparams.shape))}; "
                 f"got {images.dtype} of {' x '.join(map(str, images.shape[1:]))}"
             )
-        return self.network((images.float() / 255 - self.mean) / self.std).float()
+        return self.network(self.normalised(images)).float()
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """uint8 pictures as the network takes them: mean 0, standard deviation 1 over the training pictures."""
+        return (images.float() / 255 - self.mean) / self.std
+
+    def training_logits(self, images: Tensor) -> Tensor:
+        """What a training step goes by: those of `forward`, unless a subclass shows its network something else."""
+        return self(images)
 
     def view_logits(self, images: Tensor) -> Tensor:
         """Logits of each view, (V, B, K): first those of `forward`. Their mean is what test and predict go by."""
@@ -87,9 +96,8 @@ class Classifier(L.LightningModule):
         views, pixels = [images], self.hparams.tta_shift
         if pixels:
             height, width = images.shape[-2:]
-            padded = F.pad(images, [pixels] * 4)
-            corners = [(pixels, 0), (pixels, 2 * pixels), (0, pixels), (2 * pixels, pixels)]
-            views += [padded[..., top : top + height, left : left + width] for top, left in corners]
+            padded = F.pad(images.float(), [pixels] * 4, mode="reflect").to(images.dtype)  # torch reflects only floats
+            views += [padded[..., start : start + height, start : start + width] for start in (0, 2 * pixels)]
         return views + [view.flip(-1) for view in views] if self.hparams.tta_flip else views
 
     def filters(self) -> Tensor | None:
@@ -110,7 +118,7 @@ class Classifier(L.LightningModule):
             self.std.copy_(std[:, None, None])
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        logits = self(batch["image"])
+        logits = self.training_logits(batch["image"])
         loss = F.cross_entropy(logits, batch["label"], label_smoothing=self.hparams.label_smoothing)
         self.log("train/loss", loss, prog_bar=True)
         self.log("train/accuracy", (logits.argmax(1) == batch["label"]).float().mean(), prog_bar=True)

@@ -150,6 +150,8 @@ def test_two_processes_train_and_roll_out(finished_run, tmp_path):
     [
         ("mnist_mlp", ["--data.source", "fonts"]),
         pytest.param("mnist_softmax", ["--data.source", "fonts"], marks=pytest.mark.slow),
+        ("cifar10_fast", ["--data.source", "fonts", "--data.batch_size", "50"]),
+        pytest.param("cifar10_resnet", ["--data.source", "fonts"], marks=pytest.mark.slow),
         ("sorting_encoder", []),
         pytest.param("sorting_decoder", [], marks=pytest.mark.slow),
         pytest.param("sorting_encoder_decoder", [], marks=pytest.mark.slow),
@@ -209,6 +211,8 @@ def test_resume_goes_on_where_it_stopped(finished_run, tmp_path):
         (["fit", "--config", "configs/pusht.yaml", "--data.source", "no/such"], ["no/such", "FIRSTLIGHT_DATA"]),
         (["test", "--config", "configs/pusht.yaml", "--ckpt_path", "no.ckpt"], ["no.ckpt"]),
         (["fit", "--config", "configs/mnist_mlp.yaml", "--data.source", "no/such"], ["no/such", "--data.source fonts"]),
+        (["predict", "--config", "configs/cifar10_fast.yaml", "--data.pictures", "no/such"], ["no/such", "pictures"]),
+        (["fit", "--config", "configs/cifar10_fast.yaml", "--model.small_size", "8"], ["small_size=8", "16 and 32"]),
         (["fit", "--config", "configs/mnist_mlp.yaml", "--data.augment", "{blur: 2}"], ["blur", "shift"]),
         (["fit", "--config", "configs/mnist_mlp.yaml", "--model.optimizer", "lion"], ["lion", "adamw, sgd"]),
         (["fit", "--config", "configs/sorting_encoder.yaml", "--data.max_length", "65"], ["max_length=65", "2 to 64"]),

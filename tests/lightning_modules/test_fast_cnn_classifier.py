@@ -1,0 +1,123 @@
+import lightning as L
+import pytest
+import torch
+from torch import optim
+
+from datamodules.images import ImageDataModule, ImageSet
+from lightning_modules.cnn_classifier import CNNClassifier
+from lightning_modules.fast_cnn_classifier import FastCNNClassifier
+
+SHAPE = [3, 24, 24]
+TINY = {"shape": SHAPE, "num_classes": 3, "widths": [8, 8, 8], "warmup": 0.0}
+
+
+class Noise(ImageDataModule):
+    shape = tuple(SHAPE)
+    class_names = ("cat", "dog", "fox")
+
+    def __init__(self, n=48, batch_size=16):
+        super().__init__("memory", batch_size=batch_size)
+        generator = torch.Generator().manual_seed(0)
+        images = torch.randint(256, (n, *SHAPE), generator=generator, dtype=torch.uint8)
+        self.train_set = self.val_set = self.test_set = ImageSet(images, torch.arange(n) % 3)
+
+
+def fit(module, data=None, **options):
+    quiet = dict.fromkeys(["logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"], False)
+    options = {"accelerator": "cpu", "max_epochs": 2, "num_sanity_val_steps": 0} | quiet | options
+    trainer = L.Trainer(**options)
+    trainer.fit(module, data or Noise())
+    return trainer
+
+
+@pytest.mark.parametrize("kind", [FastCNNClassifier, CNNClassifier])
+def test_learns_a_batch_by_heart(kind):
+    torch.manual_seed(0)
+    options = {"lr": 0.05, "bias_lr": 1.0} if kind is FastCNNClassifier else {"lr": 0.01, "warmup": 0.1}
+    trainer = fit(kind(**TINY | options), Noise(n=16), max_epochs=60, check_val_every_n_epoch=60)
+    assert trainer.callback_metrics["val/accuracy"] == 1
+
+
+def test_pictures_are_small_first_and_whole_at_the_end():
+    """6 steps: the first half at 16 x 16."""
+    module = FastCNNClassifier(**TINY, small_size=16, small_share=0.5)
+    sizes = []
+    module.network.register_forward_pre_hook(
+        lambda network, args: sizes.append(args[0].shape[-1]) if network.training else None
+    )
+    fit(module)
+    assert sizes == [16] * 3 + [24] * 3
+
+
+def test_small_pictures_keep_their_colours():
+    module = FastCNNClassifier(**TINY, small_size=16, small_share=0.5, mean=[0.0] * 3, std=[1.0] * 3)
+    seen = []
+    module.network.register_forward_pre_hook(lambda network, args: seen.append(args[0]))
+    data = Noise()
+    data.train_set.images[:, 0], data.train_set.images[:, 1:] = 51, 255
+    fit(module, data, max_steps=1, limit_val_batches=0)
+    torch.testing.assert_close(seen[0][:, 0], torch.full((16, 16, 16), 0.2))
+    torch.testing.assert_close(seen[0][:, 1:], torch.ones(16, 2, 16, 16))
+
+
+def test_the_first_layer_is_whitened_on_the_training_pictures_and_not_learned():
+    module = FastCNNClassifier(**TINY)
+    data = Noise()
+    fit(module, data)
+    expected = FastCNNClassifier(**TINY).network
+    expected.whiten(module.normalised(data.train_set.images))
+    torch.testing.assert_close(module.network.first_weight, expected.first_weight)
+    assert module.filters() is module.network.first_weight
+
+
+def test_convolutions_are_muons_and_the_rest_is_sgds():
+    module = FastCNNClassifier(**TINY, weight_decay=0.01, lr=0.1, bias_lr=2.0, head_lr=0.5)
+    (joined,) = fit(module, max_steps=1).optimizers
+    muon, sgd = joined.optimizers
+    assert isinstance(muon, optim.Muon)
+    assert isinstance(sgd, optim.SGD)
+    assert muon.param_groups[0]["params"] == module.network.filters()
+    biases, head = sgd.param_groups
+    assert head["params"] == [module.network.head.weight]
+    assert len(biases["params"]) == 6
+    for group in sgd.param_groups:
+        assert group["initial_lr"] * group["weight_decay"] == pytest.approx(0.01)
+    every = [p for group in joined.param_groups for p in group["params"]]
+    assert {id(p) for p in every} == {id(p) for p in module.parameters() if p.requires_grad}
+
+
+def test_filters_have_length_one_on_average_when_a_step_is_taken():
+    module = FastCNNClassifier(**TINY, lr=0.1)
+    norms = []
+
+    class Watch(L.Callback):
+        def on_before_zero_grad(self, trainer, module, optimizer):  # after a step
+            norms.append([float(f.detach().square().sum(1).mean()) for f in module.network.filters()])
+
+    fit(module, callbacks=[Watch()], max_epochs=3)
+    torch.testing.assert_close(torch.tensor(norms[-1]), torch.ones(6), rtol=0.3, atol=0.0)
+    module.on_before_optimizer_step(None)
+    lengths = [float(f.detach().square().sum(1).mean()) for f in module.network.filters()]
+    assert lengths == pytest.approx([1.0] * 6, rel=1e-5)
+
+
+def test_a_checkpoint_opens_and_predicts_the_same(tmp_path):
+    module = FastCNNClassifier(**TINY)
+    data = Noise()
+    fit(module, data).save_checkpoint(tmp_path / "last.ckpt")
+    loaded = FastCNNClassifier.load_from_checkpoint(tmp_path / "last.ckpt", weights_only=True, map_location="cpu")
+    images = data.test_set.images
+    assert torch.equal(loaded.eval()(images), module.eval()(images))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"small_share": 1.0}, "small_share=1.0"),
+        ({"small_size": 12}, "small_size=12 must lie between 16 and 24"),
+        ({"small_size": 32}, "small_size=32 must lie between 16 and 24"),
+    ],
+)
+def test_mistakes_are_named(options, words):
+    with pytest.raises(ValueError, match=words):
+        FastCNNClassifier(**TINY | options)
