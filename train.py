@@ -112,6 +112,11 @@ class CLI(LightningCLI):
         return path if path and path.endswith(".safetensors") else None
 
     def after_instantiate_classes(self):
+        if self.subcommand != "fit" and not self.config_init[self.subcommand].ckpt_path:
+            raise ValueError(
+                f"{self.subcommand} needs a trained model: name a checkpoint (.ckpt) or weights (.safetensors) with "
+                "--ckpt_path, such as runs/<config>/<version>/checkpoints/best.ckpt"
+            )
         path = self._weights_path()
         if path:
             load_weights(self.model, path)

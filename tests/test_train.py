@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 import train
 from lightning_modules.diffusion_policy import DiffusionPolicy
@@ -24,6 +25,11 @@ TINY = {
     "trainer.val_check_interval": "2",
     "trainer.limit_val_batches": "1",
 }
+
+PIG_LATIN, MNIST = (
+    ["predict", "--config", f"pretrained/{name}/config.yaml", "--ckpt_path", f"pretrained/{name}/model.safetensors"]
+    for name in ("pig_latin_encoder_decoder", "mnist_mlp")
+)
 
 
 def call(*args, cwd=ROOT, **environment):
@@ -173,6 +179,33 @@ def test_every_family_trains_fast_and_answers(config, options, tmp_path):
         assert (question in done.stdout) == config.startswith(family)
 
 
+@pytest.mark.slow
+def test_two_processes_share_a_batch_of_pictures(tmp_path):
+    """4 steps of 2 x 32 pictures; the processes see different halves of the training set."""
+    options = ["--data.source", "fonts", "--data.batch_size", "32", "--trainer.max_steps", "4"]
+    files = ["--config", ROOT / "configs/cifar10_fast.yaml", "--config", ROOT / "configs/with/ddp.yaml"]
+    done = call("fit", *files, *options, cwd=tmp_path, FIRSTLIGHT_DATA="")
+    assert done.returncode == 0, done.stderr[-3000:]
+    checkpoint = torch.load(tmp_path / "runs/cifar10_fast/version_0/checkpoints/last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 4
+
+
+def test_predict_writes_a_table_of_the_users_pictures(tmp_path):
+    """What is read, what is left out, and where the table lies."""
+    (tmp_path / "mine").mkdir()
+    Image.new("RGB", (300, 200), (90, 120, 250)).save(tmp_path / "mine/sky.jpg")
+    (tmp_path / "mine/torn.png").write_bytes(b"no picture")
+    model = ROOT / "pretrained/mnist_mlp"
+    given = ["--config", model / "config.yaml", "--ckpt_path", model / "model.safetensors", "--data.pictures", "mine"]
+    done = call("predict", *given, cwd=tmp_path, FIRSTLIGHT_DATA="")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "left out mine/torn.png" in done.stderr
+    (table,) = tmp_path.glob("runs/**/predictions.csv")
+    header, row = table.read_text().splitlines()
+    assert header == "file,class,probability"
+    assert row.startswith("sky.jpg,")
+
+
 def test_test_prints_a_table_with_all_three_metrics(finished_run, tmp_path):
     run = finished_run / "runs" / "small" / "version_0"
     done = call("test", "--config", run / "config.yaml", "--ckpt_path", run / "checkpoints/best.ckpt", cwd=tmp_path)
@@ -211,7 +244,8 @@ def test_resume_goes_on_where_it_stopped(finished_run, tmp_path):
         (["fit", "--config", "configs/pusht.yaml", "--data.source", "no/such"], ["no/such", "FIRSTLIGHT_DATA"]),
         (["test", "--config", "configs/pusht.yaml", "--ckpt_path", "no.ckpt"], ["no.ckpt"]),
         (["fit", "--config", "configs/mnist_mlp.yaml", "--data.source", "no/such"], ["no/such", "--data.source fonts"]),
-        (["predict", "--config", "configs/cifar10_fast.yaml", "--data.pictures", "no/such"], ["no/such", "pictures"]),
+        ([*MNIST, "--data.pictures", "no/such"], ["no/such", "name one that holds pictures"]),
+        (["predict", "--config", "configs/mnist_mlp.yaml"], ["predict needs a trained model", "--ckpt_path"]),
         (["fit", "--config", "configs/cifar10_fast.yaml", "--model.small_size", "8"], ["small_size=8", "16 and 32"]),
         (["fit", "--config", "configs/mnist_mlp.yaml", "--data.augment", "{blur: 2}"], ["blur", "shift"]),
         (["fit", "--config", "configs/mnist_mlp.yaml", "--model.optimizer", "lion"], ["lion", "adamw, sgd"]),
@@ -219,7 +253,7 @@ def test_resume_goes_on_where_it_stopped(finished_run, tmp_path):
         (["fit", "--config", "configs/sorting_encoder.yaml", "--model.vocab_size", "50"], ["vocab_size=50", "104"]),
         (["predict", "--config", "configs/sorting_encoder.yaml", "--data.numbers", "[5, 300]"], ["300", "0 to 99"]),
         (["predict", "--config", "configs/pig_latin_decoder.yaml", "--data.text", ""], ["empty"]),
-        (["predict", "--config", "configs/pig_latin_decoder.yaml", "--data.text", "naïve"], ["'ï'"]),
+        ([*PIG_LATIN, "--data.text", "naïve"], ["'ï'"]),
     ],
     ids=lambda value: " ".join(value[-2:]) if isinstance(value, list) else None,
 )
