@@ -2,7 +2,8 @@
 
 A small corpus has few words to learn spelling rules from. Each letter is drawn given the two before it, with the
 frequencies of the given words (a Markov chain of order two, as in Shannon 1948, Sec. 3), mixed with uniform letters so
-that rare clusters are met, too.
+that rare clusters are met, too. Two kinds are harder than such words and would be rare among them: short strings of any
+letters, down to a single one, and words that repeat a part of themselves, in which a copyist loses his place.
 
 N words, L letters.
 """
@@ -14,6 +15,8 @@ import numpy as np
 LETTERS = "\0" + string.ascii_lowercase + "'"  # the first one stands for both ends of a word
 MAX_LENGTH = 20
 UNIFORM = 0.05  # share of letters that are drawn without looking at their neighbours
+SHORT, ECHOING = 0.1, 0.1  # shares of pseudo-words
+SHORTEST = 4  # most letters of a short one
 CAPITALISED, UPPER, POSSESSIVE = 0.2, 0.1, 0.1  # shares of words
 
 
@@ -34,7 +37,15 @@ class PseudoWords:
         self.cumulative = ((1 - share) * counts / np.maximum(totals, 1) + share * uniform).cumsum(2)  # (L, L, L)
 
     def draw(self, count: int, rng: np.random.Generator) -> list[str]:
-        """N words of at most 20 letters. What ran into that limit is cut there."""
+        """N words of at most 20 letters, of all three kinds."""
+        kinds = rng.random(count).tolist()
+        return [
+            _short(rng) if kind < SHORT else _echoing(word, rng) if kind < SHORT + ECHOING else word
+            for word, kind in zip(self.chained(count, rng), kinds, strict=True)
+        ]
+
+    def chained(self, count: int, rng: np.random.Generator) -> list[str]:
+        """N words of the Markov chain. What ran into the limit of 20 letters is cut there."""
         codes = np.zeros((count, MAX_LENGTH + 2), dtype=np.int64)
         alive = np.ones(count, dtype=bool)
         for i in range(2, MAX_LENGTH + 2):
@@ -44,6 +55,18 @@ class PseudoWords:
             alive &= letter > 0
         spelled = np.array([ord(letter) for letter in LETTERS], dtype=np.uint8)[codes[:, 2:]]
         return [word.decode().strip("'") for word in spelled.view(f"S{MAX_LENGTH}")[:, 0].tolist()]
+
+
+def _short(rng: np.random.Generator) -> str:
+    """One to four letters, all equally likely."""
+    return "".join(string.ascii_lowercase[i] for i in rng.integers(26, size=rng.integers(1, SHORTEST + 1)))
+
+
+def _echoing(word: str, rng: np.random.Generator) -> str:
+    """The word with two to four of its letters twice, at once or after what lies between."""
+    start = int(rng.integers(max(1, len(word) - 1)))
+    echo, place = word[start : start + int(rng.integers(2, 5))], int(rng.integers(len(word) + 1))
+    return (word[:place] + echo + word[place:])[:MAX_LENGTH].strip("'")
 
 
 def dressed(words: list[str], rng: np.random.Generator) -> list[str]:

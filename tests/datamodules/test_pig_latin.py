@@ -224,13 +224,26 @@ def test_unseen_words_are_of_the_list_alone():
 
 def test_pseudo_words_have_the_statistics_of_words():
     rng = np.random.default_rng(0)
-    drawn = PseudoWords(["aab"] * 5).draw(4000, rng)
+    drawn = PseudoWords(["aab"] * 5).chained(4000, rng)
     # Without the share of uniform letters every word starts with "aab": 0.95 ** 3 of them, and few of 1/26 each
     share = sum(word.startswith("aab") for word in drawn) / len(drawn)
     assert share == pytest.approx((0.95 + 0.05 / 26) ** 3, abs=0.03)
     assert max(map(len, drawn)) <= 20
     assert all(re.fullmatch(r"[a-z']*", word) for word in drawn)
-    assert drawn != PseudoWords(["aab"]).draw(4000, rng)
+    assert drawn != PseudoWords(["aab"]).chained(4000, rng)
+
+
+def test_some_pseudo_words_are_short_and_some_repeat_themselves():
+    rng = np.random.default_rng(0)
+    drawn = PseudoWords(["abcdefgh"]).draw(10_000, rng)  # words that repeat nothing and hold eight letters
+    assert max(map(len, drawn)) <= 20
+    assert all(re.fullmatch(r"[a-z']+", word) for word in drawn)
+    assert {word for word in drawn if len(word) == 1} == set("abcdefghijklmnopqrstuvwxyz")
+    as_given = sum(word == "abcdefgh" for word in drawn)
+    # nine draws, eight letters and the end, each of which the uniform share may miss
+    assert as_given / len(drawn) == pytest.approx(0.8 * (0.95 + 0.05 / 26) ** 9, abs=0.05)
+    echoing = sum(re.search(r"(..).*\1", word) is not None for word in drawn)
+    assert 0.07 < echoing / len(drawn) < 0.2
 
 
 def test_words_are_dressed_in_their_shares():
