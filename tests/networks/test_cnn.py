@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
-from networks.cnn import Conv, ResidualBlock, ResNet, WhitenedCNN
+from networks.cnn import Conv, ConvGroup, ResidualBlock, ResNet, WhitenedCNN
 
 
 def pictures(n=6, size=32, channels=3):
@@ -90,9 +90,7 @@ def test_a_convolution_begins_as_the_identity_and_equals_torchs():
 
 
 def test_three_convolutions_have_a_shortcut_around_the_last_two():
-    from networks.cnn import ConvGroup
-
-    group = ConvGroup(4, 4, 3, 0.2).eval()
+    group = ConvGroup(4, 4, 3).eval()
     for conv in group.convs[1:]:
         nn.init.zeros_(conv.weight)
     x = pictures(2, 8, 4)
