@@ -1,5 +1,6 @@
 """Train, validate, test or use any Firstlight model: `python train.py fit --config configs/NAME.yaml`."""
 
+import ctypes
 import difflib
 import os
 import re
@@ -16,6 +17,7 @@ from lightning_modules.pretrained import load_weights
 
 CONFIGS = Path(__file__).parent / "configs"
 DEBUG = "FIRSTLIGHT_DEBUG"  # set it to see tracebacks
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 USAGE = """\
 Firstlight trains one model per config:
@@ -123,6 +125,19 @@ class CLI(LightningCLI):
             self.config_init[self.subcommand].ckpt_path = None
 
 
+def keep_freed_memory() -> None:
+    """Let the C library keep the memory of freed tensors for the next ones, where it is glibc.
+
+    By default it takes memory for each large tensor from the system and gives it back when the tensor is freed. The
+    system hands it out in zeroed pages, each at its first touch: up to a quarter of a convolutional network's training
+    step on a CPU.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt is not None:
+        mallopt(M_MMAP_MAX, 0)  # take no memory that must be given back
+        mallopt(M_TRIM_THRESHOLD, -1)  # nor give any back
+
+
 def main(args: list[str] | None = None) -> CLI | None:
     """Do what the command line says; a mistake ends the process with one line."""
     args = sys.argv[1:] if args is None else args
@@ -137,6 +152,7 @@ def main(args: list[str] | None = None) -> CLI | None:
         )
     # Data sets live in memory as tensors: worker processes would only copy them.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    keep_freed_memory()
     sys.argv[1:] = args
     try:
         return CLI()

@@ -31,6 +31,7 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 from datamodules.cifar10 import CIFAR10
+from train import keep_freed_memory
 
 SCRIPT = "airbench94_muon.py"
 CONFIG = Path("configs/cifar10_fast.yaml")
@@ -192,6 +193,7 @@ def main() -> None:
     if not path.is_file():
         sys.exit(f"there is no {path}; name a clone of https://github.com/KellerJordan/cifar10-airbench")
     script, config = adapted(path.read_text()), yaml.safe_load(CONFIG.read_text())
+    keep_freed_memory()  # as train.py does
     peaks, flops = [gemm_peak()], 0.0
     races: dict[str, list[Race]] = {"Firstlight": [], "record script": []}
     with tempfile.TemporaryDirectory() as folder:
