@@ -6,9 +6,10 @@ same command runs with and without a network.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from datasets import Dataset, load_dataset
+from datasets import Dataset, get_dataset_split_names, load_dataset
 
 DATA_VARIABLE = "FIRSTLIGHT_DATA"
 LOCAL_FOLDERS = {
@@ -18,6 +19,7 @@ LOCAL_FOLDERS = {
     "lerobot/pusht_keypoints": "pusht",
     "lerobot/pusht_image": "pusht_image",
 }
+HUB_CONFIGS = {"ufldl-stanford/svhn": "cropped_digits"}  # of a Hub id that holds several data sets, which one
 
 
 def resolve(source: str) -> str:
@@ -35,11 +37,31 @@ def load(source: str, split: str = "train", columns: list[str] | None = None) ->
     Raises FileNotFoundError where there is nothing at the source, ValueError where it cannot be read or lacks a column.
     """
     place = resolve(source)
+    if place.endswith(".parquet"):
+        rows = _asked(source, lambda: load_dataset("parquet", data_files=place, split=split))
+    else:
+        rows = _asked(source, lambda: load_dataset(place, HUB_CONFIGS.get(place), split=split))
+    missing = [column for column in columns or [] if column not in rows.column_names]
+    if missing:
+        raise ValueError(
+            f"the data at {place!r} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; "
+            f"it has {', '.join(rows.column_names)}"
+        )
+    return rows.select_columns(columns) if columns else rows
+
+
+def splits(source: str) -> list[str]:
+    """Names of the splits that `source` has; a single Parquet file is "train". Raises as `load` does."""
+    place = resolve(source)
+    if place.endswith(".parquet"):
+        return ["train"]
+    return _asked(source, lambda: get_dataset_split_names(place, HUB_CONFIGS.get(place)))
+
+
+def _asked(source: str, call: Callable):
+    """What `call` returns, its errors in our words."""
     try:
-        if place.endswith(".parquet"):
-            rows = load_dataset("parquet", data_files=place, split=split)
-        else:
-            rows = load_dataset(place, split=split)
+        return call()
     except (FileNotFoundError, ConnectionError) as error:
         root = os.environ.get(DATA_VARIABLE)
         looked = f"{DATA_VARIABLE}={root}" if root else f"{DATA_VARIABLE} (not set)"
@@ -50,14 +72,9 @@ def load(source: str, split: str = "train", columns: list[str] | None = None) ->
             "pass a folder with Parquet files as the source, or connect to the network once"
         ) from error
     except Exception as error:
-        raise ValueError(f"the data at {place!r} cannot be read as Parquet rows: {_first_line(error)}") from error
-    missing = [column for column in columns or [] if column not in rows.column_names]
-    if missing:
         raise ValueError(
-            f"the data at {place!r} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; "
-            f"it has {', '.join(rows.column_names)}"
-        )
-    return rows.select_columns(columns) if columns else rows
+            f"the data at {resolve(source)!r} cannot be read as Parquet rows: {_first_line(error)}"
+        ) from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,6 +1,6 @@
 """What every picture classifier shares: steps, losses, optimizer, metrics, and a report at test.
 
-B batch, C channels, H height, W width, K classes.
+B batch, C channels, H height, W width, F features, K classes.
 """
 
 import lightning as L
@@ -72,12 +72,25 @@ class Classifier(L.LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits: (B, C, H, W) uint8 -> (B, K)."""
+        return self.network(self._checked(images)).float()
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the last layer (`head`) reads: (B, C, H, W) uint8 -> (B, F)."""
+        return self.network.features(self._checked(images)).float()
+
+    @property
+    def head(self) -> nn.Linear:
+        """The last layer, features to logits."""
+        return self.network.head
+
+    def _checked(self, images: Tensor) -> Tensor:
+        """uint8 pictures of the right size, normalised."""
         if images.dtype != torch.uint8 or list(images.shape[1:]) != list(self.hparams.shape):
             raise ValueError(
                 f"this classifier takes uint8 pictures of {' x '.join(map(str, self.hparams.shape))}; "
                 f"got {images.dtype} of {' x '.join(map(str, images.shape[1:]))}"
             )
-        return self.network(self.normalised(images)).float()
+        return self.normalised(images)
 
     def normalised(self, images: Tensor) -> Tensor:
         """uint8 pictures as the network takes them: mean 0, standard deviation 1 over the training pictures."""

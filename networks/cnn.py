@@ -39,8 +39,12 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x))
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer reads: (B, C, H, W) -> (B, width)."""
         x = self.first(x.contiguous(memory_format=torch.channels_last))
-        return self.head(self.blocks(x).mean((2, 3)))
+        return self.blocks(x).mean((2, 3))
 
 
 class ResidualBlock(nn.Module):
@@ -106,8 +110,12 @@ class WhitenedCNN(nn.Module):
         self.first_weight.copy_(torch.cat([filters, -filters]))
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x))
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer reads: (B, C, H, W) -> (B, width)."""
         x = F.gelu(F.conv2d(x.contiguous(memory_format=torch.channels_last), self.first_weight))
-        return self.head(self.groups(x).amax((2, 3)))
+        return self.groups(x).amax((2, 3))
 
 
 class ConvGroup(nn.Module):

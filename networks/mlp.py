@@ -47,6 +47,15 @@ class MLP(nn.Module):
         return self.layers(x)
 
     @property
+    def head(self) -> nn.Linear:
+        """The last layer."""
+        return self.layers[-1]
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer reads: (B, ...) -> (B, width)."""
+        return self.layers[:-1](x)
+
+    @property
     def first_weight(self) -> Tensor:
         """(width, F): what each unit of the first layer looks for."""
         return self.layers[1].weight

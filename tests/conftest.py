@@ -36,3 +36,8 @@ def mnist_data() -> str:
 @pytest.fixture
 def cifar10_data() -> str:
     return real_data("cifar10")
+
+
+@pytest.fixture
+def svhn_data() -> str:
+    return real_data("svhn")

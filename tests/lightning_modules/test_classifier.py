@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader
 
 from datamodules.images import ImageDataModule, ImageSet
 from lightning_modules.classifier import Classifier, channel_statistics
+from lightning_modules.cnn_classifier import CNNClassifier
+from lightning_modules.fast_cnn_classifier import FastCNNClassifier
 from lightning_modules.mlp_classifier import MLPClassifier
 
 SHAPE = [2, 5, 4]
@@ -229,3 +231,17 @@ def test_sgd_too():
     trainer(max_steps=2).fit(module, Noise())
     assert all(not torch.equal(value, before[name]) for name, value in module.named_parameters())
     assert isinstance(module, Classifier)
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, CNNClassifier, FastCNNClassifier])
+def test_the_head_reads_the_features(kind):
+    torch.manual_seed(0)
+    options = {"hidden": [16]} if kind is MLPClassifier else {"widths": [8, 12, 16]}
+    module = kind(shape=[3, 32, 32], num_classes=4, mean=[0.5] * 3, std=[0.2] * 3, **options).eval()
+    torch.nn.init.normal_(module.head.weight)
+    images = torch.randint(256, (5, 3, 32, 32), dtype=torch.uint8)
+    features = module.features(images)
+    assert features.shape == (5, 16)
+    torch.testing.assert_close(module.head(features), module(images))
+    with pytest.raises(ValueError, match="takes uint8 pictures"):
+        module.features(images.float())
