@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules import augmentation, cache, fonts, sources
 from datamodules.pictures import MODES, PictureSet, read_pictures
+from datamodules.resumable_loader import ResumableLoader
 
 FONTS = "fonts"
 
@@ -183,7 +184,7 @@ class ImageDataModule(L.LightningDataModule):
         return images.subset(order[n_val:]), images.subset(order[:n_val])
 
     def _loader(self, images: ImageSet | PictureSet, **options) -> DataLoader:
-        return DataLoader(images, batch_size=self.hparams.batch_size, collate_fn=_as_is, **options)
+        return ResumableLoader(images, batch_size=self.hparams.batch_size, collate_fn=_as_is, **options)
 
     def train_dataloader(self) -> DataLoader:
         return self._loader(self.train_set, shuffle=True, drop_last=len(self.train_set) >= self.hparams.batch_size)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
+from datamodules.resumable_loader import ResumableLoader
 from networks.vocabulary import PAD
 
 BLOCK = 32  # batches that are sorted by length together
@@ -94,7 +95,7 @@ class PairsDataModule(L.LightningDataModule):
 
     def loader(self, pairs: Pairs, **options) -> DataLoader:
         """Batches of pairs in their order."""
-        return DataLoader(pairs, batch_size=self.hparams.batch_size, collate_fn=_as_is, **options)
+        return ResumableLoader(pairs, batch_size=self.hparams.batch_size, collate_fn=_as_is, **options)
 
     def train_dataloader(self) -> DataLoader:
         epoch = self.trainer.current_epoch if self.trainer else 0

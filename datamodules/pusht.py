@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules import sources
+from datamodules.resumable_loader import ResumableLoader
 from envs import tee
 
 COLUMNS = ["observation.state", "observation.environment_state", "action", "episode_index"]
@@ -178,7 +179,7 @@ class PushTDemos(L.LightningDataModule):
         self.train_windows = Windows(demos, order[n_val:].sort().values, *sizes)
 
     def _loader(self, windows: Windows, **options) -> DataLoader:
-        return DataLoader(windows, batch_size=self.hparams.batch_size, collate_fn=_as_is, **options)
+        return ResumableLoader(windows, batch_size=self.hparams.batch_size, collate_fn=_as_is, **options)
 
     def train_dataloader(self) -> DataLoader:
         return self._loader(

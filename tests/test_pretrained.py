@@ -13,6 +13,8 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = sorted(path.parent for path in (ROOT / "pretrained").glob("*/card.json"))
 METRICS = {  # what a card of a folder of this name must tell at least
     "pusht": {"test/score", "test/success_rate", "test/mean_final_coverage"},
+    "svhn_classifier": {"test/accuracy", "test/accuracy_plain"},
+    "svhn_gan": {"test/fid", "test/fid_floor", "test/readable"},
     "mnist": {"test/accuracy", "test/accuracy_plain"},
     "sorting": {"test/exact_match"},
     "pig_latin": {"test/unseen_word_accuracy", "test/sentence_exact_match"},

@@ -1,0 +1,44 @@
+"""A loader that goes on within an epoch where a checkpoint stopped.
+
+Lightning asks a loader with `state_dict` and `load_state_dict` for its place, and keeps it in checkpoints. With the
+global generator's state beside it (`callbacks.random_state`) a resumed run equals one that never stopped.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+
+class ResumableLoader(DataLoader):
+    """A `DataLoader` whose order of an epoch follows from one number, which it draws from torch's global generator.
+
+    It draws that at the first batch of an epoch and not before, so that nothing between restoring the generator and
+    that batch, such as setting the loader up, changes the order.
+
+    Args:
+        dataset: as `DataLoader`'s.
+        **options: those of `DataLoader`.
+    """
+
+    def __init__(self, dataset: Dataset, **options):
+        super().__init__(dataset, **{**options, "generator": torch.Generator()})
+        self._seed, self._given, self._skipped = 0, 0, 0
+
+    def __iter__(self) -> Iterator:
+        self._given, self._skipped = self._skipped, 0
+        if not self._given:
+            self._seed = torch.empty((), dtype=torch.int64).random_().item()
+        self.generator.manual_seed(self._seed)
+        for batch in islice(super().__iter__(), self._given, None):
+            self._given += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """The epoch's number and how many of its batches were given; none of them at the end of an epoch."""
+        return {"seed": self._seed, "given": self._given % len(self)}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """The next iteration begins after the batches that were given."""
+        self._seed, self._skipped = state["seed"], state["given"]
