@@ -81,3 +81,15 @@ def test_the_benchmarks_own_environment_agrees():
         env.reset(options={"reset_to_state": legacy_state(episode.seed)})
         coverages = [env.step(action)[-1]["coverage"] for action in episode.actions]
         assert coverages == pytest.approx(episode.coverages.tolist(), abs=1e-6)
+
+
+def test_the_shipped_svhn_classifier_reads_what_it_never_saw(svhn_data):
+    from datamodules.svhn import SVHN
+
+    data = SVHN(svhn_data)
+    data.setup("test")
+    model = load_pretrained(ROOT / "pretrained" / "svhn_classifier")
+    with torch.inference_mode():
+        predicted = torch.cat([model(part).argmax(1) for part in data.test_set.images.split(250)])
+    assert len(predicted) == 1000
+    assert (predicted == data.test_set.labels).float().mean() > 0.96

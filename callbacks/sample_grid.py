@@ -1,0 +1,66 @@
+"""How samples of the same noise change while a generative model trains.
+
+Speaks to the module through `sample(labels, generator=)` alone.
+
+B batch, C channels, H height, W width, K classes.
+"""
+
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+from torchvision.io import write_png
+from torchvision.utils import make_grid
+
+
+class SampleGrid(L.Callback):
+    """A grid of samples, a column for each class, every `every_n_steps` optimizer steps and when training ends.
+
+    All grids are drawn from the same noise. Each goes to TensorBoard and to samples/step-NNNNNNN.png in the run's
+    folder. A GAN takes two optimizer steps a batch.
+
+    Args:
+        every_n_steps: counted as `trainer.global_step`.
+        rows: samples of each class.
+    """
+
+    def __init__(self, every_n_steps: int = 1000, rows: int = 8):
+        if every_n_steps < 1 or rows < 1:
+            raise ValueError(f"every_n_steps={every_n_steps} and rows={rows} must be at least 1")
+        self.every_n_steps, self.rows = every_n_steps, rows
+
+    def on_train_start(self, trainer, module) -> None:
+        self._drawn = trainer.global_step // self.every_n_steps
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        if trainer.global_step // self.every_n_steps > self._drawn:
+            self._drawn = trainer.global_step // self.every_n_steps
+            self._show(trainer, module)
+
+    def on_train_end(self, trainer, module) -> None:
+        self._show(trainer, module)
+
+    def _show(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        folder = Path(trainer.log_dir or ".") / "samples"  # asking for it is a broadcast: every process must
+        if not trainer.is_global_zero:
+            return
+        picture = grid(draw(module, len(trainer.datamodule.class_names), self.rows))
+        folder.mkdir(parents=True, exist_ok=True)
+        write_png(picture, str(folder / f"step-{trainer.global_step:07d}.png"))
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image("samples", picture, trainer.global_step)
+
+
+def draw(module: L.LightningModule, classes: int, rows: int, seed: int = 0) -> Tensor:
+    """Samples of all classes, one after the other, row by row: (rows * K, C, H, W) uint8. Same seed, same noise."""
+    labels = torch.arange(classes, device=module.device).repeat(rows)
+    return module.sample(labels, generator=torch.Generator(module.device).manual_seed(seed)).cpu()
+
+
+def grid(pictures: Tensor, columns: int = 10, scale: int = 2) -> Tensor:
+    """Pictures (B, C, H, W) uint8 side by side, each pixel as `scale` x `scale`: (3, height, width) uint8."""
+    pictures = pictures.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    return make_grid(pictures, nrow=columns, padding=scale, pad_value=255)
