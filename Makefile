@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BENCHMARKS := pusht_env policy_latency numpy_core generation image_pipeline
+BENCHMARKS := pusht_env policy_latency numpy_core generation image_pipeline gan_svhn
 
 help:  ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -12,11 +12,12 @@ B batch, Z latent, C channels, H height, W width, K classes.
 """
 
 import math
+from collections.abc import Callable
 
 import lightning as L
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from lightning_modules import adversarial
 from lightning_modules import diff_augment as augmentation
@@ -44,7 +45,8 @@ class GAN(L.LightningModule):
         warmup: share of the steps in which the rates rise linearly.
         betas: Adam's.
         generator_clip, discriminator_clip: largest norm of all gradients of a network; None for no limit.
-        ema: decay of the average of the generator's weights, a step; 0 for the weights themselves.
+        ema: decay of the average of the generator's weights, a step, less in the first ones (`averaging`); 0 for the
+            weights themselves.
     """
 
     def __init__(
@@ -86,7 +88,7 @@ class GAN(L.LightningModule):
         self.objective = adversarial.find(objective)
         self.generator = Generator(shape, latent, width, num_classes)
         self.discriminator = Discriminator(shape, width, num_classes, discriminator_batch_norm)
-        self.averaged = AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(ema))
+        self.averaged = AveragedModel(self.generator, multi_avg_fn=averaging(ema))
         self.averaged.eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> "GAN":
@@ -219,6 +221,19 @@ class GAN(L.LightningModule):
         if max_steps == -1:
             return batches
         return min(batches, max_steps / (1 + 1 / self.hparams.discriminator_steps))
+
+
+def averaging(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+    """An exponential moving average for `AveragedModel`. After n updates it decays by (1 + n) / (10 + n), until that
+    reaches `decay`: otherwise the first, untrained weights would be seen in it for long."""
+
+    @torch.no_grad()
+    def update(averages: list[Tensor], weights: list[Tensor], count: Tensor) -> None:
+        kept = min(decay, (1 + float(count)) / (10 + float(count)))
+        for average, weight in zip(averages, weights, strict=True):
+            average.lerp_(weight, 1 - kept)
+
+    return update
 
 
 def from_pixels(images: Tensor) -> Tensor:

@@ -332,10 +332,11 @@ def test_the_average_is_that_of_the_generator_s_weights():
         def on_train_batch_end(self, trainer, module, *args):
             history.append(weights(module.generator))
 
-    fitted(module, max_steps=10, callbacks=[Note()])
+    fitted(module, max_steps=80, max_epochs=-1, callbacks=[Note()])
     average = history[0]
-    for current in history[1:]:
-        average = [0.75 * a + 0.25 * c for a, c in zip(average, current, strict=True)]
+    for count, current in enumerate(history[1:], 1):
+        decay = (1 + count) / (10 + count) if count < 26 else 0.75  # 27 / 36 = 0.75
+        average = [decay * a + (1 - decay) * c for a, c in zip(average, current, strict=True)]
     for own, expected in zip(module.averaged.module.parameters(), average, strict=True):
         torch.testing.assert_close(own.detach(), expected)
     assert equal(module.averaged.module.buffers(), module.generator.buffers())
