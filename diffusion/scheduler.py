@@ -23,11 +23,27 @@ def squared_cosine_betas(steps: int, offset: float = 0.008, max_beta: float = 0.
     return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=max_beta)
 
 
+def cosine_betas(steps: int, max_beta: float = 0.999) -> Tensor:
+    """Salimans & Ho 2022, Sec. 4: sqrt(alpha_bar) = cos(pi t / 2), the squared cosine without its offset. (T,) float64.
+
+    Its first steps are nearly free of noise: beta of step 0 is about (pi / 2T)^2.
+    """
+    return squared_cosine_betas(steps, 0.0, max_beta)
+
+
+SCHEDULES = {"linear": linear_betas, "cosine": cosine_betas, "squared-cosine": squared_cosine_betas}
+
+
 class Posterior(NamedTuple):
-    """q(x_{t-1} | x_t, x_0), Ho et al. 2020, Eq. 6 and 7."""
+    """q(x_{t-1} | x_t, x_0), Ho et al. 2020, Eq. 6 and 7, and the other variance that a reverse step may have.
+
+    `variance`, beta-tilde of Eq. 7, is the right one where all data lie at one point; `beta`, the variance of the
+    forward step, where they are standard normal (Sec. 3.2). The truth for other data lies between them.
+    """
 
     mean: Tensor
     variance: Tensor
+    beta: Tensor
 
 
 class NoiseScheduler(nn.Module):
@@ -42,16 +58,17 @@ class NoiseScheduler(nn.Module):
         if betas.ndim != 1 or not len(betas) or not bool(((betas > 0) & (betas < 1)).all()):
             raise ValueError("betas must be a (T,) tensor with every value between 0 and 1, both excluded")
         betas = betas.double()
-        alpha_bar = torch.cumprod(1 - betas, 0)
-        previous = torch.cat([torch.ones(1, dtype=torch.float64), alpha_bar[:-1]])
+        log_alpha_bar = torch.cumsum(torch.log1p(-betas), 0)
+        alpha_bar = log_alpha_bar.exp()
         tables = {
             "betas": betas,
             "alpha_bar": alpha_bar,
+            # Differences between two steps are taken from the logarithm: near step 0, where alpha_bar itself is almost
+            # 1, it keeps its digits in float32. Its last entry, the one at index -1, stands before step 0.
+            "log_alpha_bar": torch.cat([log_alpha_bar, torch.zeros(1, dtype=torch.float64)]),
+            "half_log_snr": (log_alpha_bar - torch.log(-torch.expm1(log_alpha_bar))) / 2,  # lambda
             "sqrt_alpha_bar": alpha_bar.sqrt(),
-            "sqrt_one_minus_alpha_bar": (1 - alpha_bar).sqrt(),
-            "posterior_x0_weight": betas * previous.sqrt() / (1 - alpha_bar),
-            "posterior_xt_weight": (1 - previous) * (1 - betas).sqrt() / (1 - alpha_bar),
-            "posterior_variance": betas * (1 - previous) / (1 - alpha_bar),
+            "sqrt_one_minus_alpha_bar": (-torch.expm1(log_alpha_bar)).sqrt(),
         }
         for name, table in tables.items():
             self.register_buffer(name, table.float(), persistent=False)
@@ -81,10 +98,23 @@ class NoiseScheduler(nn.Module):
         """x_0 = sqrt(alpha_bar) x_t - sqrt(1 - alpha_bar) v. Salimans & Ho 2022, Appendix D."""
         return at(self.sqrt_alpha_bar, t, x_t) * x_t - at(self.sqrt_one_minus_alpha_bar, t, x_t) * velocity
 
-    def posterior(self, x0: Tensor, x_t: Tensor, t: Tensor) -> Posterior:
-        """Mean and variance of q(x_{t-1} | x_t, x_0). Ho et al. 2020, Eq. 6 and 7; the variance is 0 at t = 0."""
-        mean = at(self.posterior_x0_weight, t, x0) * x0 + at(self.posterior_xt_weight, t, x0) * x_t
-        return Posterior(mean, at(self.posterior_variance, t, x0))
+    def snr(self, t: Tensor) -> Tensor:
+        """Signal-to-noise ratio alpha_bar / (1 - alpha_bar), (B,). Kingma et al. 2021, Eq. 2."""
+        return (2 * self.half_log_snr[t]).exp()
+
+    def posterior(self, x0: Tensor, x_t: Tensor, t: Tensor, previous: Tensor | None = None) -> Posterior:
+        """q(x_{t-1} | x_t, x_0). Ho et al. 2020, Eq. 6 and 7; the variance is 0 at t = 0.
+
+        `previous`, (B,) steps below t, goes further back than t-1: the same equations for a schedule that visits only
+        some of the steps (Nichol & Dhariwal 2021, Eq. 19); -1 stands before step 0.
+        """
+        previous = t - 1 if previous is None else previous
+        here, there = at(self.log_alpha_bar, t, x_t), at(self.log_alpha_bar, previous, x_t)
+        noise_here, noise_there = -torch.expm1(here), -torch.expm1(there)  # 1 - alpha_bar
+        beta = -torch.expm1(here - there)
+        x0_weight = beta * (there / 2).exp() / noise_here
+        x_t_weight = noise_there * ((here - there) / 2).exp() / noise_here
+        return Posterior(x0_weight * x0 + x_t_weight * x_t, beta * noise_there / noise_here, beta)
 
 
 def at(table: Tensor, t: Tensor, like: Tensor) -> Tensor:

@@ -1,15 +1,27 @@
-"""Samplers against diffusers, and against data whose exact denoiser is known."""
-
-from itertools import pairwise
+"""Samplers against data whose exact denoiser is known, and against slow-but-obvious steps."""
 
 import pytest
 import torch
 
 from diffusion import samplers
 from diffusion.objectives import OBJECTIVES
-from diffusion.scheduler import NoiseScheduler, at, squared_cosine_betas
+from diffusion.samplers import SAMPLERS
+from diffusion.scheduler import SCHEDULES, NoiseScheduler, at, squared_cosine_betas
+from tests.diffusion.exact import GAUSSIAN, THREE, flow, slope
 
-MEAN, STD = 0.8, 0.3
+# Sampler, steps, and what Mixture THREE may be off by: (weights, mean, covariance). 8,000 samples leave a standard
+# error of 0.006, 0.008 and 0.005; the rest is the error of the steps.
+RUNS = {
+    "ddpm": (samplers.ddpm, 400, (0.015, 0.02, 0.02)),
+    "ddpm, large variance": (
+        lambda *args: samplers.ddpm(*args, large_variance=True),
+        400,
+        (0.015, 0.02, 0.03),
+    ),
+    "ddim": (samplers.ddim, 100, (0.015, 0.02, 0.02)),
+    "ddim, eta 1": (lambda *args: samplers.ddim(*args, eta=1.0), 400, (0.015, 0.02, 0.02)),
+    "dpm-solver": (samplers.dpm_solver, 25, (0.015, 0.02, 0.02)),
+}
 
 
 @pytest.fixture
@@ -17,85 +29,101 @@ def scheduler():
     return NoiseScheduler(squared_cosine_betas(100))
 
 
-def exact_denoiser(scheduler):
-    """E[x_0 | x_t] where x_0 is normal with MEAN and STD: linear regression of x_0 on x_t."""
-
-    def denoise(x, t):
-        alpha_bar = at(scheduler.alpha_bar, t, x)
-        gain = alpha_bar.sqrt() * STD**2 / (alpha_bar * STD**2 + 1 - alpha_bar)
-        return MEAN + gain * (x - alpha_bar.sqrt() * MEAN)
-
-    return denoise
-
-
-@pytest.mark.parametrize("sampler", [samplers.ddpm, samplers.ddim])
-def test_recovers_a_gaussian(sampler):
+@pytest.mark.parametrize("name", RUNS)
+def test_recovers_a_mixture(name):
+    sampler, steps, (weight_error, mean_error, covariance_error) = RUNS[name]
     scheduler = NoiseScheduler(squared_cosine_betas(1000))
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(40_000, 1, generator=generator)
-    samples = sampler(exact_denoiser(scheduler), x, scheduler, 1000, generator)
-    # The standard error of the mean is 0.0015, of the deviation 0.001; the rest is the error of 1000 steps.
-    assert samples.mean().item() == pytest.approx(MEAN, abs=0.006)
-    assert samples.std().item() == pytest.approx(STD, abs=0.006)
+    x = torch.randn(8000, 2, generator=generator)
+    samples = sampler(THREE.denoiser(scheduler), x, scheduler, steps, generator)
+    weights = torch.bincount(THREE.nearest(samples)) / len(samples)
+    torch.testing.assert_close(weights, THREE.weights, rtol=0, atol=weight_error)
+    torch.testing.assert_close(samples.mean(0), THREE.mean, rtol=0, atol=mean_error)
+    torch.testing.assert_close(torch.cov(samples.T), THREE.covariance, rtol=0, atol=covariance_error)
 
 
-def test_ancestral_spread_with_few_steps_is_too_small_and_grows_towards_the_truth():
-    """Eq. 7's variance is a lower bound, exact for data without spread (Ho et al. 2020, Sec. 3.2)."""
-    spreads = []
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_recovers_a_gaussian_with_every_schedule(name, schedule):
+    scheduler = NoiseScheduler(SCHEDULES[schedule](1000))
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(20_000, 1, generator=generator)
+    steps = {"ddpm": 1000, "ddim": 250, "dpm-solver": 50}[name]
+    samples = SAMPLERS[name](GAUSSIAN.denoiser(scheduler), x, scheduler, steps, generator)
+    # The standard error of the mean is 0.002, of the deviation 0.0015.
+    assert samples.mean().item() == pytest.approx(0.8, abs=0.008)
+    assert samples.std().item() == pytest.approx(0.3, abs=0.008)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "order"), [(samplers.ddim, 1), (samplers.dpm_solver, 2)], ids=["ddim", "dpm_solver"]
+)
+def test_error_falls_at_the_expected_order(sampler, order):
+    """Against the exact flow of a normal distribution, on a fine schedule so that whole steps do not limit it."""
+    scheduler = NoiseScheduler(squared_cosine_betas(10_000))
+    x = torch.linspace(-2, 2, 41, dtype=torch.float64)[:, None]
+    counts, errors = (20, 40, 80), []
+    for steps in counts:
+        starts = []
+
+        def denoise(x, t, starts=starts):
+            starts.append(int(t[0]))
+            return GAUSSIAN.denoiser(scheduler)(x, t)
+
+        samples = sampler(denoise, x, scheduler, steps)
+        errors.append((samples - flow(x, scheduler, starts[0])).abs().max().item())
+    assert -slope(counts, errors) == pytest.approx(order, abs=0.25), errors
+    assert errors[0] < 0.1 / order**2
+
+
+def test_ancestral_spread_grows_towards_the_truth_from_below_or_falls_from_above():
+    """Eq. 7's variance is a lower bound, beta an upper bound (Ho et al. 2020, Sec. 3.2)."""
+    lower, upper = [], []
     for steps in (20, 100, 500):
         scheduler = NoiseScheduler(squared_cosine_betas(steps))
-        generator = torch.Generator().manual_seed(0)
-        x = torch.randn(40_000, 1, generator=generator)
-        spreads.append(samplers.ddpm(exact_denoiser(scheduler), x, scheduler, generator=generator).std().item())
-    assert spreads == sorted(spreads)
-    assert spreads[-1] < STD + 0.003
+        for spreads, large in ((lower, False), (upper, True)):
+            generator = torch.Generator().manual_seed(0)
+            x = torch.randn(20_000, 1, generator=generator)
+            denoise = GAUSSIAN.denoiser(scheduler)
+            samples = samplers.ddpm(denoise, x, scheduler, generator=generator, large_variance=large)
+            spreads.append(samples.std().item())
+    assert lower == sorted(lower)
+    assert lower[-1] < 0.3 + 0.003
+    assert upper == sorted(upper, reverse=True)
+    assert upper[-1] > 0.3 - 0.003
 
 
-def test_ddim_error_falls_with_steps(scheduler):
-    x = torch.linspace(-2, 2, 41)[:, None]
-    truth = MEAN + STD * x  # the probability flow of a Gaussian maps quantiles to quantiles
-    errors = [
-        (samplers.ddim(exact_denoiser(scheduler), x, scheduler, steps) - truth).abs().max().item()
-        for steps in (5, 10, 20, 50)
-    ]
-    assert errors == sorted(errors, reverse=True)
-    assert errors[-1] < 0.3 * errors[0]
+def test_the_large_variance_is_exact_for_normal_data(scheduler):
+    """Ho et al. 2020, Sec. 3.2: for standard normal x_0, E[x_0 | x_t] = sqrt(alpha_bar) x_t, in any number of steps."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(100_000, 1, generator=generator)
+    for steps in (2, 5, 20):
+        samples = samplers.ddpm(
+            lambda x, t: at(scheduler.sqrt_alpha_bar, t, x) * x, x, scheduler, steps, generator, large_variance=True
+        )
+        assert samples.std().item() == pytest.approx(1, abs=0.01)  # standard error 0.002
 
 
-@pytest.mark.parametrize("steps", [1, 7, 16, 100])
-def test_ddim_equals_diffusers(scheduler, steps):
-    diffusers = pytest.importorskip("diffusers")
-    peer = diffusers.DDIMScheduler(
-        100,
-        beta_schedule="squaredcos_cap_v2",
-        prediction_type="sample",
-        clip_sample=False,
-        timestep_spacing="linspace",
-        set_alpha_to_one=True,
-    )
-    peer.set_timesteps(steps)
-    x = theirs = torch.randn(8, 4, 2, generator=torch.Generator().manual_seed(1))
-    denoise = exact_denoiser(scheduler)
-    visited = samplers.timesteps(100, steps)
-    if steps > 1:  # with one step, linspace of the peer starts at the other end
-        assert visited == peer.timesteps.tolist()
-        # The peer assumes that steps are evenly spaced; where rounding makes them uneven the two differ by design.
-        even = len({a - b for a, b in pairwise(visited)}) == 1
-        if not even:
-            pytest.skip("unevenly rounded steps")
-        for t in peer.timesteps:
-            theirs = peer.step(denoise(theirs, t.expand(8)), t, theirs).prev_sample
-        torch.testing.assert_close(samplers.ddim(denoise, x, scheduler, steps), theirs, rtol=1e-4, atol=1e-5)
-
-
-def test_ancestral_step_is_the_posterior(scheduler):
-    """One step of `ddpm` from x_1: the last step returns x_0 itself and adds no noise."""
-    denoise = exact_denoiser(scheduler)
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_one_step_is_the_prediction_itself(scheduler, name):
+    """The last step returns x_0 and adds no noise, whatever the generator says."""
+    denoise = THREE.denoiser(scheduler)
     x = torch.randn(5, 2, generator=torch.Generator().manual_seed(0))
-    once = samplers.ddpm(denoise, x, scheduler, 1, torch.Generator().manual_seed(1))
-    again = samplers.ddpm(denoise, x, scheduler, 1, torch.Generator().manual_seed(2))
-    torch.testing.assert_close(once, again, rtol=0, atol=0)
-    torch.testing.assert_close(once, denoise(x, torch.full((5,), 99)))
+    once, again = (SAMPLERS[name](denoise, x, scheduler, 1, torch.Generator().manual_seed(seed)) for seed in (1, 2))
+    assert torch.equal(once, again)
+    step = samplers.even_log_snr_timesteps(scheduler, 1)[0] if name == "dpm-solver" else 99
+    assert torch.equal(once, denoise(x, torch.full((5,), step)))
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_step_is_reported_and_the_last_one_is_the_result(scheduler, name):
+    seen = []
+    x = torch.randn(3, 2, generator=torch.Generator().manual_seed(0))
+    result = SAMPLERS[name](
+        THREE.denoiser(scheduler), x, scheduler, 7, on_step=lambda number, x0: seen.append((number, x0))
+    )
+    assert [number for number, _ in seen] == [1, 2, 3, 4, 5, 6, 7]
+    assert torch.equal(seen[-1][1], result)
 
 
 def test_ancestral_mean_and_spread_equal_eq_6_and_7(scheduler):
@@ -108,12 +136,22 @@ def test_ancestral_mean_and_spread_equal_eq_6_and_7(scheduler):
         calls.append(x_t)
         return x0
 
-    two_steps = NoiseScheduler(scheduler.betas[:61].double())
+    first_steps = NoiseScheduler(scheduler.betas[:61].double())
     generator = torch.Generator().manual_seed(0)
-    samplers.ddpm(denoise, x, two_steps, 61, generator)  # calls[1] is x_59 drawn from x_60 = x
+    samplers.ddpm(denoise, x, first_steps, 61, generator)  # calls[1] is x_59 drawn from x_60 = x
     posterior = scheduler.posterior(x0, x, t)
     assert calls[1].mean().item() == pytest.approx(posterior.mean[0].item(), abs=2e-3)
     assert calls[1].var().item() == pytest.approx(posterior.variance[0].item(), rel=2e-2)
+
+
+def test_ancestral_sampling_is_ddim_with_eta_1(scheduler):
+    """Song et al. 2021, Sec. 4.1: the same process, written in two ways; also on a subsequence."""
+    denoise = THREE.denoiser(scheduler)
+    x = torch.randn(6, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for steps in (7, 100):
+        one = samplers.ddpm(denoise, x, scheduler, steps, torch.Generator().manual_seed(1))
+        other = samplers.ddim(denoise, x, scheduler, steps, torch.Generator().manual_seed(1), eta=1.0)
+        torch.testing.assert_close(one, other, rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -127,11 +165,31 @@ def test_objectives_lead_back_to_x0(scheduler, name):
 
 
 @pytest.mark.parametrize("steps", [0, 101])
-def test_impossible_numbers_of_steps(steps):
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_impossible_numbers_of_steps(scheduler, name, steps):
+    if name == "ddpm" and steps == 0:
+        steps = -1
     with pytest.raises(ValueError, match=f"steps={steps} .* 100 training steps"):
-        samplers.timesteps(100, steps)
+        SAMPLERS[name](THREE.denoiser(scheduler), torch.zeros(1, 2), scheduler, steps)
 
 
 def test_timesteps_cover_both_ends():
     assert samplers.timesteps(100, 100) == list(range(99, -1, -1))
     assert samplers.timesteps(100, 2) == [99, 0]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("steps", [1, 2, 20, 997, 1000])
+def test_even_log_snr_timesteps_descend_to_0_one_by_one(schedule, steps):
+    visited = samplers.even_log_snr_timesteps(NoiseScheduler(SCHEDULES[schedule](1000)), steps)
+    assert len(visited) == steps
+    assert visited[-1] == 0
+    assert visited[0] < 1000
+    assert visited == sorted(set(visited), reverse=True)
+
+
+def test_even_log_snr_timesteps_are_even_where_steps_are_fine():
+    scheduler = NoiseScheduler(squared_cosine_betas(100_000))
+    visited = samplers.even_log_snr_timesteps(scheduler, 12)
+    strides = scheduler.half_log_snr[visited].diff()
+    torch.testing.assert_close(strides, strides.mean().expand(11), rtol=0.05, atol=0)

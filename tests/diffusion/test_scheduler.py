@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
-from diffusion.scheduler import NoiseScheduler, linear_betas, squared_cosine_betas
+from diffusion.scheduler import SCHEDULES, NoiseScheduler, cosine_betas, linear_betas, squared_cosine_betas
 
-SCHEDULES = {"linear": (linear_betas, "linear"), "squared cosine": (squared_cosine_betas, "squaredcos_cap_v2")}
+PEERS = {"linear": (linear_betas, "linear"), "squared-cosine": (squared_cosine_betas, "squaredcos_cap_v2")}
 
 
 @pytest.fixture
@@ -15,10 +15,10 @@ def batch():
     return x0, noise, torch.arange(100)
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", PEERS)
 def test_equals_diffusers(name, batch):
     diffusers = pytest.importorskip("diffusers")
-    betas, kind = SCHEDULES[name]
+    betas, kind = PEERS[name]
     ours = NoiseScheduler(betas(100))
     peer = diffusers.DDPMScheduler(100, beta_start=1e-4, beta_end=2e-2, beta_schedule=kind)
     x0, noise, t = batch
@@ -64,14 +64,63 @@ def test_posterior_is_bayes_rule_for_gaussians():
         assert posterior.variance.item() == pytest.approx(variance.item(), rel=1e-4, abs=1e-6)
 
 
-def test_both_ends():
-    scheduler = NoiseScheduler(squared_cosine_betas(100))
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("steps", [10, 1000])
+def test_posterior_of_a_subsequence_is_bayes_rule(name, steps):
+    """q(x_s | x_t, x_0) from q(x_t | x_s) and q(x_s | x_0): every t against several s below it, in float64."""
+    betas = SCHEDULES[name](steps)
+    scheduler = NoiseScheduler(betas)
+    alpha_bar = torch.cumprod(1 - betas, 0)
+    t = torch.arange(1, steps)
+    x0, x_t = torch.randn(2, steps - 1, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64).unbind(0)
+    for s in (t - 1, t // 2, torch.zeros_like(t)):
+        between = alpha_bar[t] / alpha_bar[s]
+        precision = between / (1 - between) + 1 / (1 - alpha_bar[s])
+        information = between.sqrt() / (1 - between) * x_t[:, 0] + alpha_bar[s].sqrt() / (1 - alpha_bar[s]) * x0[:, 0]
+        posterior = scheduler.posterior(x0, x_t, t, s)
+        torch.testing.assert_close(posterior.mean[:, 0], information / precision, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(posterior.variance[:, 0], 1 / precision, rtol=1e-4, atol=1e-7)
+        torch.testing.assert_close(posterior.beta[:, 0], 1 - between, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("steps", [20, 100, 1000])
+def test_both_ends(name, steps):
+    betas = SCHEDULES[name](steps)
+    scheduler = NoiseScheduler(betas)
     x0 = torch.tensor([[2.0]])
     first = scheduler.posterior(x0, torch.tensor([[9.0]]), torch.tensor([0]))
-    assert first.mean.item() == pytest.approx(2.0)  # before step 0 there is no noise: alpha_bar is 1
+    assert first.mean.item() == 2.0  # before step 0 there is no noise: alpha_bar is 1
     assert first.variance.item() == 0
-    last = scheduler.add_noise(x0, torch.zeros(1, 1), torch.tensor([99]))
-    assert abs(last.item()) < 0.01  # at the last step nothing of x_0 is left
+    assert first.beta.item() == pytest.approx(betas[0].item(), rel=1e-6)
+    assert scheduler.alpha_bar[0].item() == pytest.approx(1 - betas[0].item(), rel=1e-6)
+    last = scheduler.add_noise(x0, torch.zeros(1, 1), torch.tensor([steps - 1])).item()
+    assert last > 0
+    if name != "linear" or steps == 1000:  # the linear one of the paper is made for 1,000 steps
+        assert last < 0.015  # of x_0 = 2 hardly anything is left
+    to_the_start = scheduler.posterior(x0, torch.tensor([[9.0]]), torch.tensor([steps - 1]), torch.tensor([-1]))
+    assert to_the_start.mean.item() == 2.0
+    assert to_the_start.variance.item() == 0
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_tables_keep_their_digits_at_both_ends(name):
+    """float32 tables against float64, relative to their size: also where alpha_bar is almost 1 or almost 0."""
+    betas = SCHEDULES[name](1000)
+    scheduler, t = NoiseScheduler(betas), torch.arange(1000)
+    alpha_bar = torch.cumprod(1 - betas, 0)
+    torch.testing.assert_close(scheduler.snr(t).double(), alpha_bar / (1 - alpha_bar), rtol=1e-5, atol=0)
+    torch.testing.assert_close(scheduler.sqrt_one_minus_alpha_bar.double(), (1 - alpha_bar).sqrt(), rtol=1e-6, atol=0)
+    torch.testing.assert_close(scheduler.half_log_snr.double(), (alpha_bar / (1 - alpha_bar)).log() / 2)
+    assert scheduler.log_alpha_bar[-1] == 0  # before step 0
+
+
+def test_cosine_is_the_angle_of_a_quarter_turn():
+    """sqrt(alpha_bar) = cos, sqrt(1 - alpha_bar) = sin of an angle that grows evenly: Salimans & Ho 2022."""
+    scheduler = NoiseScheduler(cosine_betas(100, max_beta=1 - 1e-9))
+    angle = torch.arange(1, 100) / 100 * math.pi / 2
+    torch.testing.assert_close(scheduler.sqrt_alpha_bar[:-1], angle.cos())
+    torch.testing.assert_close(scheduler.sqrt_one_minus_alpha_bar[:-1], angle.sin())
 
 
 def test_betas_are_checked():

@@ -1,0 +1,59 @@
+"""Classifier-free guidance: Ho & Salimans 2022. One network learns data with and without their class.
+
+Our scale is s = 1 + w of the paper: 0 leaves the class out, 1 is the conditional model as it is, more exaggerates what
+tells the class from the rest.
+
+B batch.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def drop_labels(labels: Tensor, null: int, share: float, generator: torch.Generator | None = None) -> Tensor:
+    """Replace about `share` of the labels (B,) by `null`, the class of no class: the paper's Algorithm 1, line 3."""
+    dropped = torch.rand(len(labels), generator=generator, device=labels.device) < share
+    return labels.masked_fill(dropped, null)
+
+
+def guided(
+    model: Callable[[Tensor, Tensor, Tensor], Tensor],
+    labels: Tensor,
+    null: int,
+    scale: float,
+    interval: tuple[int, int] | None = None,
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """A model of (x_t, t, labels) as one of (x_t, t), pulled towards the labels: the paper's Eq. 6 with w = scale - 1.
+
+        output = s * model(x_t, t, labels) + (1 - s) * model(x_t, t, null)
+
+    What the model predicts may be noise, x_0 or v: each is an affine function of the other for a given x_t, and the two
+    weights add up to 1. Both halves are evaluated in one batch of 2 B; one whose weight is 0 is left out.
+
+    Args:
+        model: (B, ...), (B,), (B,) -> (B, ...).
+        labels: (B,) classes.
+        null: the class of no class.
+        scale: s.
+        interval: first and last step, both included, at which to guide; the conditional model is used at the others
+            (Kynkäänniemi et al. 2024, "Applying Guidance in a Limited Interval"). None for all.
+    """
+    if scale < 0:
+        raise ValueError(f"scale={scale} must be at least 0: 0 leaves the class out, 1 is the plain conditional model")
+    if interval is not None and interval[0] > interval[1]:
+        raise ValueError(f"interval={interval} must be a first and a last step, the first not above the last")
+    nothing = torch.full_like(labels, null)
+
+    def output(x: Tensor, t: Tensor) -> Tensor:
+        outside = interval is not None and not interval[0] <= int(t[0]) <= interval[1]
+        if outside or scale == 1:
+            return model(x, t, labels)
+        if scale == 0:
+            return model(x, t, nothing)
+        both = model(torch.cat([x, x]), torch.cat([t, t]), torch.cat([labels, nothing]))
+        conditional, unconditional = both.chunk(2)
+        return scale * conditional + (1 - scale) * unconditional
+
+    return output
