@@ -97,6 +97,22 @@ def test_bfloat16_gradients_are_those_of_float32_rounded():
         )
 
 
+@pytest.mark.parametrize("rotary", [False, True])
+def test_training_under_autocast_attends_in_float32(rotary, monkeypatch):
+    """Rotated queries are float32, and autocast would make them bfloat16 again: see `Attend`."""
+    seen = []
+
+    def spy(q, k, v, *args, **options):
+        seen.append((q.dtype, k.dtype, v.dtype, torch.is_autocast_enabled("cpu")))
+        return v
+
+    monkeypatch.setattr(attention.F, "scaled_dot_product_attention", spy)
+    rotation = RotaryPositions(16, 2, 6).rotation(torch.arange(6)) if rotary else None
+    with torch.autocast("cpu", torch.bfloat16):
+        SelfAttention(16, 2)(torch.randn(2, 6, 16), Sight(causal=True, rotation=rotation))
+    assert seen == [(torch.float32, torch.float32, torch.float32, False)]
+
+
 def test_heads_must_divide_the_width():
     with pytest.raises(ValueError, match="width=10 is not divisible by heads=3"):
         SelfAttention(10, 3)
