@@ -12,6 +12,8 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, Ri
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from callbacks.checkpoint_files import CheckpointFiles
+from callbacks.finite_loss import FiniteLoss
 from callbacks.last_checkpoint import LastCheckpoint
 from callbacks.random_state import RandomState
 from lightning_modules.pretrained import load_weights
@@ -94,6 +96,7 @@ class CLI(LightningCLI):
         parser.set_defaults({"checkpoint.filename": "best", "checkpoint.enable_version_counter": False})
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
         parser.add_lightning_class_args(RandomState, "random_state")
+        parser.add_lightning_class_args(FiniteLoss, "finite_loss")
         parser.add_lightning_class_args(LearningRateMonitor, "learning_rate_monitor")
         parser.add_lightning_class_args(RichProgressBar, "progress_bar")
 
@@ -104,6 +107,7 @@ class CLI(LightningCLI):
             files = self._get(self.config, "config")
             name = Path(str(files[0])).stem if files else type(self.model).__name__
             kwargs["logger"] = TensorBoardLogger("runs", name=name)
+        kwargs.setdefault("plugins", [*(config.plugins or []), CheckpointFiles()])
         return super().instantiate_trainer(**kwargs)
 
     def _parse_ckpt_path(self):

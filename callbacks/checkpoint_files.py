@@ -1,0 +1,54 @@
+"""Checkpoint files that are whole or not there at all."""
+
+import contextlib
+import io
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """Lightning's plugin to write and read checkpoints, for folders of this machine.
+
+    A checkpoint is written beside its place, flushed to the disk and renamed, so that a process that is killed at any
+    moment leaves the one from before. (Lightning writes into the system's folder for temporary files; from there to
+    another disk a file is copied, and half a copy is left where that is cut off.)
+
+    Raises OSError where a file cannot be written, ValueError for one that is torn, or is no checkpoint.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        path = Path(path)
+        partial = path.with_name(path.name + ".part")
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                file.write(content.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise OSError(
+                f"cannot write the checkpoint {path}: {error.strerror}; what was saved before is whole: make room "
+                "and go on from there with --ckpt_path"
+            ) from error
+
+    def load_checkpoint(self, path: str | Path, *args, **options) -> dict[str, Any]:
+        try:
+            checkpoint = super().load_checkpoint(path, *args, **options)
+        except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+            raise ValueError(
+                f"{path} is torn, or no checkpoint: {' '.join(str(error).split())[:200]}; name another one, such as "
+                "best.ckpt beside it"
+            ) from error
+        if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+            raise ValueError(f"{path} is no checkpoint of a Lightning run: it holds no state_dict")
+        return checkpoint
