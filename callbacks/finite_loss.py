@@ -18,6 +18,6 @@ class FiniteLoss(L.Callback):
         if not torch.isfinite(loss):
             raise ValueError(
                 f"the loss is {loss.item()} at step {trainer.global_step} (epoch {trainer.current_epoch}, batch "
-                f"{self._batch}): nothing was learned from this batch; lower the learning rate or the gradient clip, look "
-                "at that batch, or train in 32-true, and go on from the last checkpoint with --ckpt_path"
+                f"{self._batch}): nothing was learned from this batch; lower the learning rate or the gradient clip, "
+                "look at that batch, or train in 32-true, and go on from the last checkpoint with --ckpt_path"
             )
