@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from diffusion import objectives, samplers
 from diffusion.scheduler import NoiseScheduler, squared_cosine_betas
 from envs import tee
+from lightning_modules.choices import choose
 from lightning_modules.optimizers import decay_matrices
 from networks.chunk_mlp import ChunkMLP
 from networks.chunk_unet import ChunkUNet
@@ -81,7 +82,7 @@ class DiffusionPolicy(L.LightningModule):
         self.features = PushTFeatures(tee.corners(tee.TARGET_POSE).tolist(), tee.WORLD, n_obs_steps)
         self.network = _build(network, network_args or {}, horizon, self.features.dim)
         self.scheduler = NoiseScheduler(squared_cosine_betas(train_steps))
-        self.objective = _choice("objective", objective, objectives.OBJECTIVES)
+        self.objective = choose("objective", objective, objectives.OBJECTIVES)
         self.register_buffer("action_scale", torch.ones(horizon, 1))  # pixels, set from the data when training starts
 
     @torch.no_grad()
@@ -177,16 +178,10 @@ def _pointer(observations: Tensor) -> Tensor:
 
 
 def _build(network: str, arguments: dict, horizon: int, condition_dim: int) -> nn.Module:
-    kind = _choice("network", network, NETWORKS)
+    kind = choose("network", network, NETWORKS)
     given = {"horizon": horizon, "action_dim": 2, "condition_dim": condition_dim}
     allowed = inspect.signature(kind).parameters.keys() - given.keys()
     if not arguments.keys() <= allowed:
         unknown = ", ".join(sorted(arguments.keys() - allowed))
         raise ValueError(f"network_args: the network {network!r} takes {', '.join(sorted(allowed))}; got {unknown}")
     return kind(**given, **arguments)
-
-
-def _choice(name: str, value: str, choices: dict):
-    if value not in choices:
-        raise ValueError(f"{name}={value!r} is unknown; use one of {', '.join(choices)}")
-    return choices[value]

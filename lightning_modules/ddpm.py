@@ -1,0 +1,175 @@
+"""Denoising diffusion of pictures, with classes to ask for (Ho et al. 2020; Ho & Salimans 2022).
+
+    picture ─► [-1, 1] ─► noised to a random step ─► network, told the class or nothing ─► velocity ─► squared error
+    noise ─► network with and without the class ─► guided ─► x_0 ─► thresholded ─► step to less noise ─► ... ─► picture
+
+The maths is in `diffusion/`, which the policy for Push-T shares (`lightning_modules.diffusion_policy`).
+
+B batch, C channels, H height, W width, K classes.
+"""
+
+from collections.abc import Sequence
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from diffusion import guidance, objectives, samplers, scheduler, thresholding
+from lightning_modules.choices import choose
+from lightning_modules.optimizers import decay_matrices, with_one_cycle
+from lightning_modules.pixels import from_pixels, to_pixels
+from networks.unet2d import UNet2D
+
+LEVELS = 4  # parts of the T steps, whose losses are logged by themselves
+
+
+class DDPM(L.LightningModule):
+    """Trained on {"image": (B, C, H, W) uint8, "label": (B,)}; draws pictures by `sample`.
+
+    Args:
+        shape: C, H, W of the pictures.
+        num_classes: K.
+        widths, blocks, attention, dropout: the network's (`networks.unet2d.UNet2D`).
+        schedule: of the noise, "linear", "cosine" or "squared-cosine" (`diffusion.scheduler`).
+        train_steps: T, its steps.
+        objective: what the network predicts, "noise", "x0" or "v" (`diffusion.objectives`).
+        min_snr: gamma of min-SNR weighting (`diffusion.objectives.min_snr_weight`); None weighs all errors alike.
+        label_dropout: share of the training pictures that come without their class.
+        scale: guidance scale of `sample`; 0 leaves the class out, 1 is the conditional model as it is.
+        interval: first and last step at which `sample` guides; None for all.
+        threshold: "none", "static" or "dynamic" (`diffusion.thresholding`).
+        sampler: "ddpm", "ddim" or "dpm-solver" (`diffusion.samplers`).
+        sampling_steps: network evaluations of `sample`, of a doubled batch where it guides.
+        lr: AdamW's highest learning rate; from there it falls to 0 along a cosine until the last step.
+        weight_decay: on weight matrices only.
+        warmup: share of all steps in which the learning rate rises linearly from 0.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int] = (3, 32, 32),
+        num_classes: int = 10,
+        widths: Sequence[int] = (128, 192, 256),
+        blocks: int = 1,
+        attention: int = 1,
+        dropout: float = 0.0,
+        schedule: str = "squared-cosine",
+        train_steps: int = 1000,
+        objective: str = "v",
+        min_snr: float | None = 5.0,
+        label_dropout: float = 0.1,
+        scale: float = 2.0,
+        interval: tuple[int, int] | None = None,
+        threshold: str = "dynamic",
+        sampler: str = "dpm-solver",
+        sampling_steps: int = 20,
+        lr: float = 1e-3,
+        weight_decay: float = 0.01,
+        warmup: float = 0.02,
+    ):
+        super().__init__()
+        if not 0 <= label_dropout < 1:
+            raise ValueError(f"label_dropout={label_dropout} must be at least 0 and less than 1: it is a share")
+        if not 0 <= warmup < 1:
+            raise ValueError(f"warmup={warmup} must be at least 0 and less than 1: it is a share of all steps")
+        self.save_hyperparameters()
+        self.objective = choose("objective", objective, objectives.OBJECTIVES)
+        betas = choose("schedule", schedule, scheduler.SCHEDULES)
+        for name, value, choices in (
+            ("threshold", threshold, thresholding.THRESHOLDS),
+            ("sampler", sampler, samplers.SAMPLERS),
+        ):
+            choose(name, value, choices)
+        samplers.timesteps(train_steps, sampling_steps)
+        self.scheduler = scheduler.NoiseScheduler(betas(train_steps))
+        self.network = UNet2D(shape, num_classes, widths, blocks, attention, dropout)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        labels: Tensor,
+        scale: float | None = None,
+        threshold: str | None = None,
+        steps: int | None = None,
+        sampler: str | None = None,
+        generator: torch.Generator | None = None,
+        on_step: samplers.OnStep | None = None,
+    ) -> Tensor:
+        """A picture for each class: (B,) -> (B, C, H, W) uint8. What is not given is as the model was configured.
+
+        `on_step(number, x0)` sees the prediction after each step, (B, C, H, W) in [-1, 1] where thresholded.
+        """
+        hp = self.hparams
+        keep_within = choose("threshold", threshold or hp.threshold, thresholding.THRESHOLDS)
+        walk = choose("sampler", sampler or hp.sampler, samplers.SAMPLERS)
+        scale = hp.scale if scale is None else scale
+        output = guidance.guided(self._predict, labels, hp.num_classes, scale, hp.interval)
+
+        def denoise(x: Tensor, t: Tensor) -> Tensor:
+            return keep_within(self.objective.x0(self.scheduler, x, output(x, t), t))
+
+        x = torch.randn(len(labels), *hp.shape, generator=generator, device=labels.device)
+        steps = hp.sampling_steps if steps is None else steps
+        return to_pixels(walk(denoise, x, self.scheduler, steps, generator, on_step))
+
+    def _predict(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
+        """The network's output, in float32 whatever the precision of its layers: the maths around it stays exact."""
+        return self.network(x, t, labels).float()
+
+    def setup(self, stage: str) -> None:
+        data, hp = self.trainer.datamodule, self.hparams
+        shape, names = getattr(data, "shape", hp.shape), getattr(data, "class_names", None)
+        if list(shape) != list(hp.shape):
+            raise ValueError(f"the model has shape={list(hp.shape)}, its data {list(shape)}; set both to the same")
+        if names is not None and len(names) != hp.num_classes:
+            raise ValueError(f"the model has num_classes={hp.num_classes}, its data {len(names)} classes")
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        labels = guidance.drop_labels(batch["label"], self.hparams.num_classes, self.hparams.label_dropout)
+        errors, t = self._errors(batch["image"], labels)
+        weight = 1.0
+        if self.hparams.min_snr is not None:
+            weight = objectives.min_snr_weight(self.scheduler, self.objective, t, self.hparams.min_snr)
+        loss = (weight * errors).mean()
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        self._log_heldout("val", batch, batch_idx)
+
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        self._log_heldout("test", batch, batch_idx)
+
+    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """A picture for each label of the batch, (B, C, H, W) uint8."""
+        return self.sample(batch["label"])
+
+    def _errors(
+        self, images: Tensor, labels: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Mean squared error of each picture's prediction and the random step it was noised to, (B,) each."""
+        x0 = from_pixels(images)
+        t = torch.randint(self.scheduler.steps, (len(x0),), generator=generator, device=x0.device)
+        noise = torch.randn(x0.shape, generator=generator, device=x0.device)
+        errors = objectives.errors(
+            lambda x, t: self._predict(x, t, labels), self.scheduler, self.objective, x0, noise, t
+        )
+        return errors.mean((1, 2, 3)), t
+
+    def _log_heldout(self, stage: str, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Errors, not weighed, of all steps and of each of LEVELS equal parts of them, from little noise to much.
+
+        The same noise at every validation, so that losses can be compared.
+        """
+        errors, t = self._errors(batch["image"], batch["label"], torch.Generator(self.device).manual_seed(batch_idx))
+        self.log(f"{stage}/loss", errors.mean(), prog_bar=True, batch_size=len(errors), sync_dist=True)
+        level = t * LEVELS // self.scheduler.steps
+        for number in range(LEVELS):
+            own = errors[level == number]
+            if len(own):
+                self.log(f"{stage}/loss/level_{number}", own.mean(), batch_size=len(own), sync_dist=True)
+
+    def configure_optimizers(self):
+        hp = self.hparams
+        optimizer = torch.optim.AdamW(decay_matrices(self, hp.weight_decay), lr=hp.lr, betas=(0.9, 0.99), fused=True)
+        return with_one_cycle(optimizer, self.trainer.estimated_stepping_batches, hp.warmup)

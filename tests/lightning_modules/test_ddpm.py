@@ -1,0 +1,246 @@
+import lightning as L
+import pytest
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from torch.utils.data import DataLoader
+
+from datamodules.images import ImageSet
+from diffusion import samplers
+from lightning_modules.ddpm import DDPM
+
+TINY = {"shape": [1, 8, 8], "num_classes": 3, "widths": [64], "attention": 0, "sampling_steps": 3, "warmup": 0}
+
+
+def pictures(n=12, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        "image": torch.randint(256, (n, 1, 8, 8), generator=generator, dtype=torch.uint8),
+        "label": torch.arange(n) % 3,
+    }
+
+
+class Pictures(L.LightningDataModule):
+    shape, class_names = (1, 8, 8), ("a", "b", "c")
+
+    def train_dataloader(self):
+        return DataLoader(ImageSet(*pictures().values()), 4, collate_fn=lambda batch: batch)
+
+    val_dataloader = train_dataloader
+
+
+def fit(module, steps, callbacks=(), ckpt_path=None, data=None, **options):
+    trainer = L.Trainer(
+        max_steps=steps,
+        accelerator="cpu",
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=list(callbacks),
+        **{"logger": False, "enable_checkpointing": False, **options},
+    )
+    trainer.fit(module, data or Pictures(), ckpt_path=ckpt_path)
+    return trainer
+
+
+@pytest.fixture
+def model():
+    """Its head says something, so that what it depends on shows."""
+    torch.manual_seed(0)
+    model = DDPM(**TINY).eval()
+    torch.nn.init.normal_(model.network.head.weight, std=0.1)
+    torch.nn.init.normal_(model.network.embed_class.weight, std=2.0)
+    for block in model.network.modules():
+        if hasattr(block, "convs"):
+            torch.nn.init.normal_(block.convs[1].weight, std=0.05)
+    return model
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"objective": "noise", "schedule": "linear"}, {"objective": "x0", "min_snr": None, "schedule": "cosine"}],
+)
+def test_trains_and_draws(options):
+    torch.manual_seed(0)
+    model = DDPM(**TINY, **options)
+    trainer = fit(model, 3)
+    assert {"train/loss", "val/loss"} <= trainer.callback_metrics.keys()
+    drawn = model.eval().sample(torch.tensor([0, 1]), generator=seeded())
+    assert drawn.dtype == torch.uint8
+    assert drawn.shape == (2, 1, 8, 8)
+
+
+def test_samples_repeat_with_the_same_generator_and_differ_with_another(model):
+    labels = torch.tensor([0, 1, 2])
+    assert torch.equal(model.sample(labels, generator=seeded()), model.sample(labels, generator=seeded()))
+    assert not torch.equal(model.sample(labels, generator=seeded()), model.sample(labels, generator=seeded(1)))
+
+
+def test_scale_0_forgets_the_class_and_1_does_not(model):
+    draws = {
+        (scale, label): model.sample(torch.full((4,), label), scale=scale, generator=seeded())
+        for scale in (0, 1)
+        for label in (0, 1, 3)
+    }
+    assert torch.equal(draws[0, 0], draws[0, 1])
+    assert not torch.equal(draws[1, 0], draws[1, 1])
+    assert torch.equal(draws[1, 3], draws[0, 0])  # class 3 is none
+
+
+@pytest.mark.parametrize("sampler", samplers.SAMPLERS)
+def test_sampling_is_the_samplers_own_with_the_networks_prediction(model, sampler):
+    """By the slow road: two evaluations a step, Eq. 6 of the guidance paper, clipping, x_0 from v by its formula."""
+    labels = torch.tensor([0, 2])
+
+    def denoise(x, t):
+        conditional, nothing = (model.network(x, t, given) for given in (labels, torch.tensor([3, 3])))
+        v = 2.5 * conditional - 1.5 * nothing
+        alpha_bar = model.scheduler.alpha_bar[t][:, None, None, None]
+        return (alpha_bar.sqrt() * x - (1 - alpha_bar).sqrt() * v).clamp(-1, 1)
+
+    generator = seeded()
+    x = torch.randn(2, 1, 8, 8, generator=generator)
+    expected = samplers.SAMPLERS[sampler](denoise, x, model.scheduler, 5, generator)
+    drawn = model.sample(labels, 2.5, "static", 5, sampler, generator=seeded())
+    assert (drawn - (expected + 1) * 127.5).abs().max() < 0.51
+
+
+def test_what_is_not_given_is_as_configured(model):
+    labels = torch.tensor([0, 1])
+    hp = model.hparams
+    given = (hp.scale, hp.threshold, hp.sampling_steps, hp.sampler)
+    assert torch.equal(model.sample(labels, *given, generator=seeded()), model.sample(labels, generator=seeded()))
+    for changed in ({"scale": 5.0}, {"steps": 4}, {"sampler": "ddpm"}):
+        assert not torch.equal(
+            model.sample(labels, **changed, generator=seeded()), model.sample(labels, generator=seeded())
+        )
+
+
+def test_labels_are_dropped_in_training_only(monkeypatch):
+    torch.manual_seed(0)
+    model = DDPM(**TINY, label_dropout=0.5)
+    monkeypatch.setattr(model, "log", lambda *args, **kwargs: None)
+    seen = []
+    forward = model.network.forward
+    monkeypatch.setattr(model.network, "forward", lambda x, t, labels: seen.append(labels) or forward(x, t, labels))
+    batch = pictures(300)
+    model.training_step(batch, 0)
+    model.validation_step(batch, 0)
+    assert 100 < (seen[0] == 3).sum() < 200
+    assert torch.equal(seen[1], batch["label"])
+
+
+def test_the_training_loss_is_the_weighted_squared_error(model, monkeypatch):
+    """Picture by picture from the closed forms: min(SNR, 5) / (SNR + 1) times the squared error of v."""
+    batch, logged = pictures(6), {}
+    monkeypatch.setattr(model, "log", lambda name, value, **kwargs: logged.update({name: value}))
+    model.hparams.label_dropout = 0.0
+    torch.manual_seed(3)
+    model.training_step(batch, 0)
+    torch.manual_seed(3)
+    torch.rand(6)  # which labels to drop
+    t = torch.randint(1000, (6,))
+    noise = torch.randn(6, 1, 8, 8)
+    alpha_bar = torch.cumprod(1 - model.scheduler.betas.double(), 0).float()
+    total = 0.0
+    for i in range(6):
+        x0, a = batch["image"][i] / 127.5 - 1, alpha_bar[t[i]]
+        x_t = a.sqrt() * x0 + (1 - a).sqrt() * noise[i]
+        v = a.sqrt() * noise[i] - (1 - a).sqrt() * x0
+        error = (model.network(x_t[None], t[i : i + 1], batch["label"][i : i + 1])[0] - v).square().mean()
+        snr = a / (1 - a)
+        total += min(snr.item(), 5) / (snr + 1) * error
+    torch.testing.assert_close(logged["train/loss"], total / 6, rtol=1e-3, atol=1e-5)
+
+
+def test_validation_losses_are_those_of_each_noise_level(model, monkeypatch):
+    logged = {}
+    monkeypatch.setattr(
+        model, "log", lambda name, value, batch_size, **kwargs: logged.update({name: (value, batch_size)})
+    )
+    batch = pictures(40)
+    model.validation_step(batch, 7)
+    errors, t = model._errors(batch["image"], batch["label"], seeded(7))
+    torch.testing.assert_close(logged["val/loss"][0], errors.mean())
+    for number, (low, high) in enumerate([(0, 250), (250, 500), (500, 750), (750, 1000)]):
+        own = errors[(t >= low) & (t < high)]
+        torch.testing.assert_close(logged[f"val/loss/level_{number}"][0], own.mean())
+        assert logged[f"val/loss/level_{number}"][1] == len(own)
+
+
+def test_learns_three_pictures_by_heart():
+    """Each class is one picture: what is drawn for a class is that picture, and nothing else."""
+    torch.manual_seed(0)
+    model = DDPM(**TINY | {"sampling_steps": 15})
+    batch = {name: values.repeat(5, *[1] * (values.ndim - 1)) for name, values in pictures(3).items()}
+    batch["image"] = batch["image"] // 128 * 255  # black or white
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    for _ in range(150):
+        optimizer.zero_grad()
+        model._errors(batch["image"], batch["label"])[0].mean().backward()
+        optimizer.step()
+    drawn = model.eval().sample(torch.tensor([0, 1, 2]), scale=1.0, generator=seeded())
+    wrong = ((drawn.float() - batch["image"][:3].float()).abs() > 100).float().mean((1, 2, 3))
+    assert wrong.max() < 0.1, wrong
+
+
+def test_resuming_equals_not_stopping(tmp_path):
+    """Weights and averaged weights after 3 + 3 steps are those after 6, bit for bit (randomness is set at the seam)."""
+
+    class Seam(L.Callback):
+        def on_train_batch_start(self, trainer, *_):
+            torch.manual_seed(trainer.global_step)
+
+    def run(stop, folder, ckpt_path=None):
+        torch.manual_seed(0)
+        callbacks = [
+            EMAWeightAveraging(decay=0.9, use_buffers=False),
+            Seam(),
+            ModelCheckpoint(folder, every_n_train_steps=3, filename="{step}", save_top_k=-1),
+        ]
+
+        class Stop(L.Callback):  # the schedule sees all six steps
+            def on_train_batch_end(self, trainer, *_):
+                trainer.should_stop = trainer.global_step >= stop
+
+        fit(DDPM(**TINY), 6, [*callbacks, Stop()], ckpt_path, enable_checkpointing=True, limit_val_batches=0)
+        return torch.load(folder / f"step={stop}.ckpt", weights_only=True)
+
+    whole = run(6, tmp_path / "whole")
+    run(3, tmp_path / "half")
+    resumed = run(6, tmp_path / "resumed", tmp_path / "half" / "step=3.ckpt")
+    for part in ("state_dict", "current_model_state"):
+        for name, value in whole[part].items():
+            assert torch.equal(value, resumed[part][name]), (part, name)
+
+
+def test_a_checkpoint_opens_without_the_cli(tmp_path, model):
+    trainer = L.Trainer(logger=False, accelerator="cpu", barebones=True)
+    trainer.strategy.connect(model)
+    trainer.save_checkpoint(tmp_path / "model.ckpt")
+    loaded = DDPM.load_from_checkpoint(tmp_path / "model.ckpt", map_location="cpu", weights_only=True).eval()
+    labels = torch.tensor([0, 1])
+    assert torch.equal(loaded.sample(labels, generator=seeded()), model.sample(labels, generator=seeded()))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: DDPM(**TINY, objective="score"), ["objective='score'", "noise, x0, v"]),
+        (lambda: DDPM(**TINY, schedule="sigmoid"), ["schedule='sigmoid'", "linear, cosine, squared-cosine"]),
+        (lambda: DDPM(**TINY, threshold="hard"), ["threshold='hard'", "none, static, dynamic"]),
+        (lambda: DDPM(**TINY, sampler="euler"), ["sampler='euler'", "ddpm, ddim, dpm-solver"]),
+        (lambda: DDPM(**TINY | {"sampling_steps": 2000}), ["steps=2000", "1000"]),
+        (lambda: DDPM(**TINY, label_dropout=1.0), ["label_dropout=1.0"]),
+        (lambda: DDPM(**TINY).sample(torch.tensor([0]), threshold="soft"), ["threshold='soft'"]),
+        (lambda: DDPM(**TINY).sample(torch.tensor([0]), scale=-1.0), ["scale=-1.0"]),
+        (lambda: fit(DDPM(**TINY | {"num_classes": 4}), 1), ["num_classes=4", "3 classes"]),
+        (lambda: fit(DDPM(**TINY | {"shape": [3, 8, 8]}), 1), ["[3, 8, 8]", "[1, 8, 8]"]),
+    ],
+)
+def test_mistakes_are_named(call, words):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  its words are checked below
+        call()
+    assert all(word in str(caught.value) for word in words), caught.value
