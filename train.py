@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from callbacks.checkpoint_files import CheckpointFiles
 from callbacks.finite_loss import FiniteLoss
+from callbacks.interruption import Interruption
 from callbacks.last_checkpoint import LastCheckpoint
 from callbacks.random_state import RandomState
 from lightning_modules.pretrained import load_weights
@@ -97,6 +98,7 @@ class CLI(LightningCLI):
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
         parser.add_lightning_class_args(RandomState, "random_state")
         parser.add_lightning_class_args(FiniteLoss, "finite_loss")
+        parser.add_lightning_class_args(Interruption, "interruption")
         parser.add_lightning_class_args(LearningRateMonitor, "learning_rate_monitor")
         parser.add_lightning_class_args(RichProgressBar, "progress_bar")
 

@@ -1,0 +1,74 @@
+"""Ctrl-C and SIGTERM: save, say how to go on, leave."""
+
+import signal
+import sys
+from pathlib import Path
+
+import lightning as L
+from rich.console import Console
+
+from callbacks.last_checkpoint import LastCheckpoint
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interruption(L.Callback):
+    """A run that is told to stop finishes its batch, writes `last.ckpt`, and exits with 128 plus the signal's number.
+
+    Lightning stops in the middle of whatever it does at Ctrl-C; between two batches the state is one that a resumed
+    run can go on from as if nothing had happened. A stop in the last batch of an epoch, or in the validation after it,
+    waits until that epoch is done. A second signal stops at once and saves nothing.
+    """
+
+    def __init__(self):
+        self._signal: signal.Signals | None = None
+        self._before: dict[signal.Signals, object] = {}
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        def note(number: int, frame) -> None:
+            if self._signal is not None:
+                raise KeyboardInterrupt
+            self._signal = signal.Signals(number)
+            launcher = trainer.strategy.launcher
+            if number == signal.SIGTERM and hasattr(launcher, "kill"):  # Ctrl-C reaches all processes by itself
+                launcher.kill(number)
+            self._say(trainer, f"{self._signal.name}: will save and stop after this batch; once more stops at once")
+
+        self._signal = None
+        self._before = {number: signal.signal(number, note) for number in SIGNALS}
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        if not trainer.is_last_batch:
+            self._stop_if_told(trainer)
+
+    def on_train_epoch_end(self, trainer, module) -> None:
+        self._stop_if_told(trainer)
+
+    def _stop_if_told(self, trainer: L.Trainer) -> None:
+        if not trainer.strategy.reduce_boolean_decision(self._signal is not None, all=False):
+            return
+        (last,) = (callback for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint))
+        path = Path(last.dirpath) / f"{last.filename}{last.FILE_EXTENSION}"
+        trainer.save_checkpoint(path)
+        config = Path(trainer.log_dir or ".") / "config.yaml"
+        self._say(
+            trainer,
+            f"stopped after step {trainer.global_step}; go on with: "
+            f"python train.py fit --config {config} --ckpt_path {path}",
+        )
+        sys.exit(128 + (self._signal or signal.SIGTERM))
+
+    def _say(self, trainer: L.Trainer, message: str) -> None:
+        if trainer.is_global_zero:
+            Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(message)
+
+    def on_train_end(self, trainer, module) -> None:
+        self._restore()
+
+    def on_exception(self, trainer, module, exception) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
