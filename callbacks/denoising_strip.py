@@ -1,0 +1,37 @@
+"""How a picture comes out of noise.
+
+B batch, C channels, H height, W width.
+"""
+
+from collections.abc import Sequence
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from callbacks.sample_picture import SamplePicture, tile
+from lightning_modules.pixels import to_pixels
+
+
+class DenoisingStrip(SamplePicture):
+    """A row for each of the first classes: the picture that the model has in mind at each step, first to last.
+
+    Args:
+        classes: rows.
+        frames: steps that are shown, evenly spaced, the last one among them.
+    """
+
+    name = "denoising"
+
+    def __init__(self, classes: int = 4, frames: int = 10):
+        if classes < 1 or frames < 1:
+            raise ValueError(f"classes={classes} and frames={frames} must be at least 1")
+        self.classes, self.frames = classes, frames
+
+    def picture(self, module: L.LightningModule, class_names: Sequence[str]) -> Tensor:
+        labels = torch.arange(min(self.classes, len(class_names)), device=module.device)
+        seen: list[Tensor] = []
+        module.sample(labels, generator=self.noise(module), on_step=lambda number, x0: seen.append(to_pixels(x0)))
+        shown = torch.linspace(len(seen) - 1, 0, min(self.frames, len(seen))).round().long().flip(0)
+        strips = torch.stack([seen[number] for number in shown.tolist()], 1)  # (B, frames, C, H, W)
+        return tile(strips.flatten(0, 1), len(shown))

@@ -1,0 +1,29 @@
+"""What guidance does to samples, class by class."""
+
+from collections.abc import Sequence
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from callbacks.sample_picture import SamplePicture, tile
+
+
+class GuidanceGrid(SamplePicture):
+    """A column for each class, a row for each guidance scale, lowest first; a column's samples begin as the same noise.
+
+    Args:
+        scales: of the rows; 0 leaves the class out, 1 is the conditional model.
+    """
+
+    name = "guidance"
+
+    def __init__(self, scales: Sequence[float] = (0.0, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)):
+        if not scales or min(scales) < 0:
+            raise ValueError(f"scales={list(scales)} must be at least one number, none below 0")
+        self.scales = sorted(scales)
+
+    def picture(self, module: L.LightningModule, class_names: Sequence[str]) -> Tensor:
+        labels = torch.arange(len(class_names), device=module.device)
+        rows = [module.sample(labels, scale=scale, generator=self.noise(module)) for scale in self.scales]
+        return tile(torch.cat(rows), len(labels))

@@ -1,0 +1,69 @@
+"""What thresholding does to samples at high guidance scales.
+
+B batch, C channels, H height, W width.
+"""
+
+from collections.abc import Sequence
+
+import lightning as L
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from callbacks.sample_picture import SamplePicture, tile
+from diffusion.thresholding import THRESHOLDS
+
+
+def saturated_share(pictures: Tensor) -> float:
+    """Share of values that are 0 or 255: (B, C, H, W) uint8 -> [0, 1]."""
+    return ((pictures == 0) | (pictures == 255)).float().mean().item()
+
+
+class Saturation(SamplePicture):
+    """Share of saturated pixels against the guidance scale with each kind of thresholding, and samples at the highest.
+
+    Real pictures have some too: on MNIST most pixels are 0.
+
+    Args:
+        scales: of the curves.
+        samples: pictures of each point, of all classes in turn; the first ten are shown.
+    """
+
+    name = "saturation"
+
+    def __init__(self, scales: Sequence[float] = (1.0, 3.0, 8.0), samples: int = 20):
+        if not scales or min(scales) < 0 or samples < 1:
+            raise ValueError(f"scales={list(scales)} must not be below 0, samples={samples} at least 1")
+        self.scales, self.samples = sorted(scales), samples
+
+    def picture(self, module: L.LightningModule, class_names: Sequence[str]) -> Tensor:
+        labels = torch.arange(self.samples, device=module.device) % len(class_names)
+        shares, highest = {}, {}
+        for threshold in THRESHOLDS:
+            drawn = [module.sample(labels, scale, threshold, generator=self.noise(module)) for scale in self.scales]
+            shares[threshold] = [saturated_share(pictures) for pictures in drawn]
+            highest[threshold] = tile(drawn[-1][:10], 10)
+        return self.figure(shares, highest)
+
+    def figure(self, shares: dict[str, list[float]], highest: dict[str, Tensor]) -> Tensor:
+        """Curves above, a row of samples for each threshold below them: (3, height, width) uint8."""
+        figure = Figure((7, 3 + len(shares)), layout="tight")
+        plot, *rows = figure.subplots(1 + len(shares), 1, height_ratios=[3.0] + [1.0] * len(shares))
+        for threshold, values in shares.items():
+            plot.plot(self.scales, values, marker="o", label=threshold)
+        plot.set(xlabel="guidance scale", ylabel="share of saturated pixels", ylim=(0, None))
+        plot.legend(title="threshold")
+        for axes, (threshold, picture) in zip(rows, highest.items(), strict=True):
+            axes.imshow(picture.permute(1, 2, 0).numpy())
+            axes.set_title(f"scale {self.scales[-1]:g}, {threshold}", fontsize=8)
+            axes.axis("off")
+        return pixels(figure)
+
+
+def pixels(figure: Figure) -> Tensor:
+    """A drawn figure as a picture: (3, height, width) uint8."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return torch.from_numpy(np.array(canvas.buffer_rgba())[..., :3]).permute(2, 0, 1).contiguous()
