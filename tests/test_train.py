@@ -160,6 +160,11 @@ def test_two_processes_train_and_roll_out(finished_run, tmp_path):
         pytest.param("cifar10_resnet", ["--data.source", "fonts"], marks=pytest.mark.slow),
         ("svhn_gan", ["--data.source", "fonts", "--model.width", "8", "--trainer.limit_predict_batches", "2"]),
         pytest.param("svhn_classifier", ["--data.source", "fonts"], marks=pytest.mark.slow),
+        (
+            "mnist_ddpm",
+            ["--data.source", "fonts", "--data.batch_size", "8", "--model.widths", "[64, 64]", "--model.blocks", "1"],
+        ),
+        pytest.param("cifar10_ddpm", ["--data.source", "fonts", "--data.batch_size", "8"], marks=pytest.mark.slow),
         ("sorting_encoder", []),
         pytest.param("sorting_decoder", [], marks=pytest.mark.slow),
         pytest.param("sorting_encoder_decoder", [], marks=pytest.mark.slow),
