@@ -1,0 +1,76 @@
+"""What the benchmarks of diffusion models measure samples by: features and answers of the classifier of their data.
+
+N pictures, C channels, H height, W width.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import lightning as L
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from callbacks.sample_quality import frechet_distance, kernel_distance, look
+from callbacks.saturation import saturated_share
+from datamodules.cifar10 import CIFAR10
+from datamodules.images import ImageDataModule
+from datamodules.mnist import MNIST
+from lightning_modules.ddpm import DDPM
+from lightning_modules.pretrained import load_pretrained
+
+BATCH = 250
+DATA = {1: (MNIST, "pretrained/mnist_mlp"), 3: (CIFAR10, "pretrained/cifar10_fast")}  # by channels
+
+
+class Measures(NamedTuple):
+    """Of one set of samples."""
+
+    fid: float
+    kid: float
+    readable: float
+    saturated: float
+
+
+class Judge:
+    """Compares samples with the training pictures that a model of `channels` channels learned from."""
+
+    def __init__(self, channels: int):
+        kind, classifier = DATA[channels]
+        self.data: ImageDataModule = kind()
+        self.data.setup()
+        self.reader = load_pretrained(classifier)
+        self.real = look(self.reader, self.data.train_set.images, "training pictures")
+
+    def labels(self, count: int) -> Tensor:
+        """Classes to ask for, in the proportions of the training pictures: (N,)."""
+        return self.data.train_set.labels[torch.arange(count) % len(self.data.train_set)]
+
+    def measure(self, pictures: Tensor, wanted: Tensor) -> Measures:
+        """Of samples (N, C, H, W) uint8 that were asked to show the classes `wanted`."""
+        seen = look(self.reader, pictures, "samples")
+        return Measures(
+            frechet_distance(self.real.features, seen.features),
+            kernel_distance(self.real.features, seen.features),
+            (seen.named == wanted).float().mean().item(),
+            saturated_share(pictures),
+        )
+
+    def floor(self, count: int) -> Measures:
+        """Of so many held-out pictures, in the place of samples."""
+        held_out = self.data.test_set
+        return self.measure(held_out.images[:count], held_out.labels[:count])
+
+
+def open_model(path: str) -> DDPM:
+    """A folder of `pretrained/`, or a checkpoint."""
+    return load_pretrained(path) if Path(path).is_dir() else DDPM.load_from_checkpoint(path, map_location="cpu").eval()
+
+
+@torch.no_grad()
+def draw(module: L.LightningModule, labels: Tensor, seed: int = 0, **options) -> Tensor:
+    """A sample for each label, under autocast to bfloat16: (N,) -> (N, C, H, W) uint8."""
+    generator = torch.Generator().manual_seed(seed)
+    parts = track(labels.split(BATCH), "drawing", transient=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        return torch.cat([module.sample(part, generator=generator, **options) for part in parts])
