@@ -9,7 +9,8 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from callbacks.sample_picture import SamplePicture, tile
+from callbacks.sample_grid import grid
+from callbacks.sample_picture import SamplePicture
 from lightning_modules.pixels import to_pixels
 
 
@@ -34,4 +35,4 @@ class DenoisingStrip(SamplePicture):
         module.sample(labels, generator=self.noise(module), on_step=lambda number, x0: seen.append(to_pixels(x0)))
         shown = torch.linspace(len(seen) - 1, 0, min(self.frames, len(seen))).round().long().flip(0)
         strips = torch.stack([seen[number] for number in shown.tolist()], 1)  # (B, frames, C, H, W)
-        return tile(strips.flatten(0, 1), len(shown))
+        return grid(strips.flatten(0, 1), len(shown))

@@ -6,7 +6,8 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from callbacks.sample_picture import SamplePicture, tile
+from callbacks.sample_grid import grid
+from callbacks.sample_picture import SamplePicture
 
 
 class GuidanceGrid(SamplePicture):
@@ -26,4 +27,4 @@ class GuidanceGrid(SamplePicture):
     def picture(self, module: L.LightningModule, class_names: Sequence[str]) -> Tensor:
         labels = torch.arange(len(class_names), device=module.device)
         rows = [module.sample(labels, scale=scale, generator=self.noise(module)) for scale in self.scales]
-        return tile(torch.cat(rows), len(labels))
+        return grid(torch.cat(rows), len(labels))

@@ -8,7 +8,6 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 from torchvision.io import write_png
-from torchvision.utils import make_grid
 
 
 class SamplePicture(L.Callback):
@@ -50,9 +49,3 @@ class SamplePicture(L.Callback):
     def noise(self, module: L.LightningModule) -> torch.Generator:
         """The generator that `sample` draws from, as it is at the start."""
         return torch.Generator(module.device).manual_seed(self.seed)
-
-
-def tile(pictures: Tensor, columns: int, scale: int = 2) -> Tensor:
-    """Pictures (B, C, H, W) uint8 in rows, each pixel as `scale` x `scale`: (3, height, width) uint8."""
-    pictures = pictures.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
-    return make_grid(pictures.cpu(), nrow=columns, padding=scale, pad_value=255)

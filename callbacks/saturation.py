@@ -12,7 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from callbacks.sample_picture import SamplePicture, tile
+from callbacks.sample_grid import grid
+from callbacks.sample_picture import SamplePicture
 from diffusion.thresholding import THRESHOLDS
 
 
@@ -44,7 +45,7 @@ class Saturation(SamplePicture):
         for threshold in THRESHOLDS:
             drawn = [module.sample(labels, scale, threshold, generator=self.noise(module)) for scale in self.scales]
             shares[threshold] = [saturated_share(pictures) for pictures in drawn]
-            highest[threshold] = tile(drawn[-1][:10], 10)
+            highest[threshold] = grid(drawn[-1][:10], 10)
         return self.figure(shares, highest)
 
     def figure(self, shares: dict[str, list[float]], highest: dict[str, Tensor]) -> Tensor:

@@ -22,6 +22,7 @@ from torch.optim.swa_utils import AveragedModel
 from lightning_modules import adversarial
 from lightning_modules import diff_augment as augmentation
 from lightning_modules.optimizers import one_cycle
+from lightning_modules.pixels import from_pixels, to_pixels
 from networks.dcgan import Discriminator, Generator
 
 
@@ -234,13 +235,3 @@ def averaging(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], No
             average.lerp_(weight, 1 - kept)
 
     return update
-
-
-def from_pixels(images: Tensor) -> Tensor:
-    """uint8 -> [-1, 1]"""
-    return images.float() / 127.5 - 1
-
-
-def to_pixels(images: Tensor) -> Tensor:
-    """[-1, 1] -> uint8"""
-    return (127.5 * (images.float() + 1)).round().clamp(0, 255).byte()
