@@ -15,7 +15,9 @@ METRICS = {  # what a card of a folder of this name must tell at least
     "pusht": {"test/score", "test/success_rate", "test/mean_final_coverage"},
     "svhn_classifier": {"test/accuracy", "test/accuracy_plain"},
     "svhn_gan": {"test/fid", "test/fid_floor", "test/readable"},
-    "mnist": {"test/accuracy", "test/accuracy_plain"},
+    "mnist_mlp": {"test/accuracy", "test/accuracy_plain"},
+    "mnist_ddpm": {"test/fid", "test/fid_floor", "test/readable"},
+    "cifar10_ddpm": {"test/fid", "test/fid_floor", "test/readable"},
     "sorting": {"test/exact_match"},
     "pig_latin": {"test/unseen_word_accuracy", "test/sentence_exact_match"},
 }
