@@ -29,8 +29,6 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from benchmarks.sample_measures import BATCH, Judge
-from diffusion.guidance import drop_labels
-from diffusion.objectives import min_snr_weight
 from lightning_modules.ddpm import DDPM
 from lightning_modules.optimizers import decay_matrices, one_cycle
 from lightning_modules.pixels import from_pixels, to_pixels
@@ -69,8 +67,7 @@ def ours() -> Contestant:
 
     def loss(images: Tensor, labels: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
-            errors, t = model._errors(images, drop_labels(labels, hp.num_classes, hp.label_dropout))
-        return (errors * min_snr_weight(model.scheduler, model.objective, t, hp.min_snr)).mean()
+            return model.loss(images, labels)
 
     def sample(averaged: nn.Module, labels: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):

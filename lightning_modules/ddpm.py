@@ -33,7 +33,8 @@ class DDPM(L.LightningModule):
         schedule: of the noise, "linear", "cosine" or "squared-cosine" (`diffusion.scheduler`).
         train_steps: T, its steps.
         objective: what the network predicts, "noise", "x0" or "v" (`diffusion.objectives`).
-        min_snr: gamma of min-SNR weighting (`diffusion.objectives.min_snr_weight`); None weighs all errors alike.
+        min_snr: gamma of min-SNR weighting (`diffusion.objectives.min_snr_weight`); None weighs all errors alike. With
+            "v" it leaves the noisiest steps almost no weight, where the class is decided: not for short trainings.
         label_dropout: share of the training pictures that come without their class.
         scale: guidance scale of `sample`; 0 leaves the class out, 1 is the conditional model as it is.
         interval: first and last step at which `sample` guides; None for all.
@@ -56,7 +57,7 @@ class DDPM(L.LightningModule):
         schedule: str = "squared-cosine",
         train_steps: int = 1000,
         objective: str = "v",
-        min_snr: float | None = 5.0,
+        min_snr: float | None = None,
         label_dropout: float = 0.1,
         scale: float = 2.0,
         interval: tuple[int, int] | None = None,
@@ -125,14 +126,17 @@ class DDPM(L.LightningModule):
             raise ValueError(f"the model has num_classes={hp.num_classes}, its data {len(names)} classes")
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        labels = guidance.drop_labels(batch["label"], self.hparams.num_classes, self.hparams.label_dropout)
-        errors, t = self._errors(batch["image"], labels)
-        weight = 1.0
-        if self.hparams.min_snr is not None:
-            weight = objectives.min_snr_weight(self.scheduler, self.objective, t, self.hparams.min_snr)
-        loss = (weight * errors).mean()
+        loss = self.loss(batch["image"], batch["label"])
         self.log("train/loss", loss, prog_bar=True)
         return loss
+
+    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """What training lowers, of pictures (B, C, H, W) uint8 and classes (B,), some of which are dropped."""
+        labels = guidance.drop_labels(labels, self.hparams.num_classes, self.hparams.label_dropout)
+        errors, t = self._errors(images, labels)
+        if self.hparams.min_snr is None:
+            return errors.mean()
+        return (objectives.min_snr_weight(self.scheduler, self.objective, t, self.hparams.min_snr) * errors).mean()
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         self._log_heldout("val", batch, batch_idx)
