@@ -34,7 +34,7 @@ class DDPM(L.LightningModule):
         train_steps: T, its steps.
         objective: what the network predicts, "noise", "x0" or "v" (`diffusion.objectives`).
         min_snr: gamma of min-SNR weighting (`diffusion.objectives.min_snr_weight`); None weighs all errors alike. With
-            "v" it leaves the noisiest steps almost no weight, where the class is decided: not for short trainings.
+            "v" it gives the noisiest steps, where the class is decided, almost no weight.
         label_dropout: share of the training pictures that come without their class.
         scale: guidance scale of `sample`; 0 leaves the class out, 1 is the conditional model as it is.
         interval: first and last step at which `sample` guides; None for all.
