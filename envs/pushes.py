@@ -102,7 +102,7 @@ def blocked(start: np.ndarray, end: np.ndarray, margin: float = 0.01) -> np.ndar
 def way_out(points: np.ndarray) -> np.ndarray:
     """The nearest point outside of the widened T, for points (N, 2) in the block's frame; one outside stays."""
     points = points.copy()
-    for centre, half in PARTS * 2:  # out of one part may be into the other
+    for centre, half in PARTS:  # out of the bar may be into the stem, but never the other way
         offset, half = points - centre, half + CLEARANCE
         depth = half - np.abs(offset)
         axis = depth.argmin(-1)
