@@ -20,8 +20,10 @@ import numpy as np
 
 from envs import tee
 from envs.physics import PARTS, to_block, to_world
+from envs.pusht import POINTER_RADIUS
 
 CLEARANCE = 22.0  # px between the target of a walking pointer (radius 15) and the T
+BEYOND = CLEARANCE - POINTER_RADIUS - 1  # px that ways may lead out of the world; cut off there, they touch nothing
 WALKING_SPEED = 30.0  # px per control step
 MAX_ANGLE, ANGLE_SPREAD = 1.1, 0.35
 MAX_LENGTH, MIN_LENGTH = 260.0, 4.0
@@ -145,16 +147,20 @@ def _resampled(points: np.ndarray, spacing: float) -> np.ndarray:
     return np.stack([np.interp(at, lengths, points[:, 0]), np.interp(at, lengths, points[:, 1])], -1)
 
 
+def _in_reach(points: np.ndarray) -> np.ndarray:
+    """Whether targets at points (..., 2) of the world can be given, if need be by cutting off a little: (...)."""
+    return ((points >= -BEYOND) & (points <= tee.WORLD + BEYOND)).all(-1)
+
+
 def paths(states: np.ndarray, pushes: np.ndarray, walking_speed: float = WALKING_SPEED) -> Paths:
     """The pointer's targets for pushes (N, 6) from states (N, 10)."""
     poses = states[:, 4:7]
     touched, normal = outline_points(pushes[:, WHERE])
     begin = touched + CLEARANCE * normal
     hull = to_world(np.broadcast_to(_HULL, (len(poses), *_HULL.shape)), poses)
-    allowed = ((hull >= 0) & (hull <= tee.WORLD)).all(-1)
     begin_world = to_world(begin, poses)
-    possible = ~_inside(begin) & ((begin_world >= 0) & (begin_world <= tee.WORLD)).all(-1)
-    ways = walks(to_block(states[:, :2], poses), begin, allowed)
+    possible = ~_inside(begin) & _in_reach(begin_world)
+    ways = walks(to_block(states[:, :2], poses), begin, _in_reach(hull))
 
     heading = np.arctan2(-normal[:, 1], -normal[:, 0]) + poses[:, 2] + pushes[:, ANGLE]
     counts = np.maximum(1, np.ceil(pushes[:, LENGTH] / pushes[:, SPEED])).astype(int)

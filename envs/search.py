@@ -98,7 +98,7 @@ class BeamSearch:
             return [np.clip(state[None, :2], 0, tee.WORLD)]  # nothing to do but stay
         open_plans = _Plans(state[None], np.zeros(1), np.zeros(1, dtype=bool), [np.empty((0, 2))])
         finished: list[np.ndarray] = []
-        shortest = MAX_EPISODE_STEPS
+        shortest = np.inf
         for depth in range(self.depth):
             count = self.samples if depth else self.first_samples
             parents = open_plans.take(np.repeat(np.arange(len(open_plans.costs)), count))

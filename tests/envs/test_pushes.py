@@ -101,6 +101,15 @@ def test_what_the_pointer_cannot_reach_is_impossible():
     assert (path.lengths[0], path.walks[0]) == (1, 0)
 
 
+def test_a_pointer_between_block_and_wall_gets_out_without_touching():
+    # The bar lies along the wall, the pointer at its end; the widened T reaches 6 px out of the world.
+    start = state([512, 312], [495.9, 379, np.pi / 2])
+    path = paths(start[None], np.array([[pushes.PERIMETER - 60.0 - 45, 0, 40, 0, 10, 2]]))
+    assert path.possible[0]
+    walk = shapely.LineString(np.concatenate([start[None, :2], path.actions[0, : path.walks[0]]]))
+    assert walk.distance(shapely.Polygon(tee.corners(start[4:7])[tee.OUTLINE])) > 15
+
+
 def test_random_pushes_stay_within_limits_and_differ():
     rng = np.random.default_rng(0)
     drawn = sample(rng, np.linspace(0, 200, 500))

@@ -60,6 +60,18 @@ def test_refinement_makes_no_plan_dearer():
     assert refined.mean() < plain.mean() - 1
 
 
+def test_far_from_the_target_the_search_goes_on():
+    # D is 212 px: its weight alone is more than the 300 steps of an episode, which says nothing about the plan.
+    state = np.array([88, 263, 0, 0, 74, 253.6, -3.6, 0, 0, 0])
+    search = replace(SMALL, depth=2, samples=4)
+    depths = []
+    with pytest.MonkeyPatch.context() as patch:
+        best = BeamSearch._best
+        patch.setattr(BeamSearch, "_best", lambda *arguments: depths.append(1) or best(*arguments))
+        search.plans(state, seed=1)
+    assert len(depths) == 2
+
+
 def test_a_block_on_its_target_needs_no_push():
     state = np.array([50, 60, 0, 0, *tee.TARGET_POSE, 0, 0, 0])
     (actions,) = BeamSearch().plans(state)
