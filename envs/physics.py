@@ -100,6 +100,7 @@ class Simulator:
         self._space, self._pointer, self._block = env._space._space, env._pointer._body, env._block._body
         moving = [shape for shape in env._space.shapes if shape.body is not env._space.static_body]
         self._shapes = [shape._shape for shape in moving]  # in the order in which the environment added them
+        self._still = len(env._space.shapes) - len(moving)
 
     def rollouts(self, states: np.ndarray, actions: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
         """States after each step: (N, 10), (N, L, 2) targets of the pointer -> (N, L, 10).
@@ -122,8 +123,8 @@ class Simulator:
         return after
 
     def _restore(self, state: list[float]) -> None:
-        """Put both bodies into a state, as if the space were new: the solver goes through contacts in the order in
-        which shapes met, so shapes are taken out and added again as `PushT.reset` does."""
+        """Put both bodies into a state, as if the space were new: the order in which the solver goes through contacts
+        depends on the shapes' numbers and on how they met, so they are taken out and added as `PushT.reset` does."""
         space, pointer, block = self._space, self._pointer, self._block
         for shape in self._shapes:
             lib.cpSpaceRemoveShape(space, shape)  # and with it what the solver remembers of its contacts
@@ -132,6 +133,7 @@ class Simulator:
             lib.cpBodySetVelocity(body, (0.0, 0.0))
             lib.cpBodySetAngle(body, 0.0)
             lib.cpBodySetPosition(body, (0.0, 0.0))
+        lib.cpSpaceSetShapeIDCounter(space, self._still)
         for shape in self._shapes:
             lib.cpSpaceAddShape(space, shape)
         lib.cpBodySetPosition(pointer, state[0:2])
