@@ -42,6 +42,23 @@ def test_every_bit_is_the_environments(episodes, monkeypatch):
     np.testing.assert_array_equal(Simulator().rollouts(starts, actions), states)
 
 
+def test_the_same_states_after_resets_of_the_benchmark_and_hard_pushes(monkeypatch):
+    # Contacts with both parts of the block at once. Those resets leave a pose that cannot be set again to the last bit.
+    monkeypatch.setattr(physics, "SLACK", np.inf)
+    rng, env, simulator = np.random.default_rng(0), PushT("state", legacy_resets=True), Simulator()
+    for seed in range(5):
+        state, _ = env.reset(seed=seed)
+        beginning, actions, after = state_of(env), [], []
+        for step in range(100):
+            if step % 10 == 0:
+                action = state[2:4] + rng.uniform(-60, 60, 2)
+            state, *_ = env.step(action)
+            actions.append(action)
+            after.append(state_of(env))
+        direct = simulator.rollouts(beginning[None], np.array([actions]))[0]
+        np.testing.assert_allclose(direct, after, rtol=0, atol=1e-9)
+
+
 def test_skipping_changes_no_bit_unless_the_pointer_touches_both_parts_at_once(episodes):
     # Which of two simultaneous contacts the solver takes first depends on how the pointer came: bits, then chaos.
     starts, actions, states = episodes
