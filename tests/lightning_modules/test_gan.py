@@ -10,10 +10,12 @@ import torch.nn.functional as F
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins import MixedPrecision
+from safetensors.torch import save_file
 
 from callbacks.random_state import RandomState
 from datamodules.images import ImageDataModule, ImageSet
 from lightning_modules.gan import GAN, from_pixels, to_pixels
+from lightning_modules.pretrained import load_weights
 
 SHAPE = [3, 8, 8]
 TINY = {"shape": SHAPE, "num_classes": 3, "latent": 6, "width": 4, "generator_lr": 0.01, "discriminator_lr": 0.01}
@@ -362,6 +364,20 @@ def test_samples_are_pictures_of_the_average():
     assert torch.equal(module.sample(labels[:1], latents=z[:1]), pictures[:1])
     assert equal(running, module.averaged.buffers())
     assert module.generator.training
+
+
+def test_published_weights_draw_the_same(tmp_path):
+    """As `benchmarks.publish` writes them, in half precision: up to a few grey levels."""
+    module = gan()
+    fitted(module, max_steps=4)
+    halved = {k: v.half() if v.is_floating_point() else v for k, v in module.state_dict().items()}
+    save_file({k: v.contiguous() for k, v in halved.items()}, tmp_path / "model.safetensors")
+    loaded = gan(seed=1)
+    load_weights(loaded, tmp_path / "model.safetensors")
+    z, labels = torch.randn(9, 6), torch.arange(9) % 3
+    pictures = [model.sample(labels, latents=z).int() for model in (module, loaded)]
+    assert (pictures[0] - pictures[1]).abs().max() <= 2
+    assert loaded.averaged.n_averaged == 2
 
 
 def test_every_grey_level_comes_back():
