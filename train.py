@@ -6,11 +6,14 @@ import os
 import re
 import sys
 import warnings
+from itertools import pairwise
 from pathlib import Path
 
+import yaml
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from callbacks.checkpoint_files import CheckpointFiles
 from callbacks.finite_loss import FiniteLoss
@@ -74,9 +77,20 @@ def fail(message: str) -> None:
     """Say what went wrong in one line and end the process."""
     message = " ".join(message.split())
     # What a constructor says comes wrapped in every type that the argument could have had.
-    wrapped = re.search(r"Errors: - (.*?) - Expected a <class", message)
-    print(f"train.py: {wrapped.group(1) if wrapped else message}", file=sys.stderr)
+    wrapped = re.search(r"Errors: - (?!Expected a)(.*?) - Expected a <class", message)
+    print(f"train.py: {wrapped.group(1) if wrapped else _with_types_in_words(message)}", file=sys.stderr)
     sys.exit(2)
+
+
+def _with_types_in_words(message: str) -> str:
+    """What a value must be, from the parser's answer to one of a wrong type; other messages as they are."""
+    found = re.search(r'Parser key "(.+?)": (.*?)(?:Got value|Given value type: .* Given value): (.*)', message)
+    if not found:
+        return message
+    key, expected, value = found.groups()
+    words = re.findall(r"<class '([\w.]+)'>|typing\.Literal\[(.*?)\]|typing\.(\w+\[[^<]*?\])(?=[,\]]| )", expected)
+    kinds = ["null" if "NoneType" in kind else kind for kind in map("".join, words)]
+    return f"{key}={value} is not allowed; give {' or '.join(dict.fromkeys(kinds)) or 'another value'}"
 
 
 class CLI(LightningCLI):
@@ -114,8 +128,12 @@ class CLI(LightningCLI):
 
     def _parse_ckpt_path(self):
         """Weights (.safetensors) carry no hyperparameters: those of the config hold."""
-        if not self._weights_path():
-            super()._parse_ckpt_path()
+        if self._weights_path():
+            return
+        path = self.config.get(f"{self.config.get('subcommand')}.ckpt_path")
+        if path and Path(path).suffix:  # not one of Lightning's words, such as "last"
+            CheckpointFiles().load_checkpoint(path, weights_only=True)  # says what is wrong with the file
+        super()._parse_ckpt_path()
 
     def _weights_path(self) -> str | None:
         path = self.config.get(f"{self.config.get('subcommand')}.ckpt_path")
@@ -131,6 +149,22 @@ class CLI(LightningCLI):
         if path:
             load_weights(self.model, path)
             self.config_init[self.subcommand].ckpt_path = None
+
+
+def check_configs(args: list[str]) -> None:
+    """Raises OSError or ValueError, with the file's name, for a config that is no YAML of named values."""
+    words = [word for arg in args for word in arg.split("=", 1)]
+    for option, path in pairwise(words):
+        if option not in ("--config", "-c"):
+            continue
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"there is no config {path}; python train.py without arguments lists them")
+        try:
+            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"the config {path} is no YAML: {error}") from error
+        if not isinstance(content, dict):
+            raise ValueError(f"the config {path} must name values, such as model: and data:; it holds {content!r:.80}")
 
 
 def keep_freed_memory() -> None:
@@ -163,8 +197,9 @@ def main(args: list[str] | None = None) -> CLI | None:
     keep_freed_memory()
     sys.argv[1:] = args
     try:
+        check_configs(args)
         return CLI()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MisconfigurationException) as error:
         if os.environ.get(DEBUG):
             raise
         fail(str(error))

@@ -82,6 +82,9 @@ class PairsDataModule(L.LightningDataModule):
         raise NotImplementedError
 
     def setup(self, stage: str | None = None) -> None:
+        for name in ("batch_size", "train_size"):
+            if self.hparams[name] < 1:
+                raise ValueError(f"{name}={self.hparams[name]} must be at least 1")
         if self.trainer:  # so that `train_dataloader` is asked for a fresh one
             self.trainer.reload_dataloaders_every_n_epochs = 1
         if not hasattr(self, "val_pairs"):

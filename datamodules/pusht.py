@@ -48,6 +48,8 @@ def read_demonstrations(source: str) -> Demonstrations:
     for name, array, width in [(COLUMNS[0], pointer, 2), (COLUMNS[1], corners, 16), (COLUMNS[2], action, 2)]:
         if array.shape != (len(episode), width):
             raise ValueError(f"column {name} of {source!r} holds rows of shape {array.shape[1:]}; expected ({width},)")
+        if array.dtype.kind not in "fiu":
+            raise ValueError(f"column {name} of {source!r} holds {array.dtype}; expected numbers")
         if not np.isfinite(array.astype(np.float64)).all():
             raise ValueError(f"column {name} of {source!r} holds values that are not finite")
     if not len(episode):
@@ -158,6 +160,8 @@ class PushTDemos(L.LightningDataModule):
         split_seed: int = 0,
     ):
         super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size={batch_size} must be at least 1")
         if pad_after is not None and not 0 <= pad_after < horizon:
             raise ValueError(f"pad_after={pad_after} must lie between 0 and horizon-1 = {horizon - 1}")
         self.save_hyperparameters()

@@ -72,9 +72,10 @@ def _asked(source: str, call: Callable):
             "pass a folder with Parquet files as the source, or connect to the network once"
         ) from error
     except Exception as error:
-        raise ValueError(
-            f"the data at {resolve(source)!r} cannot be read as Parquet rows: {_first_line(error)}"
-        ) from error
+        reason = _first_line(error)
+        if "BatchSize" in reason:  # how `datasets` meets a file without rows
+            reason = "a file holds no rows"
+        raise ValueError(f"the data at {resolve(source)!r} cannot be read as Parquet rows: {reason}") from error
 
 
 def _first_line(error: BaseException) -> str:

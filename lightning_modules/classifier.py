@@ -58,6 +58,8 @@ class Classifier(L.LightningModule):
         super().__init__()
         if (mean is None) != (std is None) or any(len(given) != shape[0] for given in (mean, std) if given is not None):
             raise ValueError(f"mean={mean} and std={std}: give both, a number for each of {shape[0]} channels, or none")
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing={label_smoothing} must be at least 0 and less than 1: it is a share")
         if not 0 <= warmup < 1:
             raise ValueError(f"warmup={warmup} must be at least 0 and less than 1: it is a share of all steps")
         if optimizer not in OPTIMIZERS:

@@ -29,6 +29,8 @@ def load_pretrained(folder: str | Path) -> L.LightningModule:
 
 def load_weights(module: L.LightningModule, path: str | Path) -> None:
     """Copy weights from a safetensors file into a module of the same shape."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {path}; name weights (.safetensors) or a checkpoint (.ckpt)")
     try:
         module.load_state_dict(load_file(path))  # fp16 is widened to the module's own type
     except SafetensorError as error:

@@ -233,46 +233,11 @@ def test_resume_goes_on_where_it_stopped(finished_run, tmp_path):
     assert resumed["global_step"] == 6
 
 
-@pytest.mark.parametrize(
-    ("args", "words"),
-    [
-        (["fitt"], ["'fitt'", "did you mean 'fit'"]),
-        (["fit", "--config", "configs/pusht.yaml", "--trainer.max_step", "3"], ["max_step", "trainer.max_steps"]),
-        (["fit", "--config", "configs/pusht.yaml", "--model.horizn", "8"], ["horizn", "horizon"]),
-        (["fit", "--config", "configs/pusht.yaml", "--data.batchsize", "8"], ["batchsize", "batch_size"]),
-        (["fit", "--config", "configs/nothing.yaml"], ["configs/nothing.yaml"]),
-        (["fit", "--config", "configs/pusht.yaml", "--model.objective", "velocity"], ["velocity", "noise, x0, v"]),
-        (["fit", "--config", "configs/pusht.yaml", "--model.network", "cnn"], ["cnn", "mlp, unet"]),
-        (
-            ["fit", "--config", "configs/pusht.yaml", "--model.n_action_steps", "17"],
-            ["n_action_steps=17", "horizon=16"],
-        ),
-        (["fit", "--config", "configs/pusht.yaml", "--model.horizon", "8"], ["horizon=8", "horizon=16"]),
-        (["fit", "--config", "configs/pusht.yaml", "--data.source", "no/such"], ["no/such", "FIRSTLIGHT_DATA"]),
-        (["test", "--config", "configs/pusht.yaml", "--ckpt_path", "no.ckpt"], ["no.ckpt"]),
-        (["fit", "--config", "configs/mnist_mlp.yaml", "--data.source", "no/such"], ["no/such", "--data.source fonts"]),
-        ([*MNIST, "--data.pictures", "no/such"], ["no/such", "name one that holds pictures"]),
-        (["predict", "--config", "configs/mnist_mlp.yaml"], ["predict needs a trained model", "--ckpt_path"]),
-        (["fit", "--config", "configs/cifar10_fast.yaml", "--model.small_size", "8"], ["small_size=8", "16 and 32"]),
-        (["fit", "--config", "configs/mnist_mlp.yaml", "--data.augment", "{blur: 2}"], ["blur", "shift"]),
-        (["fit", "--config", "configs/mnist_mlp.yaml", "--model.optimizer", "lion"], ["lion", "adamw, sgd"]),
-        (
-            ["fit", "--config", "configs/svhn_gan.yaml", "--model.objective", "lsgan"],
-            ["lsgan", "minimax, non_saturating"],
-        ),
-        (["fit", "--config", "configs/sorting_encoder.yaml", "--data.max_length", "65"], ["max_length=65", "2 to 64"]),
-        (["fit", "--config", "configs/sorting_encoder.yaml", "--model.vocab_size", "50"], ["vocab_size=50", "104"]),
-        (["predict", "--config", "configs/sorting_encoder.yaml", "--data.numbers", "[5, 300]"], ["300", "0 to 99"]),
-        (["predict", "--config", "configs/pig_latin_decoder.yaml", "--data.text", ""], ["empty"]),
-        ([*PIG_LATIN, "--data.text", "naïve"], ["'ï'"]),
-    ],
-    ids=lambda value: " ".join(value[-2:]) if isinstance(value, list) else None,
-)
-def test_a_mistake_is_answered_in_one_line(args, words):
-    done = call(*args)
+def test_a_mistake_is_answered_in_one_line():
+    """As the process ends; `tests/test_bad_input.py` has the mistakes."""
+    done = call("fit", "--config", "configs/pusht.yaml", "--model.horizn", "8")
     assert done.returncode != 0
-    lines = done.stderr.strip().splitlines()
     assert "Traceback" not in done.stderr
-    assert lines[-1].startswith("train.py: ")
-    for word in words:
-        assert word in lines[-1], lines[-1]
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("train.py: ")
+    assert "did you mean 'model.horizon'" in last

@@ -1,0 +1,352 @@
+"""Every mistake is answered by one line that names it and says what to do, an exit code that is not 0, no traceback.
+
+Commands run within this process: `train.main` is what `python train.py` calls.
+"""
+
+import pickle
+import shlex
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import torch
+import yaml
+from pyarrow import parquet
+from safetensors.torch import save_file
+
+import train
+from datamodules import sources
+from tests.test_train import ROOT
+
+FONTS = "--data.source fonts"
+FAMILIES = {  # a config of each, and what makes it run without data and without a network
+    "mnist_mlp": FONTS,
+    "mnist_softmax": FONTS,
+    "cifar10_resnet": FONTS,
+    "cifar10_fast": FONTS,
+    "sorting_encoder": "",
+    "sorting_decoder": "",
+    "sorting_encoder_decoder": "",
+    "pig_latin_encoder_decoder": "",
+    "pig_latin_decoder": "",
+    "svhn_gan": FONTS,
+    "pusht": "",
+}
+QUICK = ("mnist_mlp", "sorting_encoder", "pusht")
+MLP = "--config configs/mnist_mlp.yaml"
+
+
+@pytest.fixture
+def refused(capsys, tmp_path, monkeypatch):
+    """Calls train.py with a line of words, and returns the line that it ends with."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FIRSTLIGHT_DATA", "")
+
+    def no_network(*args, **options):
+        raise ConnectionError("no network")
+
+    load = sources.load_dataset
+    monkeypatch.setattr(
+        sources,
+        "load_dataset",
+        lambda place, *args, **options: (load if place == "parquet" or Path(place).exists() else no_network)(
+            place, *args, **options
+        ),
+    )
+    monkeypatch.delenv(train.DEBUG, raising=False)
+    monkeypatch.setattr("sys.argv", ["train.py"])
+
+    def call(line: str) -> str:
+        words = [
+            str(ROOT / word) if word.startswith(("configs/", "pretrained/")) else word for word in shlex.split(line)
+        ]
+        with pytest.raises(SystemExit) as exit_:
+            train.main(words)
+        assert exit_.value.code not in (0, None)
+        said = capsys.readouterr().err
+        assert "Traceback" not in said
+        last = said.strip().splitlines()[-1]
+        assert last.startswith("train.py: "), said
+        assert len(last) < 700, last
+        return last
+
+    return call
+
+
+def has(line: str, answers: list[str]) -> None:
+    for answer in answers:
+        assert answer in line, line
+
+
+@pytest.mark.parametrize(
+    "config", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES]
+)
+@pytest.mark.parametrize(
+    ("words", "answers"),
+    [
+        ("--model.wdith 8", ["wdith"]),
+        ("--data.batch_sizes 8", ["batch_sizes", "did you mean"]),
+        ("--trainer.max_epoch 3", ["max_epoch", "did you mean 'trainer.max_epochs'"]),
+        ("--model.lr fast", ["lr=fast", "float"]),
+        ("--trainer.max_epochs many", ["trainer.max_epochs=many", "int"]),
+        ("--trainer.precision bf17", ["trainer.precision=bf17", "bf16-mixed"]),
+        ("--trainer.accelerator abacus", ["abacus", "cpu"]),
+        ("--data.batch_size 0", ["batch_size=0", "at least 1"]),
+        ("--model.lr -0.1", ["learning rate", "-0.1"]),
+        ("--ckpt_path none.ckpt", ["none.ckpt"]),
+        ("--ckpt_path torn.ckpt", ["torn.ckpt is torn"]),
+        ("--ckpt_path other.ckpt", ["other.ckpt is no checkpoint"]),
+    ],
+)
+def test_a_wrong_word_in_any_family(config, words, answers, refused, tmp_path):
+    whole = tmp_path / "whole.ckpt"
+    torch.save({"state_dict": {}, "pytorch-lightning_version": "2.6.6"}, whole)
+    (tmp_path / "torn.ckpt").write_bytes(whole.read_bytes()[:200])
+    torch.save({"weights": torch.zeros(3)}, tmp_path / "other.ckpt")
+    has(refused(f"fit --config configs/{config}.yaml {FAMILIES[config]} {words}"), answers)
+
+
+@pytest.mark.parametrize(
+    ("line", "answers"),
+    [
+        ("fitt", ["'fitt'", "did you mean 'fit'"]),
+        ("train --config configs/pusht.yaml", ["'train'", "fit, validate, test, predict"]),
+        ("--confg configs/pusht.yaml fit", ["--confg"]),
+        ("fit", ["model"]),
+        ("fit --config", ["config"]),
+        ("fit --config configs/nothing.yaml", ["configs/nothing.yaml"]),
+        ("fit --config configs", ["configs"]),
+        ("fit --config empty.yaml", ["empty.yaml", "None"]),
+        ("fit --config torn.yaml", ["torn.yaml"]),
+        ("fit --config list.yaml", ["list.yaml"]),
+        ("fit --config binary.yaml", ["binary.yaml"]),
+        ("fit --config strange.yaml", ["lightning_modules.none.None"]),
+        ("fit --config other_class.yaml", ["pathlib.Path"]),
+        (f"fit {MLP} --print_confg", ["print_confg"]),
+        (f"fit {MLP} {FONTS} stray", ["stray"]),
+        (f"fit {MLP} {FONTS} --seed_everything soon", ["seed_everything=soon", "int"]),
+        (f"fit {MLP} {FONTS} --trainer.devices 0", ["devices"]),
+        (f"fit {MLP} {FONTS} --trainer.limit_train_batches -1", ["limit_train_batches"]),
+        (f"fit {MLP} {FONTS} --trainer.callbacks callbacks.none.None", ["callbacks.none.None"]),
+        (f"fit {MLP} {FONTS} --checkpoint.monitor val/none", ["val/none"]),
+        (f"fit {MLP} {FONTS} --model.optimizer lion", ["lion", "adamw, sgd"]),
+        (f"fit {MLP} {FONTS} --model.warmup 1.5", ["warmup=1.5"]),
+        (f"fit {MLP} {FONTS} --model.label_smoothing 2", ["label_smoothing=2"]),
+        (f"fit {MLP} {FONTS} --model.num_classes 11", ["11", "10"]),
+        (f"fit {MLP} {FONTS} --model.shape [3,28,28]", ["3 x 28 x 28", "1 x 28 x 28"]),
+        (f"fit {MLP} {FONTS} --model.mean [0.1]", ["mean=[0.1]", "std=None"]),
+        (f"fit {MLP} {FONTS} --data.augment {{blur:2}}", ["augment"]),
+        (f"fit {MLP} {FONTS} --data.augment '{{blur: 2}}'", ["blur", "shift"]),
+        (f"fit {MLP} {FONTS} --data.augment '{{shift: -2}}'", ["shift", "-2"]),
+        (f"fit {MLP} {FONTS} --data.augment '{{shift: {{pixel: 2}}}}'", ["pixel"]),
+        (f"fit {MLP} {FONTS} --data.val_share 1.0", ["val_share=1.0"]),
+        (f"fit {MLP} {FONTS} --data.val_share 0.99999", ["val_share=0.99999", "lower it"]),
+        (f"fit {MLP} --data.source no/such", ["no/such", "--data.source fonts"]),
+        (f"predict {MLP}", ["predict needs a trained model", "--ckpt_path"]),
+        (f"test {MLP} {FONTS}", ["test needs a trained model", "--ckpt_path"]),
+        (f"validate {MLP} {FONTS}", ["validate needs a trained model", "--ckpt_path"]),
+        (f"fit --config configs/cifar10_fast.yaml {FONTS} --model.small_size 8", ["small_size=8", "16 and 32"]),
+        (f"fit --config configs/cifar10_fast.yaml {FONTS} --model.small_share 1", ["small_share=1", "less than 1"]),
+        ("fit --config configs/sorting_encoder.yaml --data.max_length 65", ["max_length=65", "2 to 64"]),
+        ("fit --config configs/sorting_encoder.yaml --model.vocab_size 50", ["vocab_size=50", "104"]),
+        ("fit --config configs/sorting_encoder.yaml --model.heads 3", ["heads=3", "width=128"]),
+        ("fit --config configs/sorting_encoder.yaml --model.positions far", ["far", "rotary"]),
+        ("fit --config configs/sorting_encoder.yaml --model.max_length 8", ["max_length=8"]),
+        ("fit --config configs/pig_latin_decoder.yaml --data.tokenizer words", ["words", "characters, bpe"]),
+        ("fit --config configs/pig_latin_decoder.yaml --data.word_share 2", ["word_share=2"]),
+        ("fit --config configs/pig_latin_decoder.yaml --data.source no/such.txt", ["no/such.txt"]),
+        ("fit --config configs/pig_latin_decoder.yaml --data.source empty.yaml", ["empty.yaml"]),
+        ("fit --config configs/pig_latin_decoder.yaml --data.train_on_words true", ["train_on_words", "--data.words"]),
+        (f"fit --config configs/svhn_gan.yaml {FONTS} --model.objective lsgan", ["lsgan", "minimax, non_saturating"]),
+        (f"fit --config configs/svhn_gan.yaml {FONTS} --model.discriminator_steps 0", ["discriminator_steps=0"]),
+        (f"fit --config configs/svhn_gan.yaml {FONTS} --model.diff_augment [blur]", ["blur", "translation"]),
+        (f"fit --config configs/svhn_gan.yaml {FONTS} --model.ema 1", ["ema=1", "less than 1"]),
+        ("fit --config configs/pusht.yaml --model.objective velocity", ["velocity", "noise, x0, v"]),
+        ("fit --config configs/pusht.yaml --model.network cnn", ["cnn", "mlp, unet"]),
+        ("fit --config configs/pusht.yaml --model.n_action_steps 17", ["n_action_steps=17", "horizon=16"]),
+        ("fit --config configs/pusht.yaml --model.horizon 8", ["horizon=8", "horizon=16"]),
+        ("fit --config configs/pusht.yaml --data.source no/such", ["no/such", "FIRSTLIGHT_DATA"]),
+        ("test --config configs/pusht.yaml --ckpt_path no.ckpt", ["no.ckpt"]),
+        ("predict --config configs/sorting_encoder.yaml --ckpt_path no.safetensors", ["no.safetensors"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_wrong_command(line, answers, refused, tmp_path):
+    (tmp_path / "empty.yaml").write_text("")
+    (tmp_path / "torn.yaml").write_text("model: {class_path: [")
+    (tmp_path / "list.yaml").write_text("- 1\n- 2\n")
+    (tmp_path / "binary.yaml").write_bytes(bytes(range(256)))
+    for name, path in [("strange", "lightning_modules.none.None"), ("other_class", "pathlib.Path")]:
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({"model": {"class_path": path}}))
+    has(refused(line), answers)
+
+
+MODELS = {
+    "mnist_mlp": "--data.pictures mine",
+    "sorting_decoder": '--data.numbers "[5, 3, 9]"',
+    "pig_latin_encoder_decoder": "--data.text hello",
+    "pusht": "",
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    ("weights", "answers"),
+    [
+        ("torn.safetensors", ["torn.safetensors is not a readable safetensors file"]),
+        ("empty.safetensors", ["empty.safetensors is not a readable safetensors file"]),
+        ("pickle.safetensors", ["pickle.safetensors is not a readable safetensors file"]),
+        ("other.safetensors", ["other.safetensors do not fit", "config.yaml beside them"]),
+        ("none.safetensors", ["none.safetensors"]),
+        ("folder.safetensors", ["folder.safetensors"]),
+    ],
+)
+def test_weights_that_are_none(name, weights, answers, refused, tmp_path):
+    whole = (ROOT / "pretrained" / name / "model.safetensors").read_bytes()
+    (tmp_path / "torn.safetensors").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty.safetensors").write_bytes(b"")
+    (tmp_path / "pickle.safetensors").write_bytes(pickle.dumps({"weights": 1}))
+    save_file({"weights": torch.zeros(3)}, tmp_path / "other.safetensors")
+    (tmp_path / "folder.safetensors").mkdir()
+    pictures(tmp_path / "mine")
+    line = f"predict --config pretrained/{name}/config.yaml --ckpt_path {weights} {MODELS[name]}"
+    has(refused(line), answers)
+
+
+def pictures(folder: Path) -> None:
+    folder.mkdir()
+    from PIL import Image
+
+    Image.new("RGB", (40, 40)).save(folder / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("line", "answers"),
+    [
+        ("mnist_mlp --data.pictures none", ["none", "name one that holds pictures"]),
+        ("mnist_mlp --data.pictures texts", ["texts holds 1 files, and none is a picture"]),
+        ("mnist_mlp --data.pictures nothing", ["nothing holds 0 files"]),
+        ('sorting_decoder --data.numbers "[5, 300]"', ["300", "0 to 99"]),
+        ('sorting_decoder --data.numbers "[]"', ["numbers"]),
+        ('sorting_decoder --data.numbers "[one]"', ["one"]),
+        ("sorting_decoder --data.numbers 5", ["numbers"]),
+        (f'sorting_decoder --data.numbers "{[1] * 200}"', ["200"]),
+        ("sorting_decoder", ["--data.numbers"]),
+        ('pig_latin_encoder_decoder --data.text ""', ["empty"]),
+        ('pig_latin_encoder_decoder --data.text "  "', ["empty"]),
+        ("pig_latin_encoder_decoder --data.text naïve", ["'ï'"]),
+        (f'pig_latin_encoder_decoder --data.text "{"long " * 60}"', ["max_length=120"]),
+        ("pig_latin_encoder_decoder", ["--data.text"]),
+    ],
+    ids=lambda value: value[:60] if isinstance(value, str) else "",
+)
+def test_a_question_that_cannot_be_answered(line, answers, refused, tmp_path):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts/a.png").write_text("no picture")
+    (tmp_path / "nothing").mkdir()
+    model, _, question = line.partition(" ")
+    given = f"--config pretrained/{model}/config.yaml --ckpt_path pretrained/{model}/model.safetensors"
+    has(refused(f"predict {given} {question}"), answers)
+
+
+def digits(images=None, labels=(0, 1, 2), **columns) -> pa.Table:
+    """Three black pictures of 28 x 28, in the layout of the Hub, with something changed."""
+    import io
+
+    from PIL import Image
+
+    content = io.BytesIO()
+    Image.new("L", columns.pop("size", (28, 28))).save(content, "PNG")
+    encoded = images or [{"bytes": content.getvalue(), "path": None}] * 3
+    return pa.table({"image": encoded, "label": pa.array(labels)} | columns)
+
+
+def steps(**changed) -> pa.Table:
+    """40 steps of a bundled demonstration, with something changed."""
+    columns = parquet.read_table(ROOT / "datamodules/bundled/pusht.parquet").slice(0, 40).to_pydict()
+    return pa.table({name: value for name, value in (columns | changed).items() if value is not None})
+
+
+PICTURES = {
+    "another column": (digits().rename_columns(["picture", "label"]), ["image"]),
+    "no labels": (digits().drop_columns(["label"]), ["label"]),
+    "a label too large": (digits(labels=(0, 1, 10)), ["labels from 0 to 10", "allowed are 0 to 9"]),
+    "a negative label": (digits(labels=(0, -1, 2)), ["labels from -1 to 2"]),
+    "labels that are words": (digits(labels=("a", "b", "c")), ["whole numbers", "string"]),
+    "labels that are missing": (digits(labels=(0, None, 2)), ["whole numbers"]),
+    "another size": (digits(size=(32, 32)), ["32 x 32", "28 x 28"]),
+    "pictures that are none": (digits([{"bytes": b"none", "path": None}] * 3), ["picture 0", "cannot be read"]),
+    "numbers for pictures": (digits([1, 2, 3]), ["int64", "pictures are needed"]),
+    "nothing": (digits().slice(0, 0), ["no rows"]),
+}
+DEMONSTRATIONS = {
+    "no actions": (steps(action=None), ["action"]),
+    "three coordinates": (steps(action=[[1.0, 2.0, 3.0]] * 40), ["action", "(3,)", "(2,)"]),
+    "words": (steps(action=[["a", "b"]] * 40), ["action"]),
+    "not a number": (steps(action=[[1.0, float("nan")]] * 40), ["action", "not finite"]),
+    "infinity": (steps(**{"observation.state": [[1.0, float("inf")]] * 40}), ["observation.state", "not finite"]),
+    "corners of something else": (steps(**{"observation.environment_state": [[1.0] * 8] * 40}), ["(8,)", "(16,)"]),
+    "an episode shorter than the horizon": (
+        steps(episode_index=[0] * 38 + [1] * 2),
+        ["an episode of 2 steps is shorter than the horizon"],
+    ),
+    "nothing": (steps().slice(0, 0), ["no rows"]),
+}
+
+
+@pytest.mark.parametrize("what", PICTURES)
+def test_pictures_that_are_none(what, refused, tmp_path):
+    table, answers = PICTURES[what]
+    for split in ("train", "test"):
+        parquet.write_table(table, tmp_path / f"{split}.parquet")
+    has(refused(f"fit {MLP} --data.source {tmp_path}"), answers)
+
+
+@pytest.mark.parametrize("what", DEMONSTRATIONS)
+def test_demonstrations_that_are_none(what, refused, tmp_path):
+    table, answers = DEMONSTRATIONS[what]
+    parquet.write_table(table, tmp_path / "mine.parquet")
+    has(
+        refused(f"fit --config configs/pusht.yaml --data.source {tmp_path / 'mine.parquet'} --data.pad_after 7"),
+        answers,
+    )
+
+
+@pytest.mark.parametrize("config", ["mnist_mlp", "pusht"])
+@pytest.mark.parametrize("content", ["torn", "text", "empty", "no file"])
+def test_a_source_that_is_no_parquet(config, content, refused, tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    whole = ROOT / "datamodules/bundled/pusht.parquet"
+    for split in ("train", "test") if content != "no file" else ():
+        path = folder / f"{split}.parquet"
+        shutil.copy(whole, path)
+        if content != "torn":
+            path.write_text("no parquet" * (content == "text"))
+        else:
+            path.write_bytes(whole.read_bytes()[:5000])
+    has(refused(f"fit --config configs/{config}.yaml --data.source {folder}"), [str(folder)])
+
+
+def test_a_folder_that_cannot_be_written(refused, tmp_path):
+    (tmp_path / "runs").write_text("in the way")
+    has(refused(f"fit {MLP} {FONTS} --trainer.max_steps 1 --trainer.limit_val_batches 1"), ["runs"])
+
+
+def test_the_same_mistake_with_debugging_is_a_traceback(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(train.DEBUG, "1")
+    monkeypatch.setattr("sys.argv", ["train.py"])
+    with pytest.raises(ValueError, match="optimizer='lion'"):
+        train.main(
+            [
+                "fit",
+                "--config",
+                str(ROOT / "configs/mnist_mlp.yaml"),
+                "--data.source",
+                "fonts",
+                "--model.optimizer",
+                "lion",
+            ]
+        )
