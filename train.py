@@ -130,13 +130,16 @@ class CLI(LightningCLI):
         """Weights (.safetensors) carry no hyperparameters: those of the config hold."""
         if self._weights_path():
             return
-        path = self.config.get(f"{self.config.get('subcommand')}.ckpt_path")
+        path = self._ckpt_path()
         if path and Path(path).suffix:  # not one of Lightning's words, such as "last"
             CheckpointFiles().load_checkpoint(path, weights_only=True)  # says what is wrong with the file
         super()._parse_ckpt_path()
 
+    def _ckpt_path(self) -> str | None:
+        return self.config.get(f"{self.config.get('subcommand')}.ckpt_path")
+
     def _weights_path(self) -> str | None:
-        path = self.config.get(f"{self.config.get('subcommand')}.ckpt_path")
+        path = self._ckpt_path()
         return path if path and path.endswith(".safetensors") else None
 
     def after_instantiate_classes(self):

@@ -36,6 +36,7 @@ printable = st.text(string.ascii_letters + string.digits + string.punctuation + 
         ("qat", "atqay"),
         ("Iraq", "Iraqway"),
         ("qu", "quay"),
+        ("quba", "baquay"),
         # y
         ("yellow", "ellowyay"),
         ("you", "ouyay"),
