@@ -19,6 +19,7 @@ from callbacks.checkpoint_files import CheckpointFiles
 from callbacks.finite_loss import FiniteLoss
 from callbacks.interruption import Interruption
 from callbacks.last_checkpoint import LastCheckpoint
+from callbacks.loader_place import LoaderPlace
 from callbacks.random_state import RandomState
 from lightning_modules.pretrained import load_weights
 
@@ -111,6 +112,7 @@ class CLI(LightningCLI):
         parser.set_defaults({"checkpoint.filename": "best", "checkpoint.enable_version_counter": False})
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
         parser.add_lightning_class_args(RandomState, "random_state")
+        parser.add_lightning_class_args(LoaderPlace, "loader_place")
         parser.add_lightning_class_args(FiniteLoss, "finite_loss")
         parser.add_lightning_class_args(Interruption, "interruption")
         parser.add_lightning_class_args(LearningRateMonitor, "learning_rate_monitor")
