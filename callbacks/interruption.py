@@ -42,7 +42,16 @@ class Interruption(Checkpoint):
         self._before = {number: signal.signal(number, note) for number in SIGNALS}
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        self._tell_lightning(trainer)
+        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:  # no checkpoint holds gradients
+            self._tell_lightning(trainer)
+
+    def on_validation_start(self, trainer, module) -> None:
+        trainer._signal_connector.received_sigterm = False  # else it would be raised between two validation batches
+
+    # Where a validation or an epoch ends, Lightning resumes right from what is saved in its last hook, not after it.
+    def on_validation_end(self, trainer, module) -> None:
+        if self._before and not trainer.is_last_batch:
+            self.on_train_epoch_end(trainer, module)
 
     def on_train_epoch_end(self, trainer, module) -> None:
         self._tell_lightning(trainer)  # the signal may have come in the validation

@@ -17,13 +17,12 @@ class Family:
     alone: str = ""  # without data and without a network
     tiny: str = ""  # a small model in small batches, without the pictures that would take longer than its training
 
-    @property
-    def words(self) -> list[str]:
-        return shlex.split(f"{self.alone} {self.tiny} --trainer.precision 32-true")
+    def words(self, tiny: bool = True) -> list[str]:
+        return shlex.split(f"{self.alone} {self.tiny if tiny else ''} --trainer.precision 32-true")
 
 
 FAMILIES = {
-    "mnist_mlp": Family(FONTS, "--model.hidden [16] --data.batch_size 32"),
+    "mnist_mlp": Family(FONTS, "--model.hidden [16] --data.batch_size 32 --trainer.callbacks []"),
     "mnist_softmax": Family(FONTS, "--data.batch_size 32"),
     "cifar10_resnet": Family(FONTS, "--model.widths [8,16] --data.batch_size 8"),
     "cifar10_fast": Family(FONTS, "--model.widths [24,24,24] --model.depth 2 --data.batch_size 8"),
@@ -36,6 +35,6 @@ FAMILIES = {
     "mnist_ddpm": Family(FONTS, f"--model.widths [64] --model.blocks 1 --data.batch_size 4 {AVERAGED}"),
     "pusht": Family(
         tiny="--model.network_args '{width: 16, depth: 1, encoder_width: 16, encoder_depth: 1}' --data.batch_size 16 "
-        "--trainer.callbacks.val_episodes 1 --trainer.callbacks.video_episodes 0"
+        f"--checkpoint.monitor val/loss --checkpoint.mode min {AVERAGED}"
     ),
 }
