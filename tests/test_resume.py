@@ -1,5 +1,6 @@
 """A run that is stopped and resumed equals one that never stopped, to the bit: checkpoints and what is logged."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def resumed_equals_whole(tmp_path, monkeypatch):
         fit(config, *words, tiny=tiny)
         for stop in stops:
             parted = folder(f"stopped-{stop}")
-            stopped(config, *words, *stop_at(stop), tiny=tiny)
+            assert stopped(config, *words, *stop_at(stop), tiny=tiny) == 128 + signal.SIGTERM
             before = checkpoint(parted)
             fit(config, *words, "--ckpt_path", "last", tiny=tiny)
             assert before["global_step"] < checkpoint(parted)["global_step"]
@@ -40,7 +41,9 @@ def resumed_equals_whole(tmp_path, monkeypatch):
     return compare
 
 
-@pytest.mark.parametrize("config", [name if name in SIX else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES])
+@pytest.mark.parametrize(
+    "config", [name if name in SIX else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES]
+)
 def test_within_an_epoch(config, resumed_equals_whole):
     resumed_equals_whole(config, BATCHES + 2)
 

@@ -1,0 +1,237 @@
+"""How far a run can be trusted: the figures of docs/reliability.md.
+
+    python -m benchmarks.reliability kills
+    python -m benchmarks.reliability kills --contestant plain
+
+Both contestants learn digits drawn from fonts by an MLP of 1.9 M parameters: Firstlight by `configs/mnist_mlp.yaml`,
+plain Lightning by `benchmarks/plain_lightning.py`. What a process that is killed leaves is held against the checkpoints
+of a run that nobody disturbs.
+"""
+
+import argparse
+import multiprocessing
+import os
+import random
+import signal
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+import train
+from benchmarks import plain_lightning
+from tests.runs import ROOT, differences
+
+EPOCHS, BATCHES = 60, 6  # batches of 512 in an epoch: checkpoints come often
+PROCESSES = multiprocessing.get_context("forkserver")  # each is new, from one that has imported what all need
+PROCESSES.set_forkserver_preload(
+    ["train", "benchmarks.plain_lightning", "lightning_modules.mlp_classifier", "datamodules.mnist"]
+)
+QUIET = "--trainer.precision 32-true --trainer.callbacks [] --trainer.enable_model_summary false"
+
+
+@dataclass
+class Contestant:
+    """A program that starts a training run in the current folder, and as well goes on with one."""
+
+    main: Callable[[list[str]], object]
+    words: list[str]
+    checkpoints: str  # where `last.ckpt` lies, from that folder
+    partial: str  # what is there while it is written, from the same or from the folder for temporary files
+
+    def start(self, folder: Path, temporary: Path, *more: str) -> BaseProcess:
+        temporary.mkdir(parents=True, exist_ok=True)
+        process = PROCESSES.Process(target=run, args=(self.main, [*self.words, *more], folder, temporary))
+        process.start()
+        return process
+
+    def last(self, folder: Path) -> Path | None:
+        return max(folder.glob(self.checkpoints), default=None)
+
+
+def run(main: Callable[[list[str]], object], words: list[str], folder: Path, temporary: Path) -> None:
+    """In a process of its own: what the program says goes to output.txt."""
+    os.chdir(folder)
+    os.environ["TMPDIR"] = str(temporary)
+    output = os.open("output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    warnings.filterwarnings("ignore")
+    main(words)
+
+
+def contestants(epochs: int) -> dict[str, Contestant]:
+    words = f"fit --config {ROOT}/configs/mnist_mlp.yaml --data.source fonts {QUIET}"
+    words += f" --trainer.max_epochs {epochs} --trainer.limit_train_batches {BATCHES}"
+    return {
+        "firstlight": Contestant(
+            train.main,
+            [*words.split(), "--ckpt_path", "last"],
+            "runs/mnist_mlp/version_*/checkpoints/last.ckpt",
+            "runs/mnist_mlp/version_*/checkpoints/*.part",
+        ),
+        "plain": Contestant(
+            plain_lightning.main,
+            ["--epochs", str(epochs), "--batches", str(BATCHES)],
+            "checkpoints/last.ckpt",
+            "tmp*",
+        ),
+    }
+
+
+def undisturbed(contestant: Contestant, folder: Path, temporary: Path) -> tuple[dict[int, Path], list[float]]:
+    """Every `last.ckpt` that a run writes, by its step; seconds from the start until it was there."""
+    begin, times, kept = time.perf_counter(), [], [folder]
+    process = contestant.start(folder, temporary)
+    going = True
+    while going:
+        going = process.is_alive()  # then look once more
+        path = contestant.last(folder)
+        if path is not None and not path.samefile(kept[-1]):
+            kept.append(folder / f"kept-{len(kept)}.ckpt")
+            os.link(path, kept[-1])
+            times.append(time.perf_counter() - begin)
+        time.sleep(0.002)
+    return {opened(path)["global_step"]: path for path in kept[1:]}, times
+
+
+@dataclass
+class Count:
+    """What the kills of one contestant came to."""
+
+    kills: int = 0
+    before_the_first: int = 0
+    while_writing: int = 0
+    whole: int = 0
+    equal: int = 0
+    runs: int = 0
+    equal_runs: int = 0
+    said: list[str] = field(default_factory=list)
+
+
+def equal_training(ours: dict, theirs: dict) -> bool:
+    """Weights, optimizers and schedules."""
+    names = ("global_step", "state_dict", "optimizer_states", "lr_schedulers")
+    return not any(differences(ours[name], theirs[name]) for name in names)
+
+
+def opened(path: Path) -> dict | None:
+    try:
+        return torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # whatever a torn file raises
+        Console().print(f"{path} does not open: {error}"[:200])
+        return None
+
+
+def kills(name: str, count: int, seed: int, temporary: str | None) -> Count:
+    """Kill a training run, look at what is left, go on from there, and so on; every other kill while it writes."""
+    contestant, found, draw = contestants(EPOCHS)[name], Count(), random.Random(seed)
+    with tempfile.TemporaryDirectory() as root, Progress() as bar:
+        task = bar.add_task(f"{name}: a run that nobody disturbs", total=count)
+        (whole := Path(root, "whole")).mkdir()
+        steps, times = undisturbed(contestant, whole, Path(temporary or whole) / "temporary")
+        startup, epoch = times[0], (times[-1] - times[0]) / (len(times) - 1)
+        bar.update(task, description=f"{name}: killing")
+        while found.kills < count:
+            (folder := Path(root, f"run-{found.runs}")).mkdir()
+            place = Path(temporary or folder) / "temporary"
+            while True:
+                process = contestant.start(folder, place)
+                if found.kills < count:
+                    how = kill_in_a_write if found.kills % 2 else kill
+                    how(process, contestant, folder, place, draw, startup + 3 * epoch)
+                process.join()
+                if process.exitcode != -signal.SIGKILL:
+                    break
+                bar.advance(task)
+                found.kills += 1
+                root = folder if "/" in contestant.partial else place
+                found.while_writing += any(root.glob(contestant.partial))
+                last = contestant.last(folder)
+                if last is None:
+                    found.before_the_first += 1
+                    found.whole, found.equal = found.whole + 1, found.equal + 1
+                elif (content := opened(last)) is not None:
+                    found.whole += 1
+                    found.equal += equal_training(content, opened(steps[content["global_step"]]))
+                else:
+                    break
+            found.runs += 1
+            last = contestant.last(folder)
+            content = opened(last) if last else None
+            found.equal_runs += process.exitcode == 0 and equal_training(content, opened(steps[max(steps)]))
+            if process.exitcode not in (0, -signal.SIGKILL):
+                found.said.append((folder / "output.txt").read_text().strip().splitlines()[-1])
+    return found
+
+
+def kill(
+    process: BaseProcess, contestant: Contestant, folder: Path, temporary: Path, draw: random.Random, seconds: float
+) -> None:
+    """kill -9 at a random moment of the next `seconds`."""
+    process.join(draw.uniform(0, seconds))
+    process.kill()
+
+
+def kill_in_a_write(
+    process: BaseProcess, contestant: Contestant, folder: Path, temporary: Path, draw: random.Random, seconds: float
+) -> None:
+    """kill -9 within 30 ms after one of the first six writes of a checkpoint began."""
+    root = folder if "/" in contestant.partial else temporary
+    left = set(root.glob(contestant.partial))  # by those that were killed before
+    for path in left:
+        path.unlink()
+    for _ in range(draw.randint(1, 6)):
+        while process.is_alive() and any(root.glob(contestant.partial)):
+            time.sleep(0.0002)
+        while process.is_alive() and not any(root.glob(contestant.partial)):
+            time.sleep(0.0002)
+    process.join(draw.uniform(0, 0.03))
+    process.kill()
+
+
+def kills_table(found: dict[str, Count]) -> Table:
+    table = Table(title="kill -9")
+    for column in (
+        "",
+        "kills",
+        "in a write",
+        "before the first checkpoint",
+        "checkpoint opens",
+        "and equals the undisturbed run's",
+        "runs that ended with the same weights",
+    ):
+        table.add_column(column)
+    for name, count in found.items():
+        ended = f"{count.equal_runs} of {count.runs}"
+        table.add_row(
+            name, *map(str, (count.kills, count.while_writing, count.before_the_first, count.whole, count.equal, ended))
+        )
+        for line in count.said:
+            Console().print(line)
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    figures = parser.add_subparsers(dest="figure", required=True)
+    part = figures.add_parser("kills", help="kill -9, half of them while a checkpoint is written")
+    part.add_argument("--contestant", choices=contestants(1), default="firstlight")
+    part.add_argument("--kills", type=int, default=50)
+    part.add_argument("--seed", type=int, default=0, help="of the moments")
+    part.add_argument("--temporary", help="a folder of another file system for temporary files (TMPDIR)")
+    args = parser.parse_args()
+    if args.figure == "kills":
+        Console().print(kills_table({args.contestant: kills(args.contestant, args.kills, args.seed, args.temporary)}))
+
+
+if __name__ == "__main__":
+    main()
