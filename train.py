@@ -37,7 +37,8 @@ Firstlight trains one model per config:
   python train.py test     --config configs/NAME.yaml --ckpt_path PATH   test metrics of a checkpoint
   python train.py predict  --config configs/NAME.yaml --ckpt_path PATH   use a model
 
-PATH is a checkpoint (.ckpt), weights (.safetensors), or the word last: the newest last.ckpt of this config. Lay an overlay over a config with a second
+PATH is a checkpoint (.ckpt), weights (.safetensors), or the word last: the newest last.ckpt of this config's runs.
+fit goes on from a last.ckpt in that run's own folder. Lay an overlay over a config with a second
 --config configs/with/NAME.yaml; change a value with --trainer.max_steps 100 or --model.lr 1e-4; see all
 options with python train.py fit --help. Runs are kept in runs/<config>/<version>.
 """
@@ -121,7 +122,7 @@ class CLI(LightningCLI):
         parser.add_lightning_class_args(RichProgressBar, "progress_bar")
 
     def instantiate_trainer(self, **kwargs):
-        """Without a logger of the user's own, runs go to runs/<config>/<version>; `last.ckpt` goes on in its own run."""
+        """Without a logger of the user's own, runs go to runs/<config>/<version>; resumed ones to where they were."""
         config = self._get(self.config_init, "trainer")
         if config.logger is None:
             run = run_of(self._ckpt_path()) if self.subcommand == "fit" else None

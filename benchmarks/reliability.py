@@ -2,6 +2,7 @@
 
     python -m benchmarks.reliability kills
     python -m benchmarks.reliability kills --contestant plain
+    python -m benchmarks.reliability memory
 
 Both contestants learn digits drawn from fonts by an MLP of 1.9 M parameters: Firstlight by `configs/mnist_mlp.yaml`,
 plain Lightning by `benchmarks/plain_lightning.py`. What a process that is killed leaves is held against the checkpoints
@@ -12,6 +13,7 @@ import argparse
 import multiprocessing
 import os
 import random
+import shlex
 import signal
 import tempfile
 import time
@@ -21,6 +23,8 @@ from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import lightning as L
+import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import Progress
@@ -28,6 +32,7 @@ from rich.table import Table
 
 import train
 from benchmarks import plain_lightning
+from tests.families import FAMILIES
 from tests.runs import ROOT, differences
 
 EPOCHS, BATCHES = 60, 6  # batches of 512 in an epoch: checkpoints come often
@@ -35,6 +40,12 @@ PROCESSES = multiprocessing.get_context("forkserver")  # each is new, from one t
 PROCESSES.set_forkserver_preload(
     ["train", "benchmarks.plain_lightning", "lightning_modules.mlp_classifier", "datamodules.mnist"]
 )
+LONG = (
+    "--trainer.max_epochs -1 --trainer.check_val_every_n_epoch null --trainer.val_check_interval 500 "
+    "--trainer.limit_val_batches 2 --trainer.enable_model_summary false"
+)
+WARM = 600  # batches: after the first validation
+CHEAPER = {"mnist_ddpm": "--model.sampling_steps 2", "pusht": "--trainer.callbacks.val_episodes 2"}
 QUIET = "--trainer.precision 32-true --trainer.callbacks [] --trainer.enable_model_summary false"
 
 
@@ -99,7 +110,7 @@ def undisturbed(contestant: Contestant, folder: Path, temporary: Path) -> tuple[
             kept.append(folder / f"kept-{len(kept)}.ckpt")
             os.link(path, kept[-1])
             times.append(time.perf_counter() - begin)
-        time.sleep(0.002)
+        time.sleep(0.01)
     return {opened(path)["global_step"]: path for path in kept[1:]}, times
 
 
@@ -191,9 +202,9 @@ def kill_in_a_write(
         path.unlink()
     for _ in range(draw.randint(1, 6)):
         while process.is_alive() and any(root.glob(contestant.partial)):
-            time.sleep(0.0002)
+            time.sleep(0.001)
         while process.is_alive() and not any(root.glob(contestant.partial)):
-            time.sleep(0.0002)
+            time.sleep(0.001)
     process.join(draw.uniform(0, 0.03))
     process.kill()
 
@@ -220,6 +231,60 @@ def kills_table(found: dict[str, Count]) -> Table:
     return table
 
 
+class Usage(L.Callback):
+    """Every 100 batches a row of usage.csv: batches, resident memory (MiB), open files, and the run folder's files and
+    MiB without its checkpoints."""
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        batches = trainer.fit_loop.epoch_loop.total_batch_idx + 1
+        if batches % 100:
+            return
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        files = [path for path in Path(trainer.log_dir).rglob("*") if path.is_file() and path.suffix != ".ckpt"]
+        row = (
+            batches,
+            pages * os.sysconf("SC_PAGE_SIZE") / 2**20,
+            len(os.listdir("/proc/self/fd")),
+            len(files),
+            sum(path.stat().st_size for path in files) / 2**20,
+        )
+        with Path("usage.csv").open("a") as table:
+            table.write(",".join(f"{value:.3f}" for value in row) + "\n")
+
+
+def memory(families: list[str], steps: int) -> Table:
+    """What tiny runs of so many batches use, with a validation every 500 and all pictures that they draw."""
+    table = Table(title=f"{steps:,} training batches")
+    for column in ("", f"MiB after {WARM}", f"after {steps:,}", "drift per 1,000", "open files", "log: files, MiB"):
+        table.add_column(column)
+    with Progress() as bar:
+        for name in bar.track(families, description="training"):
+            with tempfile.TemporaryDirectory() as root:
+                rows = usage(name, steps, Path(root))
+            warm = rows[rows[:, 0] >= WARM]
+            drift = 1000 * np.polyfit(warm[:, 0], warm[:, 1], 1)[0]
+            files = " to ".join(f"{number:.0f}" for number in dict.fromkeys([warm[0, 2], warm[-1, 2]]))
+            logged = f"{warm[0, 3]:.0f}, {warm[0, 4]:.2f} to {warm[-1, 3]:.0f}, {warm[-1, 4]:.2f}"
+            table.add_row(name, f"{warm[0, 1]:.1f}", f"{warm[-1, 1]:.1f}", f"{drift:+.2f}", files, logged)
+    return table
+
+
+def usage(name: str, steps: int, folder: Path) -> np.ndarray:
+    """The rows of `Usage` of a run."""
+    words = [*FAMILIES[name].words(quiet=False), *shlex.split(CHEAPER.get(name, "")), *shlex.split(LONG)]
+    config = str(ROOT / f"configs/{name}.yaml")
+    command = ["fit", "--config", config, *words, "--trainer.callbacks+=benchmarks.reliability.Usage"]
+    process, rows = PROCESSES.Process(target=run, args=(train.main, command, folder, folder)), folder / "usage.csv"
+    process.start()
+    while process.is_alive() and not (rows.exists() and len(rows.read_text().splitlines()) >= steps // 100):
+        process.join(0.5)
+    process.kill()  # what it does after its last batch is no part of this
+    process.join()
+    if not rows.exists():
+        raise RuntimeError((folder / "output.txt").read_text()[-500:])
+    return np.loadtxt(rows, delimiter=",", ndmin=2)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     figures = parser.add_subparsers(dest="figure", required=True)
@@ -228,7 +293,12 @@ def main() -> None:
     part.add_argument("--kills", type=int, default=50)
     part.add_argument("--seed", type=int, default=0, help="of the moments")
     part.add_argument("--temporary", help="a folder of another file system for temporary files (TMPDIR)")
+    part = figures.add_parser("memory", help="memory, open files and log over long runs")
+    part.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
+    part.add_argument("--steps", type=int, default=2000)
     args = parser.parse_args()
+    if args.figure == "memory":
+        Console().print(memory(args.families, args.steps))
     if args.figure == "kills":
         Console().print(kills_table({args.contestant: kills(args.contestant, args.kills, args.seed, args.temporary)}))
 

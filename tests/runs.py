@@ -32,8 +32,36 @@ class Stop(L.Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+class Spoil(L.Callback):
+    """Spoils a loss in one batch, counted from 1 over all epochs.
+
+    Args:
+        kind: what becomes of the loss, "nan" or "inf"; "slope" leaves it as it is and makes its gradient NaN.
+        method: of the module, that returns the loss.
+    """
+
+    def __init__(self, batch: int, kind: str, method: str = "training_step"):
+        self.batch, self.kind, self.method = batch, kind, method
+
+    def on_fit_start(self, trainer, module):
+        original = getattr(module, self.method)
+
+        def spoiled(*args):
+            loss = original(*args)
+            if trainer.fit_loop.epoch_loop.total_batch_idx + 1 != self.batch:
+                return loss
+            return loss + (0 * loss).sqrt() if self.kind == "slope" else loss * float(self.kind)  # sqrt: 1 / 0, times 0
+
+        setattr(module, self.method, spoiled)
+
+
 def stop_at(batch: int) -> list[str]:
     return ["--trainer.callbacks+=tests.runs.Stop", f"--trainer.callbacks.batch={batch}"]
+
+
+def spoil_at(batch: int, kind: str, method: str = "training_step") -> list[str]:
+    given = {"batch": batch, "kind": kind, "method": method}
+    return ["--trainer.callbacks+=tests.runs.Spoil", *(f"--trainer.callbacks.{k}={v}" for k, v in given.items())]
 
 
 def fit(config: str, *words: str, tiny: bool = True) -> None:
