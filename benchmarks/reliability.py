@@ -1,5 +1,7 @@
 """How far a run can be trusted: the figures of docs/reliability.md.
 
+    python -m benchmarks.reliability resumes
+    python -m benchmarks.reliability resumes --contestant plain
     python -m benchmarks.reliability kills
     python -m benchmarks.reliability kills --contestant plain
     python -m benchmarks.reliability memory
@@ -10,16 +12,20 @@ of a run that nobody disturbs.
 """
 
 import argparse
+import itertools
 import multiprocessing
 import os
 import random
 import shlex
 import signal
+import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -33,9 +39,9 @@ from rich.table import Table
 import train
 from benchmarks import plain_lightning
 from tests.families import FAMILIES
-from tests.runs import ROOT, differences
+from tests.runs import ROOT, differences, resumed_differs
 
-EPOCHS, BATCHES = 60, 6  # batches of 512 in an epoch: checkpoints come often
+EPOCHS, BATCHES = 30, 3  # batches of 512 in an epoch: checkpoints come often
 PROCESSES = multiprocessing.get_context("forkserver")  # each is new, from one that has imported what all need
 PROCESSES.set_forkserver_preload(
     ["train", "benchmarks.plain_lightning", "lightning_modules.mlp_classifier", "datamodules.mnist"]
@@ -44,6 +50,7 @@ LONG = (
     "--trainer.max_epochs -1 --trainer.check_val_every_n_epoch null --trainer.val_check_interval 500 "
     "--trainer.limit_val_batches 2 --trainer.enable_model_summary false"
 )
+STOPS = (1, 4, 6)  # batches of a run of two epochs of four: within the first, at its end, within the second
 WARM = 600  # batches: after the first validation
 CHEAPER = {"mnist_ddpm": "--model.sampling_steps 2", "pusht": "--trainer.callbacks.val_episodes 2"}
 QUIET = "--trainer.precision 32-true --trainer.callbacks [] --trainer.enable_model_summary false"
@@ -56,11 +63,11 @@ class Contestant:
     main: Callable[[list[str]], object]
     words: list[str]
     checkpoints: str  # where `last.ckpt` lies, from that folder
-    partial: str  # what is there while it is written, from the same or from the folder for temporary files
+    partial: str  # the name of a file in which a checkpoint is written until it is whole
 
-    def start(self, folder: Path, temporary: Path, *more: str) -> BaseProcess:
+    def start(self, folder: Path, temporary: Path, fuse: tuple[int, float] | None = None) -> BaseProcess:
         temporary.mkdir(parents=True, exist_ok=True)
-        process = PROCESSES.Process(target=run, args=(self.main, [*self.words, *more], folder, temporary))
+        process = PROCESSES.Process(target=run, args=(self.main, self.words, folder, temporary, self.partial, fuse))
         process.start()
         return process
 
@@ -68,15 +75,40 @@ class Contestant:
         return max(folder.glob(self.checkpoints), default=None)
 
 
-def run(main: Callable[[list[str]], object], words: list[str], folder: Path, temporary: Path) -> None:
+def run(
+    main: Callable[[list[str]], object],
+    words: list[str],
+    folder: Path,
+    temporary: Path,
+    partial: str = "",
+    fuse: tuple[int, float] | None = None,
+) -> None:
     """In a process of its own: what the program says goes to output.txt."""
     os.chdir(folder)
-    os.environ["TMPDIR"] = str(temporary)
+    tempfile.tempdir = str(temporary)
     output = os.open("output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(output, stream)
     warnings.filterwarnings("ignore")
+    if fuse:
+        light(*fuse, partial)
     main(words)
+
+
+def light(number: int, seconds: float, partial: str) -> None:
+    """kill -9 for this process, so many seconds after its number-th write of a checkpoint began."""
+    writes = itertools.count(1)
+
+    def burn() -> None:
+        time.sleep(seconds)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def note(event: str, arguments: tuple) -> None:
+        if event == "open" and arguments[1] == "wb" and fnmatch(os.path.basename(arguments[0]), partial):  # noqa: SIM102
+            if next(writes) == number:
+                threading.Thread(target=burn).start()
+
+    sys.addaudithook(note)
 
 
 def contestants(epochs: int) -> dict[str, Contestant]:
@@ -87,13 +119,13 @@ def contestants(epochs: int) -> dict[str, Contestant]:
             train.main,
             [*words.split(), "--ckpt_path", "last"],
             "runs/mnist_mlp/version_*/checkpoints/last.ckpt",
-            "runs/mnist_mlp/version_*/checkpoints/*.part",
+            "*.part",
         ),
         "plain": Contestant(
             plain_lightning.main,
             ["--epochs", str(epochs), "--batches", str(BATCHES)],
             "checkpoints/last.ckpt",
-            "tmp*",
+            "tmp????????",
         ),
     }
 
@@ -155,17 +187,20 @@ def kills(name: str, count: int, seed: int, temporary: str | None) -> Count:
             (folder := Path(root, f"run-{found.runs}")).mkdir()
             place = Path(temporary or folder) / "temporary"
             while True:
-                process = contestant.start(folder, place)
-                if found.kills < count:
-                    how = kill_in_a_write if found.kills % 2 else kill
-                    how(process, contestant, folder, place, draw, startup + 3 * epoch)
+                in_a_write = found.kills % 2 == 1
+                fuse = (draw.randint(1, 4), draw.uniform(0, 0.03)) if in_a_write and found.kills < count else None
+                started = time.time()
+                process = contestant.start(folder, place, fuse)
+                if not in_a_write and found.kills < count:
+                    process.join(draw.uniform(0, startup + 3 * epoch))
+                    process.kill()
                 process.join()
                 if process.exitcode != -signal.SIGKILL:
                     break
                 bar.advance(task)
                 found.kills += 1
-                root = folder if "/" in contestant.partial else place
-                found.while_writing += any(root.glob(contestant.partial))
+                parts = [*folder.rglob(contestant.partial), *place.glob(contestant.partial)]
+                found.while_writing += any(path.is_file() and path.stat().st_mtime > started for path in parts)
                 last = contestant.last(folder)
                 if last is None:
                     found.before_the_first += 1
@@ -182,31 +217,6 @@ def kills(name: str, count: int, seed: int, temporary: str | None) -> Count:
             if process.exitcode not in (0, -signal.SIGKILL):
                 found.said.append((folder / "output.txt").read_text().strip().splitlines()[-1])
     return found
-
-
-def kill(
-    process: BaseProcess, contestant: Contestant, folder: Path, temporary: Path, draw: random.Random, seconds: float
-) -> None:
-    """kill -9 at a random moment of the next `seconds`."""
-    process.join(draw.uniform(0, seconds))
-    process.kill()
-
-
-def kill_in_a_write(
-    process: BaseProcess, contestant: Contestant, folder: Path, temporary: Path, draw: random.Random, seconds: float
-) -> None:
-    """kill -9 within 30 ms after one of the first six writes of a checkpoint began."""
-    root = folder if "/" in contestant.partial else temporary
-    left = set(root.glob(contestant.partial))  # by those that were killed before
-    for path in left:
-        path.unlink()
-    for _ in range(draw.randint(1, 6)):
-        while process.is_alive() and any(root.glob(contestant.partial)):
-            time.sleep(0.001)
-        while process.is_alive() and not any(root.glob(contestant.partial)):
-            time.sleep(0.001)
-    process.join(draw.uniform(0, 0.03))
-    process.kill()
 
 
 def kills_table(found: dict[str, Count]) -> Table:
@@ -229,6 +239,50 @@ def kills_table(found: dict[str, Count]) -> Table:
         for line in count.said:
             Console().print(line)
     return table
+
+
+def resumes(name: str, families: list[str]) -> Table:
+    """Runs of two epochs of four batches, stopped and resumed: do they end like one that never stopped?"""
+    table = Table("", "stopped after batch", "equal to the bit", title="resumed runs")
+    with Progress() as bar, tempfile.TemporaryDirectory() as root:
+        if name == "plain":
+            rows = {"plain Lightning": plain_resumes(Path(root), bar)}
+        else:
+            rows = {family: family_resumes(family, Path(root, family)) for family in bar.track(families)}
+    for row, found in rows.items():
+        table.add_row(row, ", ".join(map(str, found)), f"{sum(found.values())} of {len(found)}")
+    return table
+
+
+def family_resumes(family: str, root: Path) -> dict[int, bool]:
+    """Whether everything is equal: checkpoints, log and files (`tests.runs.resumed_differs`)."""
+    root.mkdir()
+    found = {}
+    for stop in STOPS:
+        differing = resumed_differs(family, stop, root)
+        found[stop] = not differing
+        for line in differing:
+            Console().print(f"{family}, stopped after {stop}: {line}")
+    return found
+
+
+def plain_resumes(root: Path, bar: Progress) -> dict[int, bool]:
+    """Whether the weights are equal."""
+    words = ["--epochs", "2", "--batches", "4", "--every", "1"]
+
+    def ended(folder: Path, *more: str) -> dict:
+        folder.mkdir()
+        process = PROCESSES.Process(target=run, args=(plain_lightning.main, [*words, *more], folder, folder))
+        process.start()
+        process.join()
+        return opened(folder / "checkpoints/last.ckpt")["state_dict"]
+
+    whole = ended(root / "whole")
+    kept = {stop: str(root / f"whole/kept/step={stop}.ckpt") for stop in STOPS}
+    return {
+        stop: not differences(ended(root / str(stop), "--checkpoint", path), whole)
+        for stop, path in bar.track(kept.items())
+    }
 
 
 class Usage(L.Callback):
@@ -293,10 +347,15 @@ def main() -> None:
     part.add_argument("--kills", type=int, default=50)
     part.add_argument("--seed", type=int, default=0, help="of the moments")
     part.add_argument("--temporary", help="a folder of another file system for temporary files (TMPDIR)")
+    part = figures.add_parser("resumes", help="is a resumed run the same run?")
+    part.add_argument("--contestant", choices=contestants(1), default="firstlight")
+    part.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
     part = figures.add_parser("memory", help="memory, open files and log over long runs")
     part.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
     part.add_argument("--steps", type=int, default=2000)
     args = parser.parse_args()
+    if args.figure == "resumes":
+        Console().print(resumes(args.contestant, args.families))
     if args.figure == "memory":
         Console().print(memory(args.families, args.steps))
     if args.figure == "kills":

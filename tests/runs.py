@@ -1,5 +1,6 @@
 """Whole runs of `train.py fit`: stopped, resumed, and compared to the bit."""
 
+import contextlib
 import os
 import re
 import shlex
@@ -122,3 +123,31 @@ def differences(ours, theirs, where: str = "") -> list[str]:
             d for i, pair in enumerate(zip(ours, theirs, strict=False)) for d in differences(*pair, f"{where}[{i}]")
         ]
     return [] if ours == theirs else [f"{where}: {ours!r} and {theirs!r}"]
+
+
+def resumed_differs(config: str, stop: int, root: Path, *words: str, tiny: bool = True) -> list[str]:
+    """What a run that is stopped in a batch, counted over all epochs, and resumed leaves other than one that was never
+    stopped: in its checkpoints, its log and its files. The latter run stays in root/whole for the next stop."""
+
+    def folder(name: str) -> Path:
+        return root / name / "runs" / config / "version_0"
+
+    parted, whole = folder(f"stopped-{stop}"), folder("whole")
+    if not whole.exists():
+        (root / "whole").mkdir()
+        with contextlib.chdir(root / "whole"):
+            fit(config, *words, tiny=tiny)
+    (root / f"stopped-{stop}").mkdir()
+    with contextlib.chdir(root / f"stopped-{stop}"):
+        code = stopped(config, *words, *stop_at(stop), tiny=tiny)
+        before = checkpoint(parted)["global_step"]
+        fit(config, *words, "--ckpt_path", "last", tiny=tiny)
+    found = [] if code == 128 + signal.SIGTERM else [f"exit code {code}"]
+    if before >= checkpoint(parted)["global_step"]:
+        found.append(f"stopped at step {before}, at the end")
+    for name in ("last", "best"):
+        found += differences(checkpoint(parted, name), checkpoint(whole, name), name)
+    found += differences(scalars(parted), scalars(whole), "log")
+    names = [sorted(path.name for path in run.rglob("*") if "tfevents" not in path.name) for run in (parted, whole)]
+    configs = [(run / "config.yaml").read_text() for run in (parted, whole)]
+    return found + differences(names[0], names[1], "files") + differences(*configs, "config.yaml")
