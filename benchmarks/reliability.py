@@ -4,6 +4,8 @@
     python -m benchmarks.reliability resumes --contestant plain
     python -m benchmarks.reliability kills
     python -m benchmarks.reliability kills --contestant plain
+    python -m benchmarks.reliability numbers
+    python -m benchmarks.reliability numbers --contestant plain
     python -m benchmarks.reliability memory
 
 Both contestants learn digits drawn from fonts by an MLP of 1.9 M parameters: Firstlight by `configs/mnist_mlp.yaml`,
@@ -13,6 +15,7 @@ of a run that nobody disturbs.
 
 import argparse
 import itertools
+import json
 import multiprocessing
 import os
 import random
@@ -39,7 +42,7 @@ from rich.table import Table
 import train
 from benchmarks import plain_lightning
 from tests.families import FAMILIES
-from tests.runs import ROOT, differences, resumed_differs
+from tests.runs import ROOT, SHORT, differences, resumed_differs, spoil_at
 
 EPOCHS, BATCHES = 30, 3  # batches of 512 in an epoch: checkpoints come often
 PROCESSES = multiprocessing.get_context("forkserver")  # each is new, from one that has imported what all need
@@ -51,6 +54,7 @@ LONG = (
     "--trainer.limit_val_batches 2 --trainer.enable_model_summary false"
 )
 STOPS = (1, 4, 6)  # batches of a run of two epochs of four: within the first, at its end, within the second
+LOSSES = {"svhn_gan": ["discriminator_loss", "generator_loss"]}  # two a batch
 WARM = 600  # batches: after the first validation
 CHEAPER = {"mnist_ddpm": "--model.sampling_steps 2", "pusht": "--trainer.callbacks.val_episodes 2"}
 QUIET = "--trainer.precision 32-true --trainer.callbacks [] --trainer.enable_model_summary false"
@@ -104,7 +108,7 @@ def light(number: int, seconds: float, partial: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     def note(event: str, arguments: tuple) -> None:
-        if event == "open" and arguments[1] == "wb" and fnmatch(os.path.basename(arguments[0]), partial):  # noqa: SIM102
+        if event == "open" and arguments[1] == "w" and fnmatch(os.path.basename(arguments[0]), partial):  # noqa: SIM102
             if next(writes) == number:
                 threading.Thread(target=burn).start()
 
@@ -257,13 +261,19 @@ def resumes(name: str, families: list[str]) -> Table:
 def family_resumes(family: str, root: Path) -> dict[int, bool]:
     """Whether everything is equal: checkpoints, log and files (`tests.runs.resumed_differs`)."""
     root.mkdir()
-    found = {}
-    for stop in STOPS:
-        differing = resumed_differs(family, stop, root)
-        found[stop] = not differing
-        for line in differing:
+    process = PROCESSES.Process(target=run, args=(compare_resumes, [family], root, root))
+    process.start()
+    process.join()
+    found = json.loads((root / "differences.json").read_text())
+    for stop, lines in found.items():
+        for line in lines:
             Console().print(f"{family}, stopped after {stop}: {line}")
-    return found
+    return {int(stop): not lines for stop, lines in found.items()}
+
+
+def compare_resumes(words: list[str]) -> None:
+    found = {stop: resumed_differs(*words, stop, Path.cwd()) for stop in STOPS}
+    Path("differences.json").write_text(json.dumps(found))
 
 
 def plain_resumes(root: Path, bar: Progress) -> dict[int, bool]:
@@ -278,11 +288,36 @@ def plain_resumes(root: Path, bar: Progress) -> dict[int, bool]:
         return opened(folder / "checkpoints/last.ckpt")["state_dict"]
 
     whole = ended(root / "whole")
+    if differences(ended(root / "again"), whole):
+        raise RuntimeError("two runs that nobody stopped differ: nothing can be said about those that are resumed")
     kept = {stop: str(root / f"whole/kept/step={stop}.ckpt") for stop in STOPS}
     return {
         stop: not differences(ended(root / str(stop), "--checkpoint", path), whole)
         for stop, path in bar.track(kept.items())
     }
+
+
+def numbers(name: str, families: list[str]) -> Table:
+    """A loss that becomes NaN in the second of two epochs: how does the run end, and is its last checkpoint good?"""
+    table = Table("", "loss", "exit code", "last line", "last checkpoint", title="a loss that is NaN")
+    with Progress() as bar, tempfile.TemporaryDirectory() as root:
+        cases = [(family, loss) for family in families for loss in LOSSES.get(family, ["training_step"])]
+        for number, (family, loss) in enumerate(bar.track(cases if name == "firstlight" else [("plain", "loss")])):
+            (folder := Path(root, str(number))).mkdir()
+            if name == "firstlight":
+                short = [*FAMILIES[family].words(), *SHORT, *spoil_at(6, "nan", loss)]
+                main, words = train.main, ["fit", "--config", str(ROOT / f"configs/{family}.yaml"), *short]
+            else:
+                main, words = plain_lightning.main, ["--epochs", "2", "--batches", "4", "--nan-at", "5"]
+            process = PROCESSES.Process(target=run, args=(main, words, folder, folder))
+            process.start()
+            process.join()
+            content = opened(next(folder.rglob("last.ckpt")))
+            finite = all(weight.isfinite().all() for weight in content["state_dict"].values())
+            said = (folder / "output.txt").read_text().strip().splitlines()[-1]
+            state = f"step {content['global_step']}, {'good' if finite else 'weights NaN'}"
+            table.add_row(family, loss, str(process.exitcode), said[:70], state)
+    return table
 
 
 class Usage(L.Callback):
@@ -350,12 +385,17 @@ def main() -> None:
     part = figures.add_parser("resumes", help="is a resumed run the same run?")
     part.add_argument("--contestant", choices=contestants(1), default="firstlight")
     part.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
+    part = figures.add_parser("numbers", help="what a loss that is NaN does")
+    part.add_argument("--contestant", choices=contestants(1), default="firstlight")
+    part.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
     part = figures.add_parser("memory", help="memory, open files and log over long runs")
     part.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
     part.add_argument("--steps", type=int, default=2000)
     args = parser.parse_args()
     if args.figure == "resumes":
         Console().print(resumes(args.contestant, args.families))
+    if args.figure == "numbers":
+        Console().print(numbers(args.contestant, args.families))
     if args.figure == "memory":
         Console().print(memory(args.families, args.steps))
     if args.figure == "kills":

@@ -30,7 +30,9 @@ def spoiled(tmp_path, monkeypatch, capsys):
     ("config", "method"),
     [case if case[0] in QUICK else pytest.param(*case, marks=pytest.mark.slow) for case in CASES],
 )
-@pytest.mark.parametrize("kind", ["nan", pytest.param("inf", marks=pytest.mark.slow), "slope"])
+@pytest.mark.parametrize(
+    "kind", ["nan", pytest.param("inf", marks=pytest.mark.slow), pytest.param("slope", marks=pytest.mark.slow)]
+)
 def test_it_ends_the_run_at_its_batch(config, method, kind, spoiled):
     line, folder = spoiled(config, *spoil_at(BATCHES + 2, kind, method))
     before = checkpoint(folder)
