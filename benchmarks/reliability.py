@@ -108,9 +108,10 @@ def light(number: int, seconds: float, partial: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     def note(event: str, arguments: tuple) -> None:
-        if event == "open" and arguments[1] == "w" and fnmatch(os.path.basename(arguments[0]), partial):  # noqa: SIM102
-            if next(writes) == number:
-                threading.Thread(target=burn).start()
+        if event != "open" or arguments[1] != "w" or not isinstance(arguments[0], str):
+            return
+        if fnmatch(os.path.basename(arguments[0]), partial) and next(writes) == number:
+            threading.Thread(target=burn).start()
 
     sys.addaudithook(note)
 
@@ -183,11 +184,13 @@ def kills(name: str, count: int, seed: int, temporary: str | None) -> Count:
     contestant, found, draw = contestants(EPOCHS)[name], Count(), random.Random(seed)
     with tempfile.TemporaryDirectory() as root, Progress() as bar:
         task = bar.add_task(f"{name}: a run that nobody disturbs", total=count)
+        (first := PROCESSES.Process(target=int)).start()
+        first.join()  # after the imports, so that they do not count as a run's start
         (whole := Path(root, "whole")).mkdir()
         steps, times = undisturbed(contestant, whole, Path(temporary or whole) / "temporary")
         startup, epoch = times[0], (times[-1] - times[0]) / (len(times) - 1)
         bar.update(task, description=f"{name}: killing")
-        while found.kills < count:
+        while found.kills < count and len(found.said) < 3:
             (folder := Path(root, f"run-{found.runs}")).mkdir()
             place = Path(temporary or folder) / "temporary"
             while True:
