@@ -23,6 +23,7 @@ from envs import video
 from envs.rollout import Episode, rollout
 from envs.statistics import Metric, summarize
 from lightning_modules.diffusion_policy import DiffusionPolicy
+from lightning_modules.pretrained import load_pretrained
 
 VAL_SEEDS = range(0, 1000)
 FIRST_TEST_SEED = 100_000  # where the published figures start
@@ -112,8 +113,15 @@ def run_policy(module: L.LightningModule, seeds, progress: bool = True) -> list[
 
 
 def run_checkpoint(path: str, seeds) -> list[Episode]:
-    """One episode from each seed with the policy in a checkpoint; what `python -m envs.record` calls."""
-    return run_policy(DiffusionPolicy.load_from_checkpoint(path, map_location="cpu").eval(), seeds)
+    """One episode from each seed with the policy in a checkpoint or a folder of pretrained/; `envs.runner` calls it."""
+    return run_policy(load_policy(path), seeds)
+
+
+def load_policy(path: str | Path) -> DiffusionPolicy:
+    """The policy in a checkpoint (.ckpt) or a folder of pretrained/, ready to act on the CPU."""
+    if Path(path).is_dir():
+        return load_pretrained(path)
+    return DiffusionPolicy.load_from_checkpoint(path, map_location="cpu").eval()
 
 
 def table(rows: dict[str, dict[str, Metric]], n: int, first_seed: int) -> Table:
