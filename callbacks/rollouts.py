@@ -36,6 +36,7 @@ class Rollouts(L.Callback):
         score               the best reward, min(max coverage / 0.95, 1)
         success_rate        1 where the coverage ever exceeded 0.95
         mean_final_coverage the coverage at the end
+        mean_steps          steps until success, 300 without one
     each with a 95 % interval (/low, /high), and writes videos of the first episodes to the run folder and TensorBoard.
 
     Args:
@@ -131,8 +132,13 @@ def table(rows: dict[str, dict[str, Metric]], n: int, first_seed: int) -> Table:
     for name in next(iter(rows.values())):
         result.add_column(name)
     for policy, metrics in rows.items():
-        result.add_row(policy, *(f"{m.mean:.3f} [{m.low:.3f}, {m.high:.3f}]" for m in metrics.values()))
+        result.add_row(policy, *(_in_words(m) for m in metrics.values()))
     return result
+
+
+def _in_words(metric: Metric) -> str:
+    digits = 1 if metric.high > 1 else 3  # of steps or of a share
+    return f"{metric.mean:.{digits}f} [{metric.low:.{digits}f}, {metric.high:.{digits}f}]"
 
 
 def _add_gif(logger: TensorBoardLogger, tag: str, pictures: np.ndarray, step: int) -> None:
