@@ -44,8 +44,9 @@ def film(start: np.ndarray, actions: Iterable[np.ndarray], size: int) -> list[np
 def _titled(picture: np.ndarray, step: int, coverage: float, length: int) -> np.ndarray:
     """The step in a corner; at the end, how well the target is covered."""
     image = Image.fromarray(picture)
-    words = f"step {step}" if step < length - 1 else f"{step} steps, coverage {coverage:.2f}"
-    ImageDraw.Draw(image).text((6, 6), words, fill="black" if coverage <= SUCCESS_COVERAGE else "darkgreen")
+    ended = step == length - 1
+    words = f"{step} steps, coverage {coverage:.2f}" if ended else f"step {step}"
+    ImageDraw.Draw(image).text((6, 6), words, fill="darkgreen" if ended and coverage > SUCCESS_COVERAGE else "black")
     return np.asarray(image)
 
 

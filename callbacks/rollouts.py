@@ -120,6 +120,8 @@ def run_checkpoint(path: str, seeds) -> list[Episode]:
 
 def load_policy(path: str | Path) -> DiffusionPolicy:
     """The policy in a checkpoint (.ckpt) or a folder of pretrained/, ready to act on the CPU."""
+    if not Path(path).exists():
+        raise FileNotFoundError(f"there is no policy {path}; name a checkpoint (.ckpt) or a folder of pretrained/")
     if Path(path).is_dir():
         return load_pretrained(path)
     return DiffusionPolicy.load_from_checkpoint(path, map_location="cpu").eval()
