@@ -38,7 +38,7 @@ CONFIG, PEOPLE = "configs/pusht_beyond.yaml", "lerobot/pusht_keypoints"
 PEOPLES_POLICY = "pretrained/pusht_human"
 METRICS = ("score", "success_rate", "mean_final_coverage")
 SLOW = BeamSearch(walking_speed=15.0, shortest_push=10)
-PLANS, STARTS, ATTEMPTS, TEACHER_STARTS = 200, 500, 6, 100
+PLANS, STARTS, ATTEMPTS, TEACHER_STARTS, FAILING_STARTS = 120, 300, 4, 40, 2500
 
 
 class Way(NamedTuple):
@@ -83,7 +83,7 @@ DATA = {  # what writes each file
     "successes": lambda out: _call(
         record, *POLICY, "--seeds", STARTS, "--attempts", ATTEMPTS, "--keep", STARTS, "--out", out
     ),
-    "corrections": lambda out: _call(correct, *POLICY, "--seeds", STARTS * ATTEMPTS, "--out", out),
+    "corrections": lambda out: _call(correct, *POLICY, "--seeds", FAILING_STARTS, "--out", out),
 }
 # fmt: on
 

@@ -26,7 +26,7 @@ from envs import tee
 
 COLUMNS = ["observation.state", "observation.environment_state", "action", "episode_index"]
 BUNDLED = "bundled"
-BUNDLED_FILE = Path(__file__).parent / "bundled" / "pusht.parquet"
+BUNDLED_FILES = sorted((Path(__file__).parent / "bundled").glob("pusht*.parquet"))
 
 
 @dataclass
@@ -47,11 +47,13 @@ def read_demonstrations(source: str | Sequence[str]) -> Demonstrations:
 
     "bundled" are the ones that come with Firstlight.
     """
+    if source == BUNDLED:
+        source = [str(file) for file in BUNDLED_FILES]
     if not isinstance(source, str):
         if not source:
             raise ValueError("source=[] names no demonstrations; name at least one file, folder or Hub id")
         return _joined([read_demonstrations(one) for one in source])
-    rows = sources.load(str(BUNDLED_FILE) if source == BUNDLED else source, columns=COLUMNS).with_format("numpy")[:]
+    rows = sources.load(source, columns=COLUMNS).with_format("numpy")[:]
     pointer, corners, action, episode = (np.asarray(rows[column]) for column in COLUMNS)
     for name, array, width in [(COLUMNS[0], pointer, 2), (COLUMNS[1], corners, 16), (COLUMNS[2], action, 2)]:
         if array.shape != (len(episode), width):
