@@ -35,8 +35,9 @@ def main() -> None:
             values, low, high = (curve(run, metric + suffix) for suffix in ("", "/low", "/high"))
             if values:
                 steps = [begin + step for step, _ in values]
-                axis.plot(steps, [value for _, value in values], "o-", ms=3, label=f"round {number}")
-                axis.fill_between(steps, [value for _, value in low], [value for _, value in high], alpha=0.2)
+                axis.plot(steps, [value for _, value in values], f"C{number}o-", ms=3, label=f"round {number}")
+                band = [value for _, value in low], [value for _, value in high]
+                axis.fill_between(steps, *band, color=f"C{number}", alpha=0.2, linewidth=0)
             axis.set(title=title, xlabel="optimizer steps")
         trained = curve(run, "score")
         if not trained:
