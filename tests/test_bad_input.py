@@ -17,22 +17,9 @@ from safetensors.torch import save_file
 
 import train
 from datamodules import sources
+from tests.families import FAMILIES, FONTS
 from tests.test_train import ROOT
 
-FONTS = "--data.source fonts"
-FAMILIES = {  # a config of each, and what makes it run without data and without a network
-    "mnist_mlp": FONTS,
-    "mnist_softmax": FONTS,
-    "cifar10_resnet": FONTS,
-    "cifar10_fast": FONTS,
-    "sorting_encoder": "",
-    "sorting_decoder": "",
-    "sorting_encoder_decoder": "",
-    "pig_latin_encoder_decoder": "",
-    "pig_latin_decoder": "",
-    "svhn_gan": FONTS,
-    "pusht": "",
-}
 QUICK = ("mnist_mlp", "sorting_encoder", "pusht")
 MLP = "--config configs/mnist_mlp.yaml"
 
@@ -104,7 +91,7 @@ def test_a_wrong_word_in_any_family(config, words, answers, refused, tmp_path):
     torch.save({"state_dict": {}, "pytorch-lightning_version": "2.6.6"}, whole)
     (tmp_path / "torn.ckpt").write_bytes(whole.read_bytes()[:200])
     torch.save({"weights": torch.zeros(3)}, tmp_path / "other.ckpt")
-    has(refused(f"fit --config configs/{config}.yaml {FAMILIES[config]} {words}"), answers)
+    has(refused(f"fit --config configs/{config}.yaml {FAMILIES[config].alone} {words}"), answers)
 
 
 @pytest.mark.parametrize(

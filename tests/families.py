@@ -1,0 +1,46 @@
+"""Every config that trains, as the suites that go through all families run it: alone, and tiny."""
+
+import shlex
+from dataclasses import dataclass
+
+FONTS = "--data.source fonts"
+TRANSFORMER = "--model.width 32 --model.depth 1 --model.heads 2 --data.batch_size 8 --data.train_size 48"
+SORTING = f"{TRANSFORMER} --data.max_length 8 --model.max_length 24 --data.val_size 8"
+PIG_LATIN = f"{TRANSFORMER} --data.max_length 40 --model.max_length 160"
+AVERAGED = (
+    "--trainer.callbacks '[{class_path: lightning.pytorch.callbacks.EMAWeightAveraging, init_args: {decay: 0.9}}]'"
+)
+SILENT = "--trainer.callbacks []"
+
+
+@dataclass
+class Family:
+    """Words for the command line, after `fit --config configs/NAME.yaml`."""
+
+    alone: str = ""  # without data and without a network
+    tiny: str = ""  # a small model in small batches
+    quiet: str = ""  # without pictures that take longer than a tiny model's training
+
+    def words(self, tiny: bool = True, quiet: bool = True) -> list[str]:
+        chosen = (self.alone, self.tiny if tiny else "", self.quiet if quiet else "", "--trainer.precision 32-true")
+        return shlex.split(" ".join(chosen))
+
+
+FAMILIES = {
+    "mnist_mlp": Family(FONTS, "--model.hidden [16] --data.batch_size 32", SILENT),
+    "mnist_softmax": Family(FONTS, "--data.batch_size 32"),
+    "cifar10_resnet": Family(FONTS, "--model.widths [8,16] --data.batch_size 8"),
+    "cifar10_fast": Family(FONTS, "--model.widths [24,24,24] --model.depth 2 --data.batch_size 8"),
+    "sorting_encoder": Family(tiny=SORTING),
+    "sorting_decoder": Family(tiny=SORTING),
+    "sorting_encoder_decoder": Family(tiny=SORTING),
+    "pig_latin_encoder_decoder": Family(tiny=PIG_LATIN),
+    "pig_latin_decoder": Family(tiny=PIG_LATIN),
+    "svhn_gan": Family(FONTS, "--model.width 4 --model.latent 8 --data.batch_size 8", SILENT),
+    "mnist_ddpm": Family(FONTS, "--model.widths [64] --model.blocks 1 --data.batch_size 4", AVERAGED),
+    "pusht": Family(
+        "",
+        "--model.network_args '{width: 16, depth: 1, encoder_width: 16, encoder_depth: 1}' --data.batch_size 16",
+        f"--checkpoint.monitor val/loss --checkpoint.mode min {AVERAGED}",
+    ),
+}
