@@ -24,6 +24,7 @@ from lightning_modules.pretrained import load_weights
 
 CONFIGS = Path(__file__).parent / "configs"
 DEBUG = "FIRSTLIGHT_DEBUG"  # set it to see tracebacks
+LOST = re.compile(r"gloo/transport|Connection (closed|reset) by peer|NCCL.*(remote|abort|timeout)", re.I | re.S)
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 USAGE = """\
@@ -206,6 +207,13 @@ def main(args: list[str] | None = None) -> CLI | None:
         if os.environ.get(DEBUG):
             raise
         fail(str(error))
+    except RuntimeError as error:
+        if os.environ.get(DEBUG) or not LOST.search(str(error)):
+            raise
+        fail(
+            "another process of this run ended or was killed: what it said, if anything, stands above; "
+            "go on from the last checkpoint with --ckpt_path"
+        )
 
 
 if __name__ == "__main__":
