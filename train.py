@@ -13,16 +13,19 @@ import yaml
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from callbacks.checkpoint_files import CheckpointFiles
 from callbacks.finite_loss import FiniteLoss
 from callbacks.interruption import Interruption
 from callbacks.last_checkpoint import LastCheckpoint
+from callbacks.loader_place import LoaderPlace
 from callbacks.random_state import RandomState
 from lightning_modules.pretrained import load_weights
 
 CONFIGS = Path(__file__).parent / "configs"
+RUNS = Path("runs")
 DEBUG = "FIRSTLIGHT_DEBUG"  # set it to see tracebacks
 LOST = re.compile(r"gloo/transport|Connection (closed|reset) by peer|NCCL.*(remote|abort|timeout)", re.I | re.S)
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
@@ -35,7 +38,7 @@ Firstlight trains one model per config:
   python train.py test     --config configs/NAME.yaml --ckpt_path PATH   test metrics of a checkpoint
   python train.py predict  --config configs/NAME.yaml --ckpt_path PATH   use a model
 
-PATH is a checkpoint (.ckpt) or weights (.safetensors). Lay an overlay over a config with a second
+PATH is a checkpoint (.ckpt), weights (.safetensors), or the word last: the newest last.ckpt of this config. Lay an overlay over a config with a second
 --config configs/with/NAME.yaml; change a value with --trainer.max_steps 100 or --model.lr 1e-4; see all
 options with python train.py fit --help. Runs are kept in runs/<config>/<version>.
 """
@@ -112,23 +115,43 @@ class CLI(LightningCLI):
         parser.set_defaults({"checkpoint.filename": "best", "checkpoint.enable_version_counter": False})
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
         parser.add_lightning_class_args(RandomState, "random_state")
+        parser.add_lightning_class_args(LoaderPlace, "loader_place")
         parser.add_lightning_class_args(FiniteLoss, "finite_loss")
         parser.add_lightning_class_args(Interruption, "interruption")
         parser.add_lightning_class_args(LearningRateMonitor, "learning_rate_monitor")
         parser.add_lightning_class_args(RichProgressBar, "progress_bar")
 
     def instantiate_trainer(self, **kwargs):
-        """Without a logger of the user's own, runs go to runs/<config>/<version>."""
+        """Without a logger of the user's own, runs go to runs/<config>/<version>; `last.ckpt` goes on in its own run."""
         config = self._get(self.config_init, "trainer")
         if config.logger is None:
-            files = self._get(self.config, "config")
-            name = Path(str(files[0])).stem if files else type(self.model).__name__
-            kwargs["logger"] = TensorBoardLogger("runs", name=name)
+            run = run_of(self._ckpt_path()) if self.subcommand == "fit" else None
+            place = (run.parent.parent, run.parent.name, run.name) if run else (RUNS, self._run_name(), None)
+            kwargs["logger"] = TensorBoardLogger(*place)
         kwargs.setdefault("plugins", [*(config.plugins or []), CheckpointFiles()])
         return super().instantiate_trainer(**kwargs)
 
+    def _run_name(self) -> str:
+        """That of the config; a run's and a shipped model's own config.yaml are called like their folders."""
+        files = self._given("config")
+        if not files:
+            return self._given("model.class_path").rpartition(".")[2]
+        names = Path(str(files[0])).resolve().with_suffix("").parts
+        return next(name for name in reversed(names) if not re.fullmatch(r"config|version_\d+", name))
+
+    def _find_last(self) -> None:
+        """--ckpt_path last is the newest last.ckpt of this config's runs; `fit` starts afresh where there is none."""
+        if self._ckpt_path() != "last" or self._given("trainer.logger") is not None:
+            return
+        found = sorted((RUNS / self._run_name()).glob("version_*/checkpoints/last.ckpt"), key=version_number)
+        self.config[f"{self.config.subcommand}.ckpt_path"] = str(found[-1]) if found else None
+        if rank_zero_only.rank == 0:
+            where = f"going on from {found[-1]}" if found else f"{RUNS / self._run_name()} holds no last.ckpt"
+            print(f"train.py: {where}", file=sys.stderr)
+
     def _parse_ckpt_path(self):
         """Weights (.safetensors) carry no hyperparameters: those of the config hold."""
+        self._find_last()
         if self._weights_path():
             return
         path = self._ckpt_path()
@@ -136,23 +159,38 @@ class CLI(LightningCLI):
             CheckpointFiles().load_checkpoint(path, weights_only=True)  # says what is wrong with the file
         super()._parse_ckpt_path()
 
+    def _given(self, key: str):
+        return self.config.get(f"{self.config.get('subcommand')}.{key}")
+
     def _ckpt_path(self) -> str | None:
-        return self.config.get(f"{self.config.get('subcommand')}.ckpt_path")
+        return self._given("ckpt_path")
 
     def _weights_path(self) -> str | None:
         path = self._ckpt_path()
         return path if path and path.endswith(".safetensors") else None
 
     def after_instantiate_classes(self):
+        path = self._weights_path()
         if self.subcommand != "fit" and not self.config_init[self.subcommand].ckpt_path:
             raise ValueError(
                 f"{self.subcommand} needs a trained model: name a checkpoint (.ckpt) or weights (.safetensors) with "
                 "--ckpt_path, such as runs/<config>/<version>/checkpoints/best.ckpt"
             )
-        path = self._weights_path()
+        if self.subcommand == "fit":  # the run's config.yaml says how it is trained, not from where it was resumed
+            self.config["fit.ckpt_path"] = None
         if path:
             load_weights(self.model, path)
             self.config_init[self.subcommand].ckpt_path = None
+
+
+def run_of(path: str | None) -> Path | None:
+    """The folder of the run that a `last.ckpt` is of, from here; None for other checkpoints."""
+    file = Path(path or "").absolute()
+    return Path(os.path.relpath(file.parent.parent)) if file.parts[-2:] == ("checkpoints", "last.ckpt") else None
+
+
+def version_number(path: Path) -> int:
+    return int(re.search(r"version_(\d+)", str(path)).group(1))
 
 
 def check_configs(args: list[str]) -> None:

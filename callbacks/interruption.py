@@ -1,10 +1,11 @@
 """Ctrl-C and SIGTERM: save, say how to go on, leave."""
 
 import signal
-import sys
 from pathlib import Path
 
 import lightning as L
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
 from callbacks.last_checkpoint import LastCheckpoint
@@ -12,16 +13,19 @@ from callbacks.last_checkpoint import LastCheckpoint
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interruption(L.Callback):
+class Interruption(Checkpoint):
     """A run that is told to stop finishes its batch, writes `last.ckpt`, and exits with 128 plus the signal's number.
 
-    Lightning stops in the middle of whatever it does at Ctrl-C; between two batches the state is one that a resumed
-    run can go on from as if nothing had happened. A stop in the last batch of an epoch, or in the validation after it,
-    waits until that epoch is done. A second signal stops at once and saves nothing.
+    Lightning stops in the middle of whatever it does at Ctrl-C; once a batch is validated and logged, the state is one
+    that a resumed run can go on from as if nothing had happened. A stop in the last batch of an epoch, or in the
+    validation after it, waits until that epoch is done. A second signal stops at once and saves nothing.
+
+    It is a `Checkpoint` because Lightning calls those last: at the end of an epoch the best checkpoint comes first.
     """
 
     def __init__(self):
         self._signal: signal.Signals | None = None
+        self._saved = False
         self._before: dict[signal.Signals, object] = {}
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -34,38 +38,57 @@ class Interruption(L.Callback):
                 launcher.kill(number)
             self._say(trainer, f"{self._signal.name}: will save and stop after this batch; once more stops at once")
 
-        self._signal = None
+        self._signal, self._saved = None, False
         self._before = {number: signal.signal(number, note) for number in SIGNALS}
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        if not trainer.is_last_batch:
-            self._stop_if_told(trainer)
+        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:  # no checkpoint holds gradients
+            self._tell_lightning(trainer)
+
+    def on_validation_start(self, trainer, module) -> None:
+        trainer._signal_connector.received_sigterm = False  # else it would be raised between two validation batches
+
+    # Where a validation or an epoch ends, Lightning resumes right from what is saved in its last hook, not after it.
+    def on_validation_end(self, trainer, module) -> None:
+        if self._before and not trainer.is_last_batch:
+            self.on_train_epoch_end(trainer, module)
 
     def on_train_epoch_end(self, trainer, module) -> None:
-        self._stop_if_told(trainer)
+        self._tell_lightning(trainer)  # the signal may have come in the validation
+        if trainer.received_sigterm:
+            self._save(trainer)
 
-    def _stop_if_told(self, trainer: L.Trainer) -> None:
-        if not trainer.strategy.reduce_boolean_decision(self._signal is not None, all=False):
-            return
+    def _tell_lightning(self, trainer: L.Trainer) -> None:
+        """After the batch's or the epoch's last line of the log it raises SIGTERMException, in all processes."""
+        if trainer.strategy.reduce_boolean_decision(self._signal is not None, all=False):
+            trainer._signal_connector.received_sigterm = True
+
+    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+        if isinstance(exception, SIGTERMException) and self._before:
+            if not self._saved:
+                self._save(trainer)
+            config = Path(trainer.log_dir or ".") / "config.yaml"
+            self._say(
+                trainer,
+                f"stopped after step {trainer.global_step}; go on with: "
+                f"python train.py fit --config {config} --ckpt_path {self._path(trainer)}",
+            )
+            exception.code = 128 + (self._signal or signal.SIGTERM)
+        self._restore()
+
+    def _save(self, trainer: L.Trainer) -> None:
+        trainer.save_checkpoint(self._path(trainer))
+        self._saved = True
+
+    def _path(self, trainer: L.Trainer) -> Path:
         (last,) = (callback for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint))
-        path = Path(last.dirpath) / f"{last.filename}{last.FILE_EXTENSION}"
-        trainer.save_checkpoint(path)
-        config = Path(trainer.log_dir or ".") / "config.yaml"
-        self._say(
-            trainer,
-            f"stopped after step {trainer.global_step}; go on with: "
-            f"python train.py fit --config {config} --ckpt_path {path}",
-        )
-        sys.exit(128 + (self._signal or signal.SIGTERM))
+        return Path(last.dirpath) / f"{last.filename}{last.FILE_EXTENSION}"
 
     def _say(self, trainer: L.Trainer, message: str) -> None:
         if trainer.is_global_zero:
             Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(message)
 
     def on_train_end(self, trainer, module) -> None:
-        self._restore()
-
-    def on_exception(self, trainer, module, exception) -> None:
         self._restore()
 
     def _restore(self) -> None:

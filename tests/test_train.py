@@ -230,8 +230,9 @@ def test_resume_goes_on_where_it_stopped(finished_run, tmp_path):
     options = TINY | {"trainer.max_steps": "6", "ckpt_path": str(checkpoint)}
     done = call("fit", "--config", run / "small.yaml", *(f"--{k}={v}" for k, v in options.items()), cwd=run)
     assert done.returncode == 0, done.stderr[-3000:]
-    resumed = torch.load(run / "runs/small/version_1/checkpoints/last.ckpt", map_location="cpu", weights_only=True)
+    resumed = torch.load(checkpoint, map_location="cpu", weights_only=True)
     assert resumed["global_step"] == 6
+    assert [folder.name for folder in (run / "runs/small").iterdir()] == ["version_0"]
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives memory back at once")
