@@ -155,8 +155,8 @@ class CLI(LightningCLI):
         if self._weights_path():
             return
         path = self._ckpt_path()
-        if path and Path(path).suffix:  # not one of Lightning's words, such as "last"
-            CheckpointFiles().load_checkpoint(path, weights_only=True)  # says what is wrong with the file
+        if path and (Path(path).suffix or Path(path).is_file()):  # not one of Lightning's words, such as "best"
+            CheckpointFiles().load_checkpoint(path)  # says what is wrong with the file
         super()._parse_ckpt_path()
 
     def _given(self, key: str):

@@ -41,9 +41,10 @@ class CheckpointFiles(TorchCheckpointIO):
                 "and go on from there with --ckpt_path"
             ) from error
 
-    def load_checkpoint(self, path: str | Path, *args, **options) -> dict[str, Any]:
+    def load_checkpoint(self, path: str | Path, map_location: Any = "cpu", weights_only: Any = None) -> dict[str, Any]:
+        """Whatever is asked for, only tensors and plain values are read: nothing in a file can run."""
         try:
-            checkpoint = super().load_checkpoint(path, *args, **options)
+            checkpoint = super().load_checkpoint(path, map_location, weights_only=True)
         except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
             raise ValueError(
                 f"{path} is torn, or no checkpoint: {' '.join(str(error).split())[:200]}; name another one, such as "

@@ -19,6 +19,7 @@ from rich.progress import Progress
 from rich.table import Table
 from tensorboard.compat.proto.summary_pb2 import Summary
 
+from callbacks.checkpoint_files import CheckpointFiles
 from envs import video
 from envs.rollout import Episode, rollout
 from envs.statistics import Metric, summarize
@@ -113,7 +114,8 @@ def run_policy(module: L.LightningModule, seeds, progress: bool = True) -> list[
 
 def run_checkpoint(path: str, seeds) -> list[Episode]:
     """One episode from each seed with the policy in a checkpoint; what `python -m envs.record` calls."""
-    return run_policy(DiffusionPolicy.load_from_checkpoint(path, map_location="cpu").eval(), seeds)
+    CheckpointFiles().load_checkpoint(path)  # says what is wrong with the file
+    return run_policy(DiffusionPolicy.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval(), seeds)
 
 
 def table(rows: dict[str, dict[str, Metric]], n: int, first_seed: int) -> Table:

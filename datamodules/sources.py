@@ -37,10 +37,7 @@ def load(source: str, split: str = "train", columns: list[str] | None = None) ->
     Raises FileNotFoundError where there is nothing at the source, ValueError where it cannot be read or lacks a column.
     """
     place = resolve(source)
-    if place.endswith(".parquet"):
-        rows = _asked(source, lambda: load_dataset("parquet", data_files=place, split=split))
-    else:
-        rows = _asked(source, lambda: load_dataset(place, HUB_CONFIGS.get(place), split=split))
+    rows = _asked(source, lambda: load_dataset(*_named(place), split=split, **_files(place)))
     missing = [column for column in columns or [] if column not in rows.column_names]
     if missing:
         raise ValueError(
@@ -55,7 +52,21 @@ def splits(source: str) -> list[str]:
     place = resolve(source)
     if place.endswith(".parquet"):
         return ["train"]
-    return _asked(source, lambda: get_dataset_split_names(place, HUB_CONFIGS.get(place)))
+    return _asked(source, lambda: get_dataset_split_names(*_named(place), **_files(place)))
+
+
+def _named(place: str) -> tuple[str, ...]:
+    """What `datasets` is asked for. Of a file or folder here Parquet alone: a README beside it or a file of another
+    kind has no say in what is read, or how."""
+    if place.endswith(".parquet") or Path(place).exists():
+        return ("parquet",)
+    return (place, HUB_CONFIGS[place]) if place in HUB_CONFIGS else (place,)
+
+
+def _files(place: str) -> dict[str, str]:
+    if place.endswith(".parquet"):
+        return {"data_files": place}
+    return {"data_dir": place} if Path(place).exists() else {}
 
 
 def _asked(source: str, call: Callable):

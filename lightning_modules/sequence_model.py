@@ -125,7 +125,7 @@ class SequenceModel(L.LightningModule):
         return self.vocabulary.decode(self.generate(batch["source"], batch["source_mask"]))
 
     def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean over all tokens to predict of their cross-entropy, the share of them that are likeliest, their number."""
+        """Mean cross-entropy of all tokens to predict, the share of them that are likeliest, and their number."""
         inputs, labels, counts = self._task(batch)
         # Only the logits that count are made: with a large vocabulary they cost the most.
         logits, labels = self.network.logits(self.network.features(*inputs)[counts]), labels[counts]

@@ -2,6 +2,7 @@
 
 import lightning as L
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 
@@ -20,5 +21,6 @@ def log_mean(module: L.LightningModule, name: str, value: Tensor, count: int, **
     Lightning divides the sum of counts by the number of processes in whole numbers: 250 and 251 rows would count for
     250 each. Multiplied by that number before, nothing is lost.
     """
-    processes = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    shared = dist.is_available() and dist.is_initialized()
+    processes = dist.get_world_size() if shared else 1
     module.log(name, value, batch_size=count * processes, on_step=False, on_epoch=True, sync_dist=True, **options)

@@ -162,9 +162,11 @@ def test_a_resumed_run_of_two_processes_is_the_one_that_never_stopped(name, tmp_
         assert other["rows"] == one["rows"][2:]
         assert one["after"].keys() == other["after"].keys()
         for key, value in one["after"].items():
+            if name == "svhn_gan" and rank and "running_" in key:
+                continue  # by manual optimization DDP does not share these; the first process's are used and saved
             assert torch.equal(value, other["after"][key]), key
-    noise = [diary(folder, rank)["began"] for folder in (whole, rest) for rank in range(2)]
-    assert not any(torch.equal(a, b) for number, a in enumerate(noise) for b in noise[:number])
+    for folder in (whole, rest):
+        assert not torch.equal(*(diary(folder, rank)["began"] for rank in range(2)))
 
 
 def start(folder: Path, *more: str, program: list[str] = (), **environment: str) -> subprocess.Popen:
@@ -239,9 +241,7 @@ def test_two_nodes_train_and_resume(tmp_path):
             program = [sys.executable, "-m", "torch.distributed.run", *where.split()]
             nodes.append(start(tmp_path, "--trainer.accelerator", "cpu", *options.split(), *more, program=program))
         assert [node.wait(180) for node in nodes] == [0, 0], (tmp_path / "errors.txt").read_text()[-3000:]
-        version = 1 if found else 0
-        last = tmp_path / f"runs/mnist_mlp/version_{version}/checkpoints/last.ckpt"
+        (last,) = tmp_path.glob("runs/mnist_mlp/version_*/checkpoints/last.ckpt")  # a resumed run goes on in its folder
         checkpoint = torch.load(last, weights_only=True)
         assert checkpoint["global_step"] == step
         assert len(checkpoint["callbacks"]["RandomState"]["others"]) == 1
-    assert sorted(path.name for path in (tmp_path / "runs/mnist_mlp").iterdir()) == ["version_0", "version_1"]

@@ -59,7 +59,6 @@ class Diary(L.Callback):
         self._stack = contextlib.ExitStack()
 
     def on_train_start(self, trainer, module):
-        self.began = torch.get_rng_state()
         for part in module.modules() if self.frozen_norm else ():
             if isinstance(part, nn.modules.batchnorm._BatchNorm):
                 part.forward = _by_running_statistics(part)
@@ -67,6 +66,7 @@ class Diary(L.Callback):
     def on_train_batch_start(self, trainer, module, batch, batch_idx):
         if not self.rows:
             self.weights = {name: value.clone() for name, value in module.state_dict().items()}
+            self.began = torch.get_rng_state()
             self.batch = {name: value.clone() for name, value in batch.items()}
             for owner, name in DRAWS:
                 self._stack.enter_context(mock.patch.object(owner, name, self._noted(getattr(owner, name))))
