@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,9 @@ class CheckpointFiles(TorchCheckpointIO):
         """Whatever is asked for, only tensors and plain values are read: nothing in a file can run."""
         try:
             checkpoint = super().load_checkpoint(path, map_location, weights_only=True)
-        except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        except OSError:
+            raise
+        except Exception as error:  # of damaged bytes torch's reader makes errors of any kind
             raise ValueError(
                 f"{path} is torn, or no checkpoint: {' '.join(str(error).split())[:200]}; name another one, such as "
                 "best.ckpt beside it"

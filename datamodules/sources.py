@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from datasets import Dataset, get_dataset_split_names, load_dataset
+from datasets import Dataset, get_dataset_split_names, load_dataset, load_dataset_builder
 
 DATA_VARIABLE = "FIRSTLIGHT_DATA"
 LOCAL_FOLDERS = {
@@ -37,7 +37,11 @@ def load(source: str, split: str = "train", columns: list[str] | None = None) ->
     Raises FileNotFoundError where there is nothing at the source, ValueError where it cannot be read or lacks a column.
     """
     place = resolve(source)
-    rows = _asked(source, lambda: load_dataset(*_named(place), split=split, **_files(place)))
+    if place.endswith(".parquet"):
+        rows = _asked(source, lambda: load_dataset("parquet", data_files=place, split=split))
+    else:
+        _asked(source, lambda: _stay_inside(place))
+        rows = _asked(source, lambda: load_dataset(place, HUB_CONFIGS.get(place), split=split))
     missing = [column for column in columns or [] if column not in rows.column_names]
     if missing:
         raise ValueError(
@@ -52,21 +56,18 @@ def splits(source: str) -> list[str]:
     place = resolve(source)
     if place.endswith(".parquet"):
         return ["train"]
-    return _asked(source, lambda: get_dataset_split_names(*_named(place), **_files(place)))
+    return _asked(source, lambda: get_dataset_split_names(place, HUB_CONFIGS.get(place)))
 
 
-def _named(place: str) -> tuple[str, ...]:
-    """What `datasets` is asked for. Of a file or folder here Parquet alone: a README beside it or a file of another
-    kind has no say in what is read, or how."""
-    if place.endswith(".parquet") or Path(place).exists():
-        return ("parquet",)
-    return (place, HUB_CONFIGS[place]) if place in HUB_CONFIGS else (place,)
-
-
-def _files(place: str) -> dict[str, str]:
-    if place.endswith(".parquet"):
-        return {"data_files": place}
-    return {"data_dir": place} if Path(place).exists() else {}
+def _stay_inside(place: str) -> None:
+    """Raises ValueError where a README in a folder of data sends `datasets` to files elsewhere."""
+    if not Path(place).is_dir():
+        return
+    folder = os.path.abspath(place)
+    for files in load_dataset_builder(place).config.data_files.values():
+        for file in files:
+            if not Path(os.path.abspath(file)).is_relative_to(folder):
+                raise ValueError(f"its README names {file}, which lies outside of the folder; move it there")
 
 
 def _asked(source: str, call: Callable):

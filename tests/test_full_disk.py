@@ -1,5 +1,6 @@
 """A disk that fills up: one clear line, and what was saved before is whole. On a small file system of its own."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -40,13 +41,9 @@ def disk(tmp_path):
 
 def fill(folder: Path) -> None:
     """Leave no room at all."""
-    with (folder / "filler").open("wb") as file:
-        try:
-            while True:
-                file.write(bytes(4096))
-                file.flush()
-        except OSError:
-            return
+    with contextlib.suppress(OSError), (folder / "filler").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
 
 
 def test_checkpoints_on_a_full_disk(disk, refused, monkeypatch):  # noqa: F811

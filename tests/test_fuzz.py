@@ -87,13 +87,13 @@ def answer(arguments: list[str]) -> None:
         assert said.getvalue().strip().splitlines()[-1].startswith("train.py: "), said.getvalue()
 
 
-@fuzzed(40, text=words | st.text(max_size=60) | values.map(yaml.safe_dump) | st.binary(max_size=60))
+@fuzzed(8, text=words | st.text(max_size=60) | values.map(yaml.safe_dump) | st.binary(max_size=60))
 def test_any_file_as_a_config(text):
     Path("any.yaml").write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
     answer(["fit", "--config", "any.yaml", "--print_config"])
 
 
-@fuzzed(40, name=st.sampled_from(CONFIGS), changes=st.dictionaries(keys, values, max_size=3))
+@fuzzed(4, name=st.sampled_from(CONFIGS), changes=st.dictionaries(keys, values, max_size=3))
 def test_a_config_with_anything_laid_over(name, changes):
     overlay: dict = {}
     for key, value in changes.items():
@@ -104,7 +104,7 @@ def test_a_config_with_anything_laid_over(name, changes):
 
 
 @fuzzed(
-    40,
+    4,
     name=st.sampled_from(CONFIGS),
     changes=st.lists(
         st.tuples(keys | words.map(lambda word: word.replace("=", "")), words | values.map(str)), max_size=3
