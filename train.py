@@ -27,6 +27,7 @@ from lightning_modules.pretrained import load_weights
 CONFIGS = Path(__file__).parent / "configs"
 RUNS = Path("runs")
 DEBUG = "FIRSTLIGHT_DEBUG"  # set it to see tracebacks
+FOREIGN = re.compile(r"loading state_dict")
 LOST = re.compile(r"gloo/transport|Connection (closed|reset) by peer|NCCL.*(remote|abort|timeout)", re.I | re.S)
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
@@ -246,8 +247,13 @@ def main(args: list[str] | None = None) -> CLI | None:
             raise
         fail(str(error))
     except RuntimeError as error:
-        if os.environ.get(DEBUG) or not LOST.search(str(error)):
+        if os.environ.get(DEBUG) or not (FOREIGN.search(str(error)) or LOST.search(str(error))):
             raise
+        if FOREIGN.search(str(error)):
+            fail(
+                f"the checkpoint is of another model: {' '.join(str(error).split())[:300]}; "
+                "use the config.yaml of the run that it comes from"
+            )
         fail(
             "another process of this run ended or was killed: what it said, if anything, stands above; "
             "go on from the last checkpoint with --ckpt_path"

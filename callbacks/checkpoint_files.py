@@ -51,6 +51,7 @@ class CheckpointFiles(TorchCheckpointIO):
                 f"{path} is torn, or no checkpoint: {' '.join(str(error).split())[:200]}; name another one, such as "
                 "best.ckpt beside it"
             ) from error
-        if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
-            raise ValueError(f"{path} is no checkpoint of a Lightning run: it holds no state_dict")
+        for part in ("state_dict", "pytorch-lightning_version"):
+            if not isinstance(checkpoint, dict) or part not in checkpoint:
+                raise ValueError(f"{path} is no checkpoint of a Lightning run: it holds no {part}")
         return checkpoint
