@@ -19,6 +19,7 @@ from rich.progress import Progress
 from rich.table import Table
 from tensorboard.compat.proto.summary_pb2 import Summary
 
+from callbacks.checkpoint_files import CheckpointFiles
 from envs import video
 from envs.rollout import Episode, rollout
 from envs.statistics import Metric, summarize
@@ -124,7 +125,8 @@ def load_policy(path: str | Path) -> DiffusionPolicy:
         raise FileNotFoundError(f"there is no policy {path}; name a checkpoint (.ckpt) or a folder of pretrained/")
     if Path(path).is_dir():
         return load_pretrained(path)
-    return DiffusionPolicy.load_from_checkpoint(path, map_location="cpu").eval()
+    CheckpointFiles().load_checkpoint(path)  # says what is wrong with the file
+    return DiffusionPolicy.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
 
 
 def table(rows: dict[str, dict[str, Metric]], n: int, first_seed: int) -> Table:

@@ -10,7 +10,7 @@ import torch
 from callbacks.checkpoint_files import CheckpointFiles
 
 FILES = CheckpointFiles()
-CHECKPOINT = {"state_dict": {"weight": torch.arange(6.0)}, "global_step": 3}
+CHECKPOINT = {"state_dict": {"weight": torch.arange(6.0)}, "global_step": 3, "pytorch-lightning_version": "2.6.6"}
 
 
 def test_what_is_written_is_read(tmp_path):
