@@ -8,36 +8,28 @@ interruption the same command goes on with the next way. The ways:
 
     people                  the 206 human demonstrations, moved so that they end on the target
     planner                 plans alone, from the benchmark's starts
-    slow planner            plans that take their time: half the walking speed, every push at least ten steps
     planner after people    the first way's weights, trained on plans
-    planner as teacher      people and plans from states that the people's policy came to (DAgger)
     own successes           the shortest success of several attempts of the shipped policy `pusht_human`
     and corrections         the same, and plans from where that policy failed
     own after people        own successes and corrections, starting from the first way's weights
+    planner as teacher      people and plans from states that the people's policy came to (DAgger)
 """
 
 import argparse
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 from safetensors.torch import save_file
 
 import train
 from envs import correct, planner, record
-from envs.recording import Take
-from envs.recording import record as write
-from envs.runner import FIRST_SEED
-from envs.search import BeamSearch
 
 CONFIG, PEOPLE = "configs/pusht_beyond.yaml", "lerobot/pusht_keypoints"
 PEOPLES_POLICY = "pretrained/pusht_human"
 METRICS = ("score", "success_rate", "mean_final_coverage")
-SLOW = BeamSearch(walking_speed=15.0, shortest_push=10)
 PLANS, STARTS, ATTEMPTS, TEACHER_STARTS, FAILING_STARTS = 120, 300, 4, 40, 2500
 
 
@@ -51,21 +43,12 @@ class Way(NamedTuple):
 WAYS = {
     "people": Way((PEOPLE,)),
     "planner": Way(("plans",)),
-    "slow planner": Way(("slow-plans",)),
     "planner after people": Way(("plans",), after="people"),
-    "planner as teacher": Way((PEOPLE, "lessons")),
     "own successes": Way(("successes",)),
     "and corrections": Way(("successes", "corrections")),
     "own after people": Way(("successes", "corrections"), after="people"),
+    "planner as teacher": Way((PEOPLE, "lessons")),
 }
-
-
-def slow_plans(out: Path) -> None:
-    """As `python -m envs.planner` does, with another search."""
-    resets = [{"seed": seed} for seed in range(FIRST_SEED, FIRST_SEED + PLANS)]
-    episodes = planner.plan_episodes(resets, out.with_suffix(".plans.jsonl"), 2, search=SLOW)
-    takes = (Take(episode["reset"], np.array(episode["actions"])) for episode in episodes if episode["actions"])
-    write(takes, out, {"made_by": "python -m benchmarks.pusht_ways", "search": asdict(SLOW)})
 
 
 def _call(command, *words) -> None:
@@ -76,7 +59,6 @@ POLICY = ("--checkpoint", PEOPLES_POLICY)
 # fmt: off
 DATA = {  # what writes each file
     "plans": lambda out: _call(planner, "--episodes", PLANS, "--out", out),
-    "slow-plans": slow_plans,
     "lessons": lambda out: _call(
         correct, *POLICY, "--seeds", TEACHER_STARTS, "--successes", "--at", 30, 90, "--out", out
     ),
@@ -128,7 +110,7 @@ def weights(way: str, folder: Path) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pusht_ways", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--steps", type=int, default=3000, help="optimizer steps of each way (default 3000)")
+    parser.add_argument("--steps", type=int, default=1500, help="optimizer steps of each way (default 1500)")
     parser.add_argument("--episodes", type=int, default=200, help="validation episodes of each (default 200)")
     parser.add_argument("--out", type=Path, default=Path("runs/pusht_ways"), help="where everything is kept")
     options = parser.parse_args()
