@@ -26,7 +26,7 @@ CHECKPOINTS = {
     ),
     "of another width, without its arguments": (
         lambda: whole(MLPClassifier(hidden=[8])),
-        ["the checkpoint is of another model", "size mismatch", "config.yaml"],
+        ["the checkpoint is of another model", "MLPClassifier", "config.yaml"],
     ),
     "without a version": (
         lambda: {key: value for key, value in whole(MLPClassifier(hidden=[8])).items() if key != VERSION},
