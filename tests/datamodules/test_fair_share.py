@@ -1,3 +1,5 @@
+from itertools import chain
+
 import pytest
 import torch
 from torch.utils.data import DistributedSampler
@@ -26,11 +28,11 @@ def test_no_row_comes_twice_and_none_is_missing(rows, processes, in_order):
             shares(rows, processes, in_order, False)
         return
     whole = shares(rows, processes, in_order, drop_last=False)
-    assert sorted(sum(whole, [])) == list(range(rows))
+    assert sorted(chain(*whole)) == list(range(rows))
     assert max(map(len, whole)) - min(map(len, whole)) <= 1
     even = shares(rows, processes, in_order, drop_last=True)
     assert {len(share) for share in even} == {rows // processes}
-    assert len(set(sum(even, []))) == rows // processes * processes
+    assert len(set(chain(*even))) == rows // processes * processes
 
 
 def test_the_order_is_kept_where_asked_and_another_in_each_epoch_where_not():
