@@ -27,7 +27,7 @@ from callbacks.checkpoint_files import CheckpointFiles
 from datamodules.images import read_images
 from datamodules.pictures import read_pictures
 from datamodules.pig_latin import PigLatin
-from datamodules.pusht import BUNDLED_FILE, COLUMNS, PushTDemos
+from datamodules.pusht import BUNDLED_FILES, COLUMNS, PushTDemos
 from datamodules.sentences import read_text, sentences
 from lightning_modules.pretrained import load_weights
 from tests.test_bad_input import digits
@@ -202,7 +202,7 @@ def test_pictures_of_any_columns(content):
 
 @fuzzed(15, **damage)
 def test_demonstrations_from_a_damaged_file(cut, flips):
-    path = Path(write(parquet.read_table(BUNDLED_FILE).slice(0, 200)))
+    path = Path(write(parquet.read_table(BUNDLED_FILES[0]).slice(0, 200)))
     path.write_bytes(spoilt(path.read_bytes(), cut, flips))
     with answered():
         PushTDemos(str(path), val_share=0.5).setup()
