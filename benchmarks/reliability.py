@@ -53,9 +53,9 @@ LONG = (
     "--trainer.max_epochs -1 --trainer.check_val_every_n_epoch null --trainer.val_check_interval 500 "
     "--trainer.limit_val_batches 2 --trainer.enable_model_summary false"
 )
+WIDTH = 160  # columns of a table
 STOPS = (1, 4, 6)  # batches of a run of two epochs of four: within the first, at its end, within the second
 LOSSES = {"svhn_gan": ["discriminator_loss", "generator_loss"]}  # two a batch
-WARM = 600  # batches: after the first validation
 CHEAPER = {"mnist_ddpm": "--model.sampling_steps 2", "pusht": "--trainer.callbacks.val_episodes 2"}
 QUIET = "--trainer.precision 32-true --trainer.callbacks [] --trainer.enable_model_summary false"
 
@@ -344,16 +344,23 @@ class Usage(L.Callback):
             table.write(",".join(f"{value:.3f}" for value in row) + "\n")
 
 
-def memory(families: list[str], steps: int) -> Table:
+def memory(families: list[str], steps: int, warm_up: int) -> Table:
     """What tiny runs of so many batches use, with a validation every 500 and all pictures that they draw."""
     table = Table(title=f"{steps:,} training batches")
-    for column in ("", f"MiB after {WARM}", f"after {steps:,}", "drift per 1,000", "open files", "log: files, MiB"):
+    for column in (
+        "",
+        f"MiB after {warm_up:,}",
+        f"after {steps:,}",
+        "drift per 1,000",
+        "open files",
+        "log: files, MiB",
+    ):
         table.add_column(column)
     with Progress() as bar:
         for name in bar.track(families, description="training"):
             with tempfile.TemporaryDirectory() as root:
                 rows = usage(name, steps, Path(root))
-            warm = rows[rows[:, 0] >= WARM]
+            warm = rows[rows[:, 0] >= warm_up]
             drift = 1000 * np.polyfit(warm[:, 0], warm[:, 1], 1)[0]
             files = " to ".join(f"{number:.0f}" for number in dict.fromkeys([warm[0, 2], warm[-1, 2]]))
             logged = f"{warm[0, 3]:.0f}, {warm[0, 4]:.2f} to {warm[-1, 3]:.0f}, {warm[-1, 4]:.2f}"
@@ -394,15 +401,18 @@ def main() -> None:
     part = figures.add_parser("memory", help="memory, open files and log over long runs")
     part.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
     part.add_argument("--steps", type=int, default=2000)
+    part.add_argument("--warm-up", type=int, default=600, help="batches before the first that counts")
     args = parser.parse_args()
     if args.figure == "resumes":
-        Console().print(resumes(args.contestant, args.families))
+        Console(width=WIDTH).print(resumes(args.contestant, args.families))
     if args.figure == "numbers":
-        Console().print(numbers(args.contestant, args.families))
+        Console(width=WIDTH).print(numbers(args.contestant, args.families))
     if args.figure == "memory":
-        Console().print(memory(args.families, args.steps))
+        Console(width=WIDTH).print(memory(args.families, args.steps, args.warm_up))
     if args.figure == "kills":
-        Console().print(kills_table({args.contestant: kills(args.contestant, args.kills, args.seed, args.temporary)}))
+        Console(width=WIDTH).print(
+            kills_table({args.contestant: kills(args.contestant, args.kills, args.seed, args.temporary)})
+        )
 
 
 if __name__ == "__main__":

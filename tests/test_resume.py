@@ -20,7 +20,7 @@ def test_within_an_epoch(config, tmp_path):
     assert not resumed_differs(config, BATCHES + 2, tmp_path)
 
 
-@pytest.mark.parametrize("stop", [BATCHES, 1])
+@pytest.mark.parametrize("stop", [BATCHES, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "config", ["svhn_gan", *(pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES if name != "svhn_gan")]
 )
