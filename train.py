@@ -27,6 +27,8 @@ from lightning_modules.pretrained import load_weights
 CONFIGS = Path(__file__).parent / "configs"
 RUNS = Path("runs")
 DEBUG = "FIRSTLIGHT_DEBUG"  # set it to see tracebacks
+FOREIGN = re.compile(r"loading state_dict")
+LOST = re.compile(r"gloo/transport|Connection (closed|reset) by peer|NCCL.*(remote|abort|timeout)", re.I | re.S)
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 USAGE = """\
@@ -155,8 +157,8 @@ class CLI(LightningCLI):
         if self._weights_path():
             return
         path = self._ckpt_path()
-        if path and Path(path).suffix:  # not one of Lightning's words, such as "last"
-            CheckpointFiles().load_checkpoint(path, weights_only=True)  # says what is wrong with the file
+        if path and (Path(path).suffix or Path(path).is_file()):  # not one of Lightning's words, such as "best"
+            CheckpointFiles().load_checkpoint(path)  # says what is wrong with the file
         super()._parse_ckpt_path()
 
     def _given(self, key: str):
@@ -245,6 +247,18 @@ def main(args: list[str] | None = None) -> CLI | None:
         if os.environ.get(DEBUG):
             raise
         fail(str(error))
+    except RuntimeError as error:
+        if os.environ.get(DEBUG) or not (FOREIGN.search(str(error)) or LOST.search(str(error))):
+            raise
+        if FOREIGN.search(str(error)):
+            fail(
+                f"the checkpoint is of another model: {' '.join(str(error).split())[:300]}; "
+                "use the config.yaml of the run that it comes from"
+            )
+        fail(
+            "another process of this run ended or was killed: what it said, if anything, stands above; "
+            "go on from the last checkpoint with --ckpt_path"
+        )
 
 
 if __name__ == "__main__":

@@ -64,7 +64,11 @@ class Judge:
 
 def open_model(path: str) -> DDPM:
     """A folder of `pretrained/`, or a checkpoint."""
-    return load_pretrained(path) if Path(path).is_dir() else DDPM.load_from_checkpoint(path, map_location="cpu").eval()
+    return (
+        load_pretrained(path)
+        if Path(path).is_dir()
+        else DDPM.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
+    )
 
 
 @torch.no_grad()

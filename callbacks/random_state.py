@@ -5,6 +5,8 @@ import random
 import lightning as L
 import numpy as np
 import torch
+import torch.distributed as dist
+from lightning.fabric.utilities.seed import pl_worker_init_function
 
 
 class RandomState(L.Callback):
@@ -13,29 +15,46 @@ class RandomState(L.Callback):
     Keeps the states of Python's, NumPy's and torch's global generators, on the CPU and on GPUs. They are set when the
     training starts, after all that is built before it; the loader draws the order of an epoch later
     (`datamodules.resumable_loader`). Validation leaves them as they were: how often it happens, and whether a resumed
-    run repeats it, does not change the training. Of several processes only the first one's states would be known, so
-    that they go on with other numbers.
+    run repeats it, does not change the training.
+
+    Several processes start from the same seed, and would all draw the same noise: at the start each takes numbers of
+    its own, which follow from the seed and its rank. A checkpoint holds the states of all; one that a resumed run has
+    no state for, because it has more processes, starts as in a new run.
     """
 
     def __init__(self):
         self._loaded: dict | None = None
 
     def state_dict(self) -> dict:
-        return random_state()
+        """The first process's states, and under "others" those of further ones. Every process must ask for it."""
+        first, *others = gathered(random_state())
+        return {**first, "others": others}
 
     def load_state_dict(self, state_dict: dict) -> None:
         self._loaded = state_dict
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        state, self._loaded = self._loaded, None
-        if state is not None and trainer.world_size == 1:
-            set_random_state(state)
+        loaded, self._loaded = self._loaded, None
+        states = [loaded, *loaded.get("others", [])] if loaded else []
+        if trainer.global_rank < len(states):
+            set_random_state(states[trainer.global_rank])
+        elif trainer.global_rank:
+            pl_worker_init_function(0, trainer.global_rank)
 
     def on_validation_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._before = random_state()
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         set_random_state(self._before)
+
+
+def gathered(state: dict) -> list[dict]:
+    """Those of all processes, in the order of their ranks."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return [state]
+    states: list = [None] * dist.get_world_size()
+    dist.all_gather_object(states, state)
+    return states
 
 
 def random_state() -> dict:

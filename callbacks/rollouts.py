@@ -19,10 +19,12 @@ from rich.progress import Progress
 from rich.table import Table
 from tensorboard.compat.proto.summary_pb2 import Summary
 
+from callbacks.checkpoint_files import CheckpointFiles
 from envs import video
 from envs.rollout import Episode, rollout
 from envs.statistics import Metric, summarize
 from lightning_modules.diffusion_policy import DiffusionPolicy
+from lightning_modules.pretrained import load_pretrained
 
 VAL_SEEDS = range(0, 1000)
 FIRST_TEST_SEED = 100_000  # where the published figures start
@@ -35,6 +37,7 @@ class Rollouts(L.Callback):
         score               the best reward, min(max coverage / 0.95, 1)
         success_rate        1 where the coverage ever exceeded 0.95
         mean_final_coverage the coverage at the end
+        mean_steps          steps until success, 300 without one
     each with a 95 % interval (/low, /high), and writes videos of the first episodes to the run folder and TensorBoard.
 
     Args:
@@ -112,8 +115,18 @@ def run_policy(module: L.LightningModule, seeds, progress: bool = True) -> list[
 
 
 def run_checkpoint(path: str, seeds) -> list[Episode]:
-    """One episode from each seed with the policy in a checkpoint; what `python -m envs.record` calls."""
-    return run_policy(DiffusionPolicy.load_from_checkpoint(path, map_location="cpu").eval(), seeds)
+    """One episode from each seed with the policy in a checkpoint or a folder of pretrained/; `envs.runner` calls it."""
+    return run_policy(load_policy(path), seeds)
+
+
+def load_policy(path: str | Path) -> DiffusionPolicy:
+    """The policy in a checkpoint (.ckpt) or a folder of pretrained/, ready to act on the CPU."""
+    if not Path(path).exists():
+        raise FileNotFoundError(f"there is no policy {path}; name a checkpoint (.ckpt) or a folder of pretrained/")
+    if Path(path).is_dir():
+        return load_pretrained(path)
+    CheckpointFiles().load_checkpoint(path)  # says what is wrong with the file
+    return DiffusionPolicy.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
 
 
 def table(rows: dict[str, dict[str, Metric]], n: int, first_seed: int) -> Table:
@@ -123,8 +136,13 @@ def table(rows: dict[str, dict[str, Metric]], n: int, first_seed: int) -> Table:
     for name in next(iter(rows.values())):
         result.add_column(name)
     for policy, metrics in rows.items():
-        result.add_row(policy, *(f"{m.mean:.3f} [{m.low:.3f}, {m.high:.3f}]" for m in metrics.values()))
+        result.add_row(policy, *(_in_words(m) for m in metrics.values()))
     return result
+
+
+def _in_words(metric: Metric) -> str:
+    digits = 1 if metric.high > 1 else 3  # of steps or of a share
+    return f"{metric.mean:.{digits}f} [{metric.low:.{digits}f}, {metric.high:.{digits}f}]"
 
 
 def _add_gif(logger: TensorBoardLogger, tag: str, pictures: np.ndarray, step: int) -> None:

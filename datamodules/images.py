@@ -78,7 +78,7 @@ def read_images(
     if not len(table):
         raise ValueError(f"the split {split!r} of {source!r} holds no pictures")
     labels = _labels(table.column(label_column), f"column {label_column} of {source!r}", num_classes)
-    files = _files(table.column(image_column), f"column {image_column} of {source!r}")
+    files = _files(table.column(image_column), f"column {image_column} of {source!r}", sources.resolve(source))
     # Contents name the cache file: changed data or another shape is other data, wherever it lies.
     key = f"images-{cache.digest([repr(shape).encode(), labels.numpy().tobytes(), *files])}"
     kept = cache.cached(key, lambda: {"images": _decode(files, shape, source), "labels": labels})
@@ -96,12 +96,25 @@ def _labels(column: pa.ChunkedArray, what: str, num_classes: int) -> Tensor:
     return labels
 
 
-def _files(column: pa.ChunkedArray, what: str) -> list[bytes]:
-    """Encoded pictures, from a column as `datasets` keeps pictures: their bytes, or else their paths."""
+def _files(column: pa.ChunkedArray, what: str, place: str) -> list[bytes]:
+    """Encoded pictures, from a column as `datasets` keeps pictures: their bytes, or else paths of files that lie in the
+    folder of the data."""
     if not (pa.types.is_struct(column.type) and {"bytes", "path"} <= {field.name for field in column.type}):
         raise ValueError(f"{what} holds {column.type} where pictures are needed (PNG or JPEG)")
     encoded, paths = (pc.struct_field(column, name).to_pylist() for name in ("bytes", "path"))
-    return [Path(path).read_bytes() if data is None else data for data, path in zip(encoded, paths, strict=True)]
+    pairs = zip(encoded, paths, strict=True)
+    return [_beside(path, what, place) if data is None else data for data, path in pairs]
+
+
+def _beside(path: str | None, what: str, place: str) -> bytes:
+    """The file at a path that data name: no file but one in their own folder, whatever `..` and links say."""
+    folder = (Path(place) if Path(place).is_dir() else Path(place).parent).resolve()
+    file = (folder / (path or "")).resolve()
+    if not (file.is_relative_to(folder) and file.is_file()):
+        raise ValueError(
+            f"{what} names the picture {path!r}, which is no file in {folder}; put the pictures' bytes there"
+        )
+    return file.read_bytes()
 
 
 def _decode(files: list[bytes], shape: tuple[int, int, int], source: str) -> Tensor:

@@ -98,7 +98,7 @@ class PairsDataModule(L.LightningDataModule):
 
     def loader(self, pairs: Pairs, **options) -> DataLoader:
         """Batches of pairs in their order."""
-        return ResumableLoader(pairs, batch_size=self.hparams.batch_size, collate_fn=_as_is, **options)
+        return ResumableLoader(pairs, batch_size=self.hparams.batch_size, collate_fn=_as_is, in_order=True, **options)
 
     def train_dataloader(self) -> DataLoader:
         epoch = self.trainer.current_epoch if self.trainer else 0

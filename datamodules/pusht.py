@@ -10,6 +10,7 @@ For step t of an episode, with O = n_obs_steps and T = horizon:
 Before an episode's first step its first observation is repeated, after its last one its last action (not taken).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from envs import tee
 
 COLUMNS = ["observation.state", "observation.environment_state", "action", "episode_index"]
 BUNDLED = "bundled"
-BUNDLED_FILE = Path(__file__).parent / "bundled" / "pusht.parquet"
+BUNDLED_FILES = sorted((Path(__file__).parent / "bundled").glob("pusht*.parquet"))
 
 
 @dataclass
@@ -41,9 +42,18 @@ class Demonstrations:
         self.lengths = self.ends - self.starts
 
 
-def read_demonstrations(source: str) -> Demonstrations:
-    """All episodes at a source (see `datamodules.sources`); "bundled" are the ones that come with Firstlight."""
-    rows = sources.load(str(BUNDLED_FILE) if source == BUNDLED else source, columns=COLUMNS).with_format("numpy")[:]
+def read_demonstrations(source: str | Sequence[str]) -> Demonstrations:
+    """All episodes at a source (see `datamodules.sources`) or several, one source after the other.
+
+    "bundled" are the ones that come with Firstlight.
+    """
+    if source == BUNDLED:
+        source = [str(file) for file in BUNDLED_FILES]
+    if not isinstance(source, str):
+        if not source:
+            raise ValueError("source=[] names no demonstrations; name at least one file, folder or Hub id")
+        return _joined([read_demonstrations(one) for one in source])
+    rows = sources.load(source, columns=COLUMNS).with_format("numpy")[:]
     pointer, corners, action, episode = (np.asarray(rows[column]) for column in COLUMNS)
     for name, array, width in [(COLUMNS[0], pointer, 2), (COLUMNS[1], corners, 16), (COLUMNS[2], action, 2)]:
         if array.shape != (len(episode), width):
@@ -60,6 +70,16 @@ def read_demonstrations(source: str) -> Demonstrations:
         actions=torch.from_numpy(action.astype(np.float32)),
         starts=torch.from_numpy(np.concatenate([[0], borders])),
         ends=torch.from_numpy(np.concatenate([borders, [len(episode)]])),
+    )
+
+
+def _joined(parts: list[Demonstrations]) -> Demonstrations:
+    offsets = np.cumsum([0, *(len(part.actions) for part in parts)])[:-1].tolist()
+    return Demonstrations(
+        observations=torch.cat([part.observations for part in parts]),
+        actions=torch.cat([part.actions for part in parts]),
+        starts=torch.cat([part.starts + offset for part, offset in zip(parts, offsets, strict=True)]),
+        ends=torch.cat([part.ends + offset for part, offset in zip(parts, offsets, strict=True)]),
     )
 
 
@@ -136,7 +156,7 @@ class PushTDemos(L.LightningDataModule):
     """Demonstrations from `source`: a Hub id, a folder, a Parquet file of recordings, or "bundled".
 
     Args:
-        source: where the demonstrations are (`datamodules.sources`).
+        source: where the demonstrations are (`datamodules.sources`), one place or several.
         n_obs_steps: O, how many observations the policy sees.
         horizon: T, how many actions it predicts.
         pad_after: how many actions of a window may lie past its episode's end; all but the first by default.
@@ -149,7 +169,7 @@ class PushTDemos(L.LightningDataModule):
 
     def __init__(
         self,
-        source: str = "lerobot/pusht_keypoints",
+        source: list[str] | str = "lerobot/pusht_keypoints",
         n_obs_steps: int = 2,
         horizon: int = 16,
         pad_after: int | None = None,

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from itertools import islice
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+from datamodules.fair_share import fair_share
 
 
 class ResumableLoader(DataLoader):
@@ -17,13 +19,27 @@ class ResumableLoader(DataLoader):
     It draws that at the first batch of an epoch and not before, so that nothing between restoring the generator and
     that batch, such as setting the loader up, changes the order.
 
+    Of several processes each gives its share (`datamodules.fair_share`), in an order that follows from the run's seed
+    and the epoch.
+
     Args:
         dataset: as `DataLoader`'s.
+        in_order: the rows keep their order when several processes share them, too.
         **options: those of `DataLoader`.
+
+    Raises ValueError where a process's share of the rows makes no batch.
     """
 
-    def __init__(self, dataset: Dataset, **options):
+    def __init__(self, dataset: Dataset, in_order: bool = False, **options):
+        sampler, self.in_order = options.get("sampler"), in_order
+        if isinstance(sampler, DistributedSampler):  # Lightning's
+            options["sampler"] = fair_share(dataset, sampler, in_order, options.get("drop_last", False))
         super().__init__(dataset, **{**options, "generator": torch.Generator()})
+        if isinstance(sampler, DistributedSampler) and not len(self):
+            raise ValueError(
+                f"batch_size={self.batch_size} is more than a process's share of {len(dataset)} rows, "
+                f"{len(self.sampler)}; lower it"
+            )
         self._seed, self._given, self._skipped = 0, 0, 0
 
     def __iter__(self) -> Iterator:

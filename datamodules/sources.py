@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from datasets import Dataset, get_dataset_split_names, load_dataset
+from datasets import Dataset, get_dataset_split_names, load_dataset, load_dataset_builder
 
 DATA_VARIABLE = "FIRSTLIGHT_DATA"
 LOCAL_FOLDERS = {
@@ -40,6 +40,7 @@ def load(source: str, split: str = "train", columns: list[str] | None = None) ->
     if place.endswith(".parquet"):
         rows = _asked(source, lambda: load_dataset("parquet", data_files=place, split=split))
     else:
+        _asked(source, lambda: _stay_inside(place))
         rows = _asked(source, lambda: load_dataset(place, HUB_CONFIGS.get(place), split=split))
     missing = [column for column in columns or [] if column not in rows.column_names]
     if missing:
@@ -56,6 +57,17 @@ def splits(source: str) -> list[str]:
     if place.endswith(".parquet"):
         return ["train"]
     return _asked(source, lambda: get_dataset_split_names(place, HUB_CONFIGS.get(place)))
+
+
+def _stay_inside(place: str) -> None:
+    """Raises ValueError where a README in a folder of data sends `datasets` to files elsewhere."""
+    if not Path(place).is_dir():
+        return
+    folder = os.path.abspath(place)
+    for files in load_dataset_builder(place).config.data_files.values():
+        for file in files:
+            if not Path(os.path.abspath(file)).is_relative_to(folder):
+                raise ValueError(f"its README names {file}, which lies outside of the folder; move it there")
 
 
 def _asked(source: str, call: Callable):

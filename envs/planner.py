@@ -24,8 +24,8 @@ from rich.progress import track
 
 from envs.physics import place, state_of
 from envs.pusht import PushT
-from envs.record import FIRST_SEED
 from envs.recording import Take, record
+from envs.runner import FIRST_SEED, one_or_more
 from envs.search import BeamSearch
 
 ATTEMPTS = 4
@@ -78,30 +78,30 @@ def steps_to_success(env: PushT, actions: np.ndarray) -> int | None:
     return None
 
 
-def plan_episode(seed: int, legacy_resets: bool = True, **options) -> Plan | None:
-    """A plan for the episode that starts with `reset(seed=seed)`; `options` as in `plan`."""
+def plan_episode(reset: dict, legacy_resets: bool = True, **options) -> Plan | None:
+    """A plan for the episode that starts with `PushT.reset(**reset)`; `options` as in `plan`."""
     env = PushT("state", legacy_resets=legacy_resets)
-    env.reset(seed=seed)
+    env.reset(**reset)
     state = state_of(env)
 
     def start(replay: PushT) -> None:
         replay.legacy_resets = legacy_resets
-        replay.reset(seed=seed)
+        replay.reset(**reset)
 
-    return plan(state, seed, start=start, **options)
+    return plan(state, reset.get("seed", 0), start=start, **options)
 
 
-def _planned(seed: int, **options) -> dict:
+def _planned(reset: dict, **options) -> dict:
     """A line of the unfinished file."""
     clock = time.process_time()
-    found = plan_episode(seed, **options)
+    found = plan_episode(reset, **options)
     seconds = round(time.process_time() - clock, 2)
     actions = found.actions.tolist() if found else None
-    return {"seed": seed, "attempts": found and found.attempts, "cpu_seconds": seconds, "actions": actions}
+    return {"reset": reset, "attempts": found and found.attempts, "cpu_seconds": seconds, "actions": actions}
 
 
-def _read_unfinished(path: Path, settings: dict) -> dict[int, dict]:
-    """Episodes by their seeds that an interrupted run with the same settings left; writes the settings otherwise."""
+def _read_unfinished(path: Path, settings: dict) -> dict[str, dict]:
+    """Episodes by their resets that an interrupted run with the same settings left; writes the settings otherwise."""
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []  # the last line may be torn: left out
     if not lines:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,23 +111,23 @@ def _read_unfinished(path: Path, settings: dict) -> dict[int, dict]:
         differing = ", ".join(f"{name}={theirs.get(name)!r}" for name in settings if theirs.get(name) != settings[name])
         raise ValueError(f"{path} was begun with {differing}; use the same again, another --out, or delete it")
     path.write_bytes(b"\n".join(lines) + b"\n")
-    return {episode["seed"]: episode for episode in map(json.loads, lines[1:])}
+    return {json.dumps(episode["reset"]): episode for episode in map(json.loads, lines[1:])}
 
 
-def plan_episodes(seeds: Iterable[int], path: Path, workers: int, **options) -> list[dict]:
-    """Plan the episodes of these seeds, `workers` at a time, and append each to the unfinished file as it comes.
+def plan_episodes(resets: Iterable[dict], path: Path, workers: int, **options) -> list[dict]:
+    """Plan the episodes that begin so, `workers` at a time, and append each to the unfinished file as it comes.
 
-    Returns them in the order of the seeds: {"seed", "attempts", "cpu_seconds", "actions"}, where failures have no
-    attempts and no actions.
+    `resets` are arguments of `PushT.reset`, of plain values. Returns the episodes in their order: {"reset", "attempts",
+    "cpu_seconds", "actions"}, where failures have no attempts and no actions.
     """
-    seeds = list(seeds)
+    resets = list(resets)
     search = options.get("search") or BeamSearch()
     settings = {"search": asdict(search), **{name: value for name, value in options.items() if name != "search"}}
     episodes = _read_unfinished(path, settings)
-    missing = [seed for seed in seeds if seed not in episodes]
+    missing = [reset for reset in resets if json.dumps(reset) not in episodes]
     console = Console(stderr=True)
-    if len(missing) < len(seeds):
-        console.print(f"{len(seeds) - len(missing)} of {len(seeds)} episodes were planned before")
+    if len(missing) < len(resets):
+        console.print(f"{len(resets) - len(missing)} of {len(resets)} episodes were planned before")
     workers = min(workers, len(missing))
     work = partial(_planned, **options)
     ignore_interrupts = (signal.signal, (signal.SIGINT, signal.SIG_IGN))
@@ -135,27 +135,17 @@ def plan_episodes(seeds: Iterable[int], path: Path, workers: int, **options) -> 
         for episode in track(pool.imap_unordered(work, missing), "planning", len(missing), console=console):
             file.write(json.dumps(episode) + "\n")
             file.flush()
-            episodes[episode["seed"]] = episode
-    return [episodes[seed] for seed in seeds]
-
-
-def _one_or_more(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1")
-    return int(text)
+            episodes[json.dumps(episode["reset"])] = episode
+    return [episodes[json.dumps(reset)] for reset in resets]
 
 
 def main(args: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m envs.planner", description=__doc__.split("\n\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="the Parquet file to write")
-    parser.add_argument("--episodes", type=_one_or_more, default=500, help="how many starts to plan for (default 500)")
+    parser.add_argument("--episodes", type=one_or_more, default=500, help="how many starts to plan for (default 500)")
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED, help=f"of the starts (default {FIRST_SEED})")
-    parser.add_argument(
-        "--attempts", type=_one_or_more, default=ATTEMPTS, help=f"searches at most (default {ATTEMPTS})"
-    )
-    parser.add_argument(
-        "--workers", type=_one_or_more, default=os.cpu_count(), help="processes (default: one per core)"
-    )
+    parser.add_argument("--attempts", type=one_or_more, default=ATTEMPTS, help=f"searches at most (default {ATTEMPTS})")
+    parser.add_argument("--workers", type=one_or_more, default=os.cpu_count(), help="processes (default: one per core)")
     parser.add_argument(
         "--gym-resets", action="store_true", help="start as gym_pusht does for a seed, not as the paper (legacy resets)"
     )
@@ -165,10 +155,10 @@ def main(args: list[str] | None = None) -> None:
     if options.first_seed < 0:
         parser.error(f"--first-seed {options.first_seed} must not be negative")
     unfinished = options.out.with_suffix(".plans.jsonl")
-    seeds = range(options.first_seed, options.first_seed + options.episodes)
+    resets = [{"seed": seed} for seed in range(options.first_seed, options.first_seed + options.episodes)]
     legacy = not options.gym_resets
     try:
-        episodes = plan_episodes(seeds, unfinished, options.workers, legacy_resets=legacy, attempts=options.attempts)
+        episodes = plan_episodes(resets, unfinished, options.workers, legacy_resets=legacy, attempts=options.attempts)
     except KeyboardInterrupt:
         sys.exit(f"interrupted; what is planned is in {unfinished}: the same command goes on from there")
     except (ValueError, OSError) as error:
@@ -184,7 +174,7 @@ def main(args: list[str] | None = None) -> None:
         "mean_cpu_seconds": round(float(np.mean([episode["cpu_seconds"] for episode in episodes])), 2),
     }
     rows = record(
-        (Take({"seed": episode["seed"]}, np.array(episode["actions"])) for episode in solved),
+        (Take(episode["reset"], np.array(episode["actions"])) for episode in solved),
         options.out,
         {
             "made_by": "python -m envs.planner",
@@ -193,12 +183,12 @@ def main(args: list[str] | None = None) -> None:
             "legacy_resets": legacy,
             "first_seed": options.first_seed,
             **figures,
-            "seed_of_each_episode": [episode["seed"] for episode in solved],
+            "seed_of_each_episode": [episode["reset"]["seed"] for episode in solved],
         },
         legacy_resets=legacy,
     )
     unfinished.unlink()
-    unsolved = [episode["seed"] for episode in episodes if not episode["actions"]]
+    unsolved = [episode["reset"]["seed"] for episode in episodes if not episode["actions"]]
     print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items()))
     if unsolved:
         print(f"unsolved seeds: {unsolved}")

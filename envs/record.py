@@ -6,13 +6,11 @@ each start the shortest and of those the shortest ones, and writes them in the c
 
 import argparse
 import sys
-from importlib import import_module
 from pathlib import Path
 
 from envs.recording import Take, record
 from envs.rollout import Episode
-
-FIRST_SEED = 1_000_000  # far from the validation seeds (0 to 999) and the test seeds (100000 and up)
+from envs.runner import add_policy_arguments, one_or_more, run, starts
 
 
 def best(episodes: list[Episode], keep: int) -> list[Episode]:
@@ -28,26 +26,16 @@ def best(episodes: list[Episode], keep: int) -> list[Episode]:
 
 def main(args: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m envs.record", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--checkpoint", required=True, help="the policy: a .ckpt file")
+    add_policy_arguments(parser, seeds=350)
     parser.add_argument("--out", type=Path, required=True, help="the Parquet file to write")
-    parser.add_argument("--seeds", type=int, default=350, help="how many starts to try (default 350)")
-    parser.add_argument("--attempts", type=int, default=4, help="how many times each (default 4)")
-    parser.add_argument("--keep", type=int, default=300, help="how many episodes to keep (default 300)")
-    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
-    parser.add_argument(
-        "--runner",
-        default="callbacks.rollouts:run_checkpoint",
-        help="MODULE:FUNCTION that turns a checkpoint path and seeds into episodes",
-    )
+    parser.add_argument("--attempts", type=one_or_more, default=4, help="how many times each (default 4)")
+    parser.add_argument("--keep", type=one_or_more, default=300, help="how many episodes to keep (default 300)")
     options = parser.parse_args(args)
     if options.out.suffix != ".parquet":
         parser.error(f"--out {options.out} must end in .parquet")
-    # The world knows nothing of policies: what runs them is named, not imported.
-    module, function = options.runner.split(":")
-    starts = range(options.first_seed, options.first_seed + options.seeds)
-    seeds = [seed for seed in starts for _ in range(options.attempts)]
+    seeds = [seed for seed in starts(options) for _ in range(options.attempts)]
     try:
-        episodes = getattr(import_module(module), function)(options.checkpoint, seeds)
+        episodes = run(options, seeds)
     except (ValueError, OSError) as error:
         parser.error(" ".join(str(error).split()))
     kept = best(episodes, options.keep)
@@ -60,8 +48,8 @@ def main(args: list[str] | None = None) -> None:
         {
             "made_by": "python -m envs.record",
             "policy": Path(options.checkpoint).name,
-            "first_seed": starts[0],
-            "seeds_tried": len(starts),
+            "first_seed": options.first_seed,
+            "seeds_tried": options.seeds,
             "attempts_each": options.attempts,
             "episodes_tried": len(episodes),
             "episodes_that_succeeded": successes,

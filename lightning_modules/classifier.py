@@ -10,7 +10,7 @@ from rich.console import Console
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
-from lightning_modules import confusions
+from lightning_modules import confusions, unequal_counts
 from lightning_modules.optimizers import decay_matrices, with_one_cycle
 
 OPTIMIZERS = {
@@ -162,7 +162,7 @@ class Classifier(L.LightningModule):
         self.accuracy(logits, label)
         self.confusion.update(logits, label)
         loss = F.cross_entropy(logits, label)
-        self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=len(label), on_epoch=True, sync_dist=True)
+        unequal_counts.log_mean(self, f"{stage}/loss", loss, len(label), prog_bar=True)
         self.log(f"{stage}/accuracy", self.accuracy, prog_bar=True, batch_size=len(label))
 
     def on_test_epoch_end(self) -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from diffusion import guidance, objectives, samplers, scheduler, thresholding
+from lightning_modules import unequal_counts
 from lightning_modules.choices import choose
 from lightning_modules.optimizers import decay_matrices, with_one_cycle
 from lightning_modules.pixels import from_pixels, to_pixels
@@ -166,12 +167,11 @@ class DDPM(L.LightningModule):
         The same noise at every validation, so that losses can be compared.
         """
         errors, t = self._errors(batch["image"], batch["label"], torch.Generator(self.device).manual_seed(batch_idx))
-        self.log(f"{stage}/loss", errors.mean(), prog_bar=True, batch_size=len(errors), sync_dist=True)
+        unequal_counts.log_mean(self, f"{stage}/loss", errors.mean(), len(errors), prog_bar=True)
         level = t * LEVELS // self.scheduler.steps
-        for number in range(LEVELS):
+        for number in range(LEVELS):  # also where a batch has none of them: processes must log the same
             own = errors[level == number]
-            if len(own):
-                self.log(f"{stage}/loss/level_{number}", own.mean(), batch_size=len(own), sync_dist=True)
+            unequal_counts.log_mean(self, f"{stage}/loss/level_{number}", own.sum() / max(len(own), 1), len(own))
 
     def configure_optimizers(self):
         hp = self.hparams

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from diffusion import objectives, samplers
 from diffusion.scheduler import NoiseScheduler, squared_cosine_betas
 from envs import tee
+from lightning_modules import unequal_counts
 from lightning_modules.choices import choose
 from lightning_modules.optimizers import decay_matrices
 from networks.chunk_mlp import ChunkMLP
@@ -119,7 +120,7 @@ class DiffusionPolicy(L.LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         loss = self._loss(batch)
         self.log("train/loss", loss, prog_bar=True)
-        return loss
+        return loss * unequal_counts.weight(self, batch["taken"].sum())
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         self._log_heldout("val", batch, batch_idx)
@@ -133,7 +134,7 @@ class DiffusionPolicy(L.LightningModule):
     def _log_heldout(self, stage: str, batch: dict[str, Tensor], batch_idx: int) -> None:
         """The same noise at every validation, so that losses can be compared."""
         loss = self._loss(batch, torch.Generator(self.device).manual_seed(batch_idx))
-        self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=len(batch["action"]), sync_dist=True)
+        unequal_counts.log_mean(self, f"{stage}/loss", loss, int(batch["taken"].sum()), prog_bar=True)
 
     def _loss(self, batch: dict[str, Tensor], generator: torch.Generator | None = None) -> Tensor:
         self._check_horizons(batch)

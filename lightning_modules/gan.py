@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from lightning_modules import adversarial
+from lightning_modules import adversarial, unequal_counts
 from lightning_modules import diff_augment as augmentation
 from lightning_modules.optimizers import one_cycle
 from lightning_modules.pixels import from_pixels, to_pixels
@@ -170,7 +170,7 @@ class GAN(L.LightningModule):
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Held-out pictures: once their logits lie far below `train/real_logit`, the others are known by heart."""
         logits = self.discriminator(from_pixels(batch["image"]), batch["label"])
-        self.log("val/real_logit", logits.mean(), prog_bar=True, batch_size=len(logits), sync_dist=True)
+        unequal_counts.log_mean(self, "val/real_logit", logits.mean(), len(logits), prog_bar=True)
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Nothing to do picture by picture: samples are measured as a whole (`callbacks.sample_quality`)."""

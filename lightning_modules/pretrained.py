@@ -22,7 +22,10 @@ def load_pretrained(folder: str | Path) -> L.LightningModule:
             raise FileNotFoundError(f"{folder} holds no {name}; name a folder of pretrained/, such as pretrained/pusht")
     model = yaml.safe_load((folder / "config.yaml").read_text())["model"]
     package, name = model["class_path"].rsplit(".", 1)
-    module = getattr(import_module(package), name)(**model.get("init_args", {}))
+    kind = getattr(import_module(package), name)
+    if not (isinstance(kind, type) and issubclass(kind, L.LightningModule)):
+        raise ValueError(f"{folder / 'config.yaml'} names {model['class_path']}, which is no LightningModule")
+    module = kind(**model.get("init_args", {}))
     load_weights(module, folder / "model.safetensors")
     return module.eval()
 

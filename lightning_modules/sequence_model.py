@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from lightning_modules import unequal_counts
 from lightning_modules.optimizers import decay_matrices, with_one_cycle
 from networks import attention
 from networks.positions import POSITIONS, NoPositions
@@ -103,32 +104,32 @@ class SequenceModel(L.LightningModule):
         self.vocabulary.adopt(tokenizer)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        loss, accuracy = self._loss(batch)
+        loss, accuracy, tokens = self._loss(batch)
         self.log("train/loss", loss, prog_bar=True)
         self.log("train/token_accuracy", accuracy)
-        return loss
+        return loss * unequal_counts.weight(self, tokens)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        loss, accuracy = self._loss(batch)
-        size = len(batch["source"])
-        self.log("val/loss", loss, prog_bar=True, batch_size=size, sync_dist=True)
-        self.log("val/token_accuracy", accuracy, batch_size=size, sync_dist=True)
-        self.log("val/exact_match", self._exact(batch).mean(), prog_bar=True, batch_size=size, sync_dist=True)
+        loss, accuracy, tokens = self._loss(batch)
+        exact = self._exact(batch)
+        unequal_counts.log_mean(self, "val/loss", loss, int(tokens), prog_bar=True)
+        unequal_counts.log_mean(self, "val/token_accuracy", accuracy, int(tokens))
+        unequal_counts.log_mean(self, "val/exact_match", exact.mean(), len(exact), prog_bar=True)
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
         name = getattr(self.trainer.datamodule, "test_names", ["exact_match"])[dataloader_idx]
         exact = self._exact(batch)
-        self.log(f"test/{name}", exact.mean(), batch_size=len(exact), sync_dist=True, add_dataloader_idx=False)
+        unequal_counts.log_mean(self, f"test/{name}", exact.mean(), len(exact), add_dataloader_idx=False)
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> list[str]:
         return self.vocabulary.decode(self.generate(batch["source"], batch["source_mask"]))
 
-    def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Mean over all tokens to predict of their cross-entropy, and the share of them that are likeliest."""
+    def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean cross-entropy of all tokens to predict, the share of them that are likeliest, and their number."""
         inputs, labels, counts = self._task(batch)
         # Only the logits that count are made: with a large vocabulary they cost the most.
         logits, labels = self.network.logits(self.network.features(*inputs)[counts]), labels[counts]
-        return F.cross_entropy(logits.float(), labels), (logits.argmax(-1) == labels).float().mean()
+        return F.cross_entropy(logits.float(), labels), (logits.argmax(-1) == labels).float().mean(), counts.sum()
 
     def _exact(self, batch: dict[str, Tensor]) -> Tensor:
         """(B,), 1 where the answer is the target. One token more than the longest target tells whether it ends."""

@@ -19,9 +19,8 @@ SHORT = shlex.split(
     "--trainer.max_epochs 2 --trainer.limit_train_batches 4 --trainer.limit_val_batches 2 "
     "--trainer.check_val_every_n_epoch 1 --trainer.log_every_n_steps 1 --trainer.enable_model_summary false"
 )
-SINCE_THE_PROCESS_BEGAN = re.compile(
-    r".*\||(train|validate)/(time|batches|samples)$"
-)  # what Lightning's ThroughputMonitor logs
+# What Lightning's ThroughputMonitor logs.
+SINCE_THE_PROCESS_BEGAN = re.compile(r".*\||(train|validate)/(time|batches|samples)$")
 
 
 class Stop(L.Callback):

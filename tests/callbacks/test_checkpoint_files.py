@@ -10,7 +10,7 @@ import torch
 from callbacks.checkpoint_files import CheckpointFiles
 
 FILES = CheckpointFiles()
-CHECKPOINT = {"state_dict": {"weight": torch.arange(6.0)}, "global_step": 3}
+CHECKPOINT = {"state_dict": {"weight": torch.arange(6.0)}, "global_step": 3, "pytorch-lightning_version": "2.6.6"}
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -41,7 +41,8 @@ def test_kill_9_while_it_writes_leaves_a_whole_file(tmp_path):
     script = (
         "import sys, torch\nfrom callbacks.checkpoint_files import CheckpointFiles\n"
         "for step in range(10**6):\n"
-        "    content = {'state_dict': {'weight': torch.full((200_000,), float(step))}, 'global_step': step}\n"
+        "    weights = {'weight': torch.full((200_000,), float(step))}\n"
+        "    content = {'pytorch-lightning_version': '2.6.6', 'state_dict': weights, 'global_step': step}\n"
         "    CheckpointFiles().save_checkpoint(content, sys.argv[1])\n"
     )
     path = tmp_path / "last.ckpt"

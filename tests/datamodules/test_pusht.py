@@ -163,3 +163,15 @@ def test_folder_wins_over_hub(monkeypatch, tmp_path):
     pq.write_table(table(), folder / "data.parquet")
     monkeypatch.setenv("FIRSTLIGHT_DATA", str(tmp_path))
     assert len(sources.load("lerobot/pusht_keypoints")) == 70
+
+
+def test_several_sources_follow_one_another(tmp_path):
+    paths = [str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")]
+    for path, lengths in zip(paths, [(20,), (30, 25)], strict=True):
+        pq.write_table(table(lengths), path)
+    both, parts = pusht.read_demonstrations(paths), [pusht.read_demonstrations(path) for path in paths]
+    assert both.lengths.tolist() == [20, 30, 25]  # both files begin with an episode 0
+    assert torch.equal(both.actions, torch.cat([part.actions for part in parts]))
+    assert torch.equal(both.observations[both.starts[1] : both.ends[1]], parts[1].observations[:30])
+    with pytest.raises(ValueError, match="names no demonstrations"):
+        pusht.read_demonstrations([])

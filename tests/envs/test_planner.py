@@ -28,7 +28,7 @@ def test_a_plan_from_the_middle_of_an_episode_succeeds():
 
 
 def test_an_episode_is_planned_for_its_own_reset():
-    found = plan_episode(100_002, search=SMALL)
+    found = plan_episode({"seed": 100_002}, search=SMALL)
     env = PushT("state", legacy_resets=True)
     env.reset(seed=100_002)
     assert steps_to_success(env, found.actions) == len(found.actions)
@@ -63,7 +63,7 @@ def test_the_command_writes_demonstrations_and_goes_on_where_it_stopped(tmp_path
     out, unfinished = tmp_path / "new" / "demos.parquet", tmp_path / "new" / "demos.plans.jsonl"
     call = ["--first-seed", "100001", "--workers", "1", "--out", str(out)]
     settings = {"legacy_resets": True, "attempts": planner.ATTEMPTS}
-    first = plan_episodes([100_002], unfinished, 1, **settings)
+    first = plan_episodes([{"seed": 100_002}], unfinished, 1, **settings)
     with unfinished.open("a") as file:
         file.write('{"seed": 100001, "torn')
     main([*call, "--episodes", "2"])

@@ -9,7 +9,7 @@ import pytest
 
 from datamodules import sources
 from datamodules.pusht import read_demonstrations
-from envs import play, record, tee, video
+from envs import play, record, runner, tee, video
 from envs.pusht import PushT
 from envs.recording import SCHEMA, Take
 from envs.recording import record as write
@@ -87,7 +87,7 @@ def test_the_shortest_success_of_each_seed_is_kept():
 
 def test_record_command(tmp_path, monkeypatch, capsys):
     module = type("Runner", (), {"run": staticmethod(lambda path, seeds: [episode(s, 20, s % 2 == 0) for s in seeds])})
-    monkeypatch.setattr(record, "import_module", lambda name: module)
+    monkeypatch.setattr(runner, "import_module", lambda name: module)
     out = tmp_path / "demos.parquet"
     args = [
         "--checkpoint",
@@ -112,7 +112,7 @@ def test_record_command(tmp_path, monkeypatch, capsys):
 
 def test_record_keeps_nothing_where_nothing_succeeds(tmp_path, monkeypatch):
     module = type("Runner", (), {"run": staticmethod(lambda path, seeds: [episode(s, 20, False) for s in seeds])})
-    monkeypatch.setattr(record, "import_module", lambda name: module)
+    monkeypatch.setattr(runner, "import_module", lambda name: module)
     out = tmp_path / "demos.parquet"
     with pytest.raises(SystemExit, match="none of 3 episodes succeeded"):
         record.main(["--checkpoint", "x", "--out", str(out), "--seeds", "3", "--attempts", "1", "--runner", "m:run"])

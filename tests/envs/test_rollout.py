@@ -94,6 +94,7 @@ def test_metrics_of_known_episodes():
     metrics = summarize([solved, half, half])
     assert metrics["score"].mean == pytest.approx(2 / 3)
     assert metrics["success_rate"].mean == pytest.approx(1 / 3)
+    assert summarize([solved, episode(*[0.1] * 300)])["mean_steps"] == pytest.approx((151, 0, 300))  # cut to 0..300
     # Wilson's interval from its formula
     n, p, z = 3, 1 / 3, stats.norm.ppf(0.975)
     centre, half_width = (

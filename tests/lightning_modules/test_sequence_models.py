@@ -104,7 +104,7 @@ def test_exact_match_counts_the_end_and_every_token(taught):
 def test_the_loss_is_the_cross_entropy_of_the_answer(taught):
     """Row by row, without padding, from log probabilities."""
     batch, total, count = rows(seed=5), 0.0, 0
-    loss, accuracy = taught._loss(batch)
+    loss, accuracy, tokens = taught._loss(batch)
     hits = 0
     for row in range(8):
         s = batch["source"][row][batch["source_mask"][row]].tolist()
@@ -121,6 +121,7 @@ def test_the_loss_is_the_cross_entropy_of_the_answer(taught):
         count += len(labels)
     assert loss.item() == pytest.approx(total / count, rel=1e-4)
     assert accuracy.item() == pytest.approx(hits / count)
+    assert tokens.item() == count
 
 
 def test_attention_maps_are_named_and_sum_to_one(taught):

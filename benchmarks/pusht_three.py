@@ -1,0 +1,103 @@
+"""Planner, person and policy from the same starts, side by side: the film in the README and on the page.
+
+    python -m benchmarks.pusht_three --policy pretrained/pusht_planner --out docs/pusht_three.gif
+
+The starts are those of human demonstrations. What a person did is replayed; it ends where the person stopped, usually a
+little short of success.
+"""
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from rich.progress import track
+
+from callbacks.rollouts import load_policy
+from datamodules.pusht import read_demonstrations
+from envs import tee, video
+from envs.chunks import ActionChunks
+from envs.drawing import draw
+from envs.physics import state_of
+from envs.planner import plan
+from envs.pusht import MAX_EPISODE_STEPS, SUCCESS_COVERAGE, PushT
+from lightning_modules.diffusion_policy import DiffusionPolicy
+
+PEOPLE = "lerobot/pusht_keypoints"
+
+
+def film(start: np.ndarray, actions: Iterable[np.ndarray], size: int) -> list[np.ndarray]:
+    """Pictures (size, size, 3) of what happens from a state (5,), until success."""
+    env = PushT("state")
+    _, info = env.reset(options={"reset_to_state": start})
+    pictures = [draw(env.pointer_position(), env.block_pose(), size)]
+    for action in actions:
+        *_, info = env.step(action)
+        pictures.append(draw(env.pointer_position(), env.block_pose(), size))
+        if info["is_success"]:
+            break
+    return [_titled(picture, step, info["coverage"], len(pictures)) for step, picture in enumerate(pictures)]
+
+
+def _titled(picture: np.ndarray, step: int, coverage: float, length: int) -> np.ndarray:
+    """The step in a corner; at the end, how well the target is covered."""
+    image = Image.fromarray(picture)
+    ended = step == length - 1
+    words = f"{step} steps, coverage {coverage:.2f}" if ended else f"step {step}"
+    ImageDraw.Draw(image).text((6, 6), words, fill="darkgreen" if ended and coverage > SUCCESS_COVERAGE else "black")
+    return np.asarray(image)
+
+
+def acted(policy: DiffusionPolicy, start: np.ndarray) -> np.ndarray:
+    """The policy's actions (L, 2) from a state (5,)."""
+    hp, generator = policy.hparams, torch.Generator().manual_seed(0)
+    env = ActionChunks(PushT(policy.observation), hp.n_action_steps, hp.n_obs_steps)
+    observation, _ = env.reset(options={"reset_to_state": start})
+    actions, ended = [], False
+    while not ended and len(actions) * hp.n_action_steps < MAX_EPISODE_STEPS:
+        batch = torch.as_tensor(observation, dtype=torch.float32)[None]
+        actions.append(policy.act(batch, generator)[0, : hp.n_action_steps].numpy())
+        observation, _, ended, *_ = env.step(actions[-1])
+    return np.concatenate(actions)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pusht_three", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--policy", default="pretrained/pusht_planner", help="a .ckpt file or a folder of pretrained/")
+    parser.add_argument("--out", type=Path, required=True, help="the film, .mp4 or .gif")
+    parser.add_argument("--episodes", type=int, nargs="+", default=[0, 1, 2, 3], help="of the human demonstrations")
+    parser.add_argument("--size", type=int, default=160, help="pixels of one world's side")
+    options = parser.parse_args()
+    people, policy = read_demonstrations(PEOPLE), load_policy(options.policy)
+    columns = []
+    for episode in track(options.episodes, "filming"):
+        rows = slice(int(people.starts[episode]), int(people.ends[episode]))
+        first = people.observations[rows][0].double().numpy()
+        start = np.concatenate([first[:2], tee.pose_of(first[2:].reshape(8, 2))])
+        env = PushT("state")
+        env.reset(options={"reset_to_state": start})
+        found = plan(state_of(env), seed=episode)
+        if found is None:
+            raise SystemExit(f"the planner finds no way from demonstration {episode}; name others with --episodes")
+        three = [found.actions, people.actions[rows].numpy(), acted(policy, start)]
+        columns.append([film(start, actions, options.size) for actions in three])
+    length = max(len(pictures) for column in columns for pictures in column)
+    rows = []
+    for row, name in enumerate(("planner", "person", "policy")):
+        held = [np.stack(column[row] + column[row][-1:] * (length - len(column[row]))) for column in columns]
+        rows.append(_named(name, np.concatenate(held, 2)))
+    print(video.write(options.out, np.concatenate(rows, 1)))
+
+
+def _named(name: str, pictures: np.ndarray) -> np.ndarray:
+    """Pictures (L, H, W, 3) with a line above that names them."""
+    line = Image.new("RGB", (pictures.shape[2], 18), "white")
+    ImageDraw.Draw(line).text((6, 3), name, fill="black")
+    above = np.broadcast_to(np.asarray(line), (len(pictures), *np.asarray(line).shape))
+    return np.concatenate([above, pictures], 1)
+
+
+if __name__ == "__main__":
+    main()
