@@ -52,7 +52,7 @@ def test_cards_are_complete(folder):
         assert (ROOT / part).is_file()
 
 
-@pytest.mark.parametrize("name", ["pusht", "pusht_human"])
+@pytest.mark.parametrize("name", ["pusht", "pusht_human", "pusht_planner"])
 def test_shipped_policies_solve_most_of_twenty_starts(name):
     from callbacks.rollouts import run_policy
 
