@@ -1,6 +1,7 @@
 """The README's and the docs' commands, in their shortest form."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,8 @@ def test_fit_commands_run(command, tmp_path):
     """With a tiny network, two rollouts and four steps; the human data and recordings are replaced by what ships."""
     config = with_small_rollouts(tmp_path)
     tail = re.sub(r"--config configs/pusht\w*\.yaml", "", command.removeprefix("python train.py fit"))
-    args = [str(ROOT / word) if word.startswith("configs/") else word for word in tail.split()]
-    args = [str(ROOT / "datamodules/bundled/pusht.parquet") if word == "mine.parquet" else word for word in args]
+    args = [str(ROOT / word) if word.startswith("configs/") else word for word in shlex.split(tail)]
+    args = [re.sub(r"\b\w+\.parquet", str(ROOT / "datamodules/bundled/pusht.parquet"), word) for word in args]
     if any("ddp" in word or "gpu" in word for word in args):
         pytest.skip("needs two processes or a GPU")
     done = call("fit", "--config", config, *args, *(f"--{key}={value}" for key, value in TINY.items()), cwd=tmp_path)
