@@ -157,7 +157,9 @@ def test_two_processes_train_and_roll_out(finished_run, tmp_path):
     [
         ("mnist_mlp", ["--data.source", "fonts"]),
         pytest.param("mnist_softmax", ["--data.source", "fonts"], marks=pytest.mark.slow),
-        ("cifar10_fast", ["--data.source", "fonts", "--data.batch_size", "50"]),
+        pytest.param(  # minutes on a processor without bf16
+            "cifar10_fast", ["--data.source", "fonts", "--data.batch_size", "50"], marks=pytest.mark.slow
+        ),
         pytest.param("cifar10_resnet", ["--data.source", "fonts"], marks=pytest.mark.slow),
         ("svhn_gan", ["--data.source", "fonts", "--model.width", "8", "--trainer.limit_predict_batches", "2"]),
         pytest.param("svhn_classifier", ["--data.source", "fonts"], marks=pytest.mark.slow),
