@@ -10,8 +10,10 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.sample_measures import Judge, draw, open_model
+from benchmarks.sample_measures import Judge, draw
+from callbacks.checkpoint_files import load_trained
 from diffusion.thresholding import THRESHOLDS
+from lightning_modules.ddpm import DDPM
 from train import keep_freed_memory
 
 
@@ -23,7 +25,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=2000)
     given = parser.parse_args()
     keep_freed_memory()
-    model = open_model(given.model)
+    model = load_trained(DDPM, given.model)
     judge = Judge(model.hparams.shape[0])
     labels = judge.labels(given.samples)
     table = Table("scale", "threshold", "FID", "KID", "readable", "saturated", title=f"{given.samples} samples")

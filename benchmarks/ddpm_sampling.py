@@ -14,8 +14,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.sample_measures import Judge, draw, open_model
+from benchmarks.sample_measures import Judge, draw
+from callbacks.checkpoint_files import load_trained
 from diffusion.samplers import SAMPLERS
+from lightning_modules.ddpm import DDPM
 from train import keep_freed_memory
 
 
@@ -26,7 +28,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=2000)
     given = parser.parse_args()
     keep_freed_memory()
-    model = open_model(given.model)
+    model = load_trained(DDPM, given.model)
     judge = Judge(model.hparams.shape[0])
     labels = judge.labels(given.samples)
     table = Table("sampler", "evaluations", "FID", "KID", "readable", "seconds for 64")

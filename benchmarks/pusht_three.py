@@ -15,7 +15,7 @@ import torch
 from PIL import Image, ImageDraw
 from rich.progress import track
 
-from callbacks.rollouts import load_policy
+from callbacks.checkpoint_files import load_trained
 from datamodules.pusht import read_demonstrations
 from envs import tee, video
 from envs.chunks import ActionChunks
@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, nargs="+", default=[0, 1, 2, 3], help="of the human demonstrations")
     parser.add_argument("--size", type=int, default=160, help="pixels of one world's side")
     options = parser.parse_args()
-    people, policy = read_demonstrations(PEOPLE), load_policy(options.policy)
+    people, policy = read_demonstrations(PEOPLE), load_trained(DiffusionPolicy, options.policy)
     columns = []
     for episode in track(options.episodes, "filming"):
         rows = slice(int(people.starts[episode]), int(people.ends[episode]))

@@ -3,7 +3,6 @@
 N pictures, C channels, H height, W width.
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
 import lightning as L
@@ -16,7 +15,6 @@ from callbacks.saturation import saturated_share
 from datamodules.cifar10 import CIFAR10
 from datamodules.images import ImageDataModule
 from datamodules.mnist import MNIST
-from lightning_modules.ddpm import DDPM
 from lightning_modules.pretrained import load_pretrained
 
 BATCH = 250
@@ -60,15 +58,6 @@ class Judge:
         """Of so many held-out pictures, in the place of samples."""
         held_out = self.data.test_set
         return self.measure(held_out.images[:count], held_out.labels[:count])
-
-
-def open_model(path: str) -> DDPM:
-    """A folder of `pretrained/`, or a checkpoint."""
-    return (
-        load_pretrained(path)
-        if Path(path).is_dir()
-        else DDPM.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
-    )
 
 
 @torch.no_grad()

@@ -6,8 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
+
+from lightning_modules.pretrained import load_pretrained
 
 
 class CheckpointFiles(TorchCheckpointIO):
@@ -55,3 +58,16 @@ class CheckpointFiles(TorchCheckpointIO):
             if not isinstance(checkpoint, dict) or part not in checkpoint:
                 raise ValueError(f"{path} is no checkpoint of a Lightning run: it holds no {part}")
         return checkpoint
+
+
+def load_trained(kind: type[L.LightningModule], path: str | Path) -> L.LightningModule:
+    """A model of that class from a checkpoint (.ckpt) or a folder of pretrained/, in eval mode on the CPU.
+
+    Raises OSError where there is none, ValueError for a file that is torn, or no checkpoint.
+    """
+    if not Path(path).exists():
+        raise FileNotFoundError(f"there is no model {path}; name a checkpoint (.ckpt) or a folder of pretrained/")
+    if Path(path).is_dir():
+        return load_pretrained(path)
+    CheckpointFiles().load_checkpoint(path)  # says what is wrong with the file
+    return kind.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()

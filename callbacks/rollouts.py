@@ -19,12 +19,11 @@ from rich.progress import Progress
 from rich.table import Table
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from callbacks.checkpoint_files import CheckpointFiles
+from callbacks.checkpoint_files import load_trained
 from envs import video
 from envs.rollout import Episode, rollout
 from envs.statistics import Metric, summarize
 from lightning_modules.diffusion_policy import DiffusionPolicy
-from lightning_modules.pretrained import load_pretrained
 
 VAL_SEEDS = range(0, 1000)
 FIRST_TEST_SEED = 100_000  # where the published figures start
@@ -116,17 +115,7 @@ def run_policy(module: L.LightningModule, seeds, progress: bool = True) -> list[
 
 def run_checkpoint(path: str, seeds) -> list[Episode]:
     """One episode from each seed with the policy in a checkpoint or a folder of pretrained/; `envs.runner` calls it."""
-    return run_policy(load_policy(path), seeds)
-
-
-def load_policy(path: str | Path) -> DiffusionPolicy:
-    """The policy in a checkpoint (.ckpt) or a folder of pretrained/, ready to act on the CPU."""
-    if not Path(path).exists():
-        raise FileNotFoundError(f"there is no policy {path}; name a checkpoint (.ckpt) or a folder of pretrained/")
-    if Path(path).is_dir():
-        return load_pretrained(path)
-    CheckpointFiles().load_checkpoint(path)  # says what is wrong with the file
-    return DiffusionPolicy.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
+    return run_policy(load_trained(DiffusionPolicy, path), seeds)
 
 
 def table(rows: dict[str, dict[str, Metric]], n: int, first_seed: int) -> Table:

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from envs.arguments import one_or_more, parquet_file
 from envs.planner import ATTEMPTS, plan_episodes
 from envs.recording import Take, record
 from envs.rollout import Episode, replay
-from envs.runner import add_policy_arguments, one_or_more, run, starts
+from envs.runner import add_policy_arguments, run, starts
 from envs.search import BeamSearch
 
 AT = (150, 300)  # steps of an episode after which the planner takes over: half way, and at the end
@@ -34,15 +35,13 @@ def states_after(episode: Episode, steps: Sequence[int]) -> list[list[float]]:
 def main(args: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m envs.correct", description=__doc__.split("\n\n")[0])
     add_policy_arguments(parser, seeds=1000)
-    parser.add_argument("--out", type=Path, required=True, help="the Parquet file to write")
+    parser.add_argument("--out", type=parquet_file, required=True, help="the Parquet file to write")
     parser.add_argument(
         "--at", type=one_or_more, nargs="+", default=AT, help=f"steps after which to take over (default {AT})"
     )
     parser.add_argument("--successes", action="store_true", help="take over in episodes that succeeded, too")
     parser.add_argument("--workers", type=one_or_more, default=os.cpu_count(), help="processes (default: one per core)")
     options = parser.parse_args(args)
-    if options.out.suffix != ".parquet":
-        parser.error(f"--out {options.out} must end in .parquet")
     unfinished = options.out.with_suffix(".plans.jsonl")
     try:
         episodes = run(options, starts(options))

@@ -22,10 +22,11 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from envs.arguments import one_or_more, parquet_file
 from envs.physics import place, state_of
 from envs.pusht import PushT
 from envs.recording import Take, record
-from envs.runner import FIRST_SEED, one_or_more
+from envs.runner import FIRST_SEED
 from envs.search import BeamSearch
 
 ATTEMPTS = 4
@@ -141,7 +142,7 @@ def plan_episodes(resets: Iterable[dict], path: Path, workers: int, **options) -
 
 def main(args: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m envs.planner", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--out", type=Path, required=True, help="the Parquet file to write")
+    parser.add_argument("--out", type=parquet_file, required=True, help="the Parquet file to write")
     parser.add_argument("--episodes", type=one_or_more, default=500, help="how many starts to plan for (default 500)")
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED, help=f"of the starts (default {FIRST_SEED})")
     parser.add_argument("--attempts", type=one_or_more, default=ATTEMPTS, help=f"searches at most (default {ATTEMPTS})")
@@ -150,8 +151,6 @@ def main(args: list[str] | None = None) -> None:
         "--gym-resets", action="store_true", help="start as gym_pusht does for a seed, not as the paper (legacy resets)"
     )
     options = parser.parse_args(args)
-    if options.out.suffix != ".parquet":
-        parser.error(f"--out {options.out} must end in .parquet")
     if options.first_seed < 0:
         parser.error(f"--first-seed {options.first_seed} must not be negative")
     unfinished = options.out.with_suffix(".plans.jsonl")

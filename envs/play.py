@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from envs import tee
+from envs.arguments import parquet_file
 from envs.pusht import PushT
 from envs.recording import Take, record
 
@@ -102,12 +103,10 @@ def make_server(game: Game, port: int) -> ThreadingHTTPServer:
 
 def main(args: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m envs.play", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--out", type=Path, help="a Parquet file for the episodes that you keep")
+    parser.add_argument("--out", type=parquet_file, help="a Parquet file for the episodes that you keep")
     parser.add_argument("--seed", type=int, default=0, help="the first start state (default 0)")
     parser.add_argument("--port", type=int, default=8000)
     options = parser.parse_args(args)
-    if options.out and options.out.suffix != ".parquet":
-        parser.error(f"--out {options.out} must end in .parquet")
     if options.out and options.out.exists():
         parser.error(f"--out {options.out} exists already; name a new file, so that nothing is lost")
     try:

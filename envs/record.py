@@ -8,9 +8,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from envs.arguments import one_or_more, parquet_file
 from envs.recording import Take, record
 from envs.rollout import Episode
-from envs.runner import add_policy_arguments, one_or_more, run, starts
+from envs.runner import add_policy_arguments, run, starts
 
 
 def best(episodes: list[Episode], keep: int) -> list[Episode]:
@@ -27,12 +28,10 @@ def best(episodes: list[Episode], keep: int) -> list[Episode]:
 def main(args: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m envs.record", description=__doc__.split("\n\n")[0])
     add_policy_arguments(parser, seeds=350)
-    parser.add_argument("--out", type=Path, required=True, help="the Parquet file to write")
+    parser.add_argument("--out", type=parquet_file, required=True, help="the Parquet file to write")
     parser.add_argument("--attempts", type=one_or_more, default=4, help="how many times each (default 4)")
     parser.add_argument("--keep", type=one_or_more, default=300, help="how many episodes to keep (default 300)")
     options = parser.parse_args(args)
-    if options.out.suffix != ".parquet":
-        parser.error(f"--out {options.out} must end in .parquet")
     seeds = [seed for seed in starts(options) for _ in range(options.attempts)]
     try:
         episodes = run(options, seeds)

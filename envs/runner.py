@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from importlib import import_module
 
+from envs.arguments import one_or_more
 from envs.rollout import Episode
 
 FIRST_SEED = 1_000_000  # of the starts; far from the validation seeds (0 to 999) and the test seeds (100000 and up)
@@ -30,10 +31,3 @@ def run(options: argparse.Namespace, seeds: Sequence[int]) -> list[Episode]:
     """One episode of the named policy from each of these seeds."""
     module, function = options.runner.split(":")
     return getattr(import_module(module), function)(options.checkpoint, seeds)
-
-
-def one_or_more(text: str) -> int:
-    """What argparse makes of a count."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1")
-    return int(text)

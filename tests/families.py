@@ -20,6 +20,7 @@ class Family:
     alone: str = ""  # without data and without a network
     tiny: str = ""  # a small model in small batches
     quiet: str = ""  # without pictures that take longer than a tiny model's training
+    losses: tuple[str, ...] = ("training_step",)  # the module's methods that return what is minimised in a batch
 
     def words(self, tiny: bool = True, quiet: bool = True) -> list[str]:
         chosen = (self.alone, self.tiny if tiny else "", self.quiet if quiet else "", "--trainer.precision 32-true")
@@ -36,7 +37,12 @@ FAMILIES = {
     "sorting_encoder_decoder": Family(tiny=SORTING),
     "pig_latin_encoder_decoder": Family(tiny=PIG_LATIN),
     "pig_latin_decoder": Family(tiny=PIG_LATIN),
-    "svhn_gan": Family(FONTS, "--model.width 4 --model.latent 8 --data.batch_size 8", SILENT),
+    "svhn_gan": Family(
+        FONTS,
+        "--model.width 4 --model.latent 8 --data.batch_size 8",
+        SILENT,
+        ("discriminator_loss", "generator_loss"),
+    ),
     "mnist_ddpm": Family(FONTS, "--model.widths [64] --model.blocks 1 --data.batch_size 4", AVERAGED),
     "pusht": Family(
         "",

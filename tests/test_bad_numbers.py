@@ -7,8 +7,7 @@ from tests.families import FAMILIES
 from tests.runs import checkpoint, fit, spoil_at, stopped
 
 BATCHES = 4  # an epoch of a short run, of which there are two
-LOSSES = {"svhn_gan": ["discriminator_loss", "generator_loss"]}  # manual optimization, two losses a batch
-CASES = [(config, method) for config in FAMILIES for method in LOSSES.get(config, ["training_step"])]
+CASES = [(config, method) for config, family in FAMILIES.items() for method in family.losses]
 QUICK = ("mnist_mlp", "svhn_gan")
 
 

@@ -64,7 +64,7 @@ def test_a_policy_that_never_fails_leaves_nothing_to_correct(tmp_path, monkeypat
         (["--out", "x.csv"], ["x.csv", ".parquet"]),
         (["--out", "x.parquet", "--at", "0"], ["0 is not a whole number from 1"]),
         (["--out", "x.parquet", "--seeds", "many"], ["many is not a whole number from 1"]),
-        (["--out", "x.parquet"], ["there is no policy nowhere.ckpt", "pretrained/"]),
+        (["--out", "x.parquet"], ["there is no model nowhere.ckpt", "pretrained/"]),
     ],
 )
 def test_mistakes_are_one_line(arguments, words, capsys):

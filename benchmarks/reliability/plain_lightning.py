@@ -1,6 +1,6 @@
 """A plain Lightning script as people write it, for `benchmarks.reliability` to hold Firstlight against.
 
-    python -m benchmarks.plain_lightning --epochs 10
+    python -m benchmarks.reliability.plain_lightning --epochs 10
 
 A stock LightningModule with dropout, a shuffled DataLoader, the Trainer, a ModelCheckpoint with `save_last`, and
 `ckpt_path="last"`, so that the same command starts and resumes. It learns digits drawn from fonts.
