@@ -22,6 +22,7 @@ from tests.test_train import ROOT
 
 QUICK = ("mnist_mlp", "sorting_encoder", "pusht")
 MLP = "--config configs/mnist_mlp.yaml"
+FAST = "--config configs/with/fast.yaml"
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def test_a_wrong_word_in_any_family(config, words, answers, refused, tmp_path):
         (f"fit {MLP} {FONTS} --trainer.devices 0", ["devices"]),
         (f"fit {MLP} {FONTS} --trainer.limit_train_batches -1", ["limit_train_batches"]),
         (f"fit {MLP} {FONTS} --trainer.callbacks callbacks.none.None", ["callbacks.none.None"]),
-        (f"fit {MLP} {FONTS} --checkpoint.monitor val/none", ["val/none"]),
+        (f"fit {MLP} {FAST} {FONTS} --checkpoint.monitor val/none", ["val/none"]),
         (f"fit {MLP} {FONTS} --model.optimizer lion", ["lion", "adamw, sgd"]),
         (f"fit {MLP} {FONTS} --model.warmup 1.5", ["warmup=1.5"]),
         (f"fit {MLP} {FONTS} --model.label_smoothing 2", ["label_smoothing=2"]),

@@ -13,19 +13,12 @@ import pytest
 import torch
 
 import train
+from tests.families import FAMILIES
 from tests.test_train import ROOT
 from tests.two_processes import DDP, free_port, rows_of, together
 
-FONTS = "--data.source fonts --data.batch_size 20"
-FAMILIES = {
-    "mnist_mlp": f"{FONTS} --model.hidden [32]",
-    "cifar10_resnet": f"{FONTS} --model.widths [8,16] --model.blocks 1",
-    "pig_latin_encoder_decoder": "--data.batch_size 8 --data.train_size 80 --model.width 32 --model.depth 1",
-    "svhn_gan": f"{FONTS} --model.width 8",
-    "mnist_ddpm": f"{FONTS} --model.widths [64,64] --model.blocks 1",
-    "pusht": "--data.batch_size 16 --model.network_args '{width: 16, depth: 1, encoder_width: 16, encoder_depth: 1}'",
-}
-DOUBLE = ("cifar10_resnet", "mnist_ddpm")  # convolutions of 20 and of 40 pictures differ by 5e-6 in float32
+SIX = ("mnist_mlp", "cifar10_resnet", "pig_latin_encoder_decoder", "svhn_gan", "mnist_ddpm", "pusht")  # a family each
+DOUBLE = ("cifar10_resnet", "mnist_ddpm")  # convolutions of one batch and of two differ by 5e-6 in float32
 QUIET = (
     "--trainer.enable_model_summary false --trainer.num_sanity_val_steps 0 --trainer.log_every_n_steps 1 "
     "--checkpoint.monitor null --checkpoint.mode min"
@@ -33,14 +26,14 @@ QUIET = (
 
 
 def families(*fast: str):
-    marked = [name if name in fast else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES]
+    marked = [name if name in fast else pytest.param(name, marks=pytest.mark.slow) for name in SIX]
     return pytest.mark.parametrize("name", marked)
 
 
 def words(name: str, callback: str, options: str = "") -> list[str]:
     """A command to fit a tiny model of that family, watched by one of `tests.two_processes`' callbacks."""
     callbacks = f"[{{class_path: tests.two_processes.{callback}}}]"
-    given = shlex.split(f"{FAMILIES[name]} --trainer.precision 32-true {QUIET} {options}")
+    given = [*FAMILIES[name].words(), *shlex.split(f"{QUIET} {options}")]
     return ["fit", "--config", str(ROOT / f"configs/{name}.yaml"), *given, "--trainer.callbacks", callbacks]
 
 
@@ -171,7 +164,7 @@ def test_a_resumed_run_of_two_processes_is_the_one_that_never_stopped(name, tmp_
 
 def start(folder: Path, *more: str, program: list[str] = (), **environment: str) -> subprocess.Popen:
     """A run without end, in processes of its own."""
-    options = f"{FAMILIES['mnist_mlp']} --trainer.precision 32-true --trainer.limit_val_batches 0"
+    options = [*FAMILIES["mnist_mlp"].words(), "--trainer.limit_val_batches", "0"]
     command = [
         *(program or [sys.executable]),
         str(ROOT / "train.py"),
@@ -180,7 +173,7 @@ def start(folder: Path, *more: str, program: list[str] = (), **environment: str)
         str(ROOT / "configs/mnist_mlp.yaml"),
     ]
     return subprocess.Popen(
-        [*command, *shlex.split(options), "--trainer.limit_train_batches", "4", *more],
+        [*command, *options, "--trainer.limit_train_batches", "4", *more],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"} | environment,
         stdout=subprocess.DEVNULL,
