@@ -31,6 +31,7 @@ def test_what_ships_is_small():
         "mnist_mlp",
         "sorting_encoder",
         "sorting_decoder",
+        "sorting_encoder_decoder",
     }
     assert sum(path.stat().st_size for path in (ROOT / "pretrained").rglob("*") if path.is_file()) < 60e6
 
