@@ -227,7 +227,7 @@ def keep_freed_memory() -> None:
 def repeat_sums() -> None:
     """Ask MKL for the same bits wherever matrices lie in memory, unless the user asked for something of it.
 
-    By default the order of its sums may depend on that, and a resumed run then differs in a last digit now and then.
+    By default the order of its sums may depend on that, and the last digit of what a resumed run computes with it.
     MKL reads this once, when it is first used.
     """
     os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
