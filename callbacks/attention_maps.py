@@ -8,6 +8,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from callbacks.figures import pixels
 from networks.transformer import Decoder, Encoder
 
 
@@ -25,8 +26,9 @@ class AttentionMaps(L.Callback):
             return
         rows = trainer.datamodule.val_dataloader().dataset
         for name, figure in self.figures(module, rows.__getitems__([len(rows) // 2])).items():
+            picture = pixels(figure)
             for logger in loggers:
-                logger.experiment.add_figure(f"attention/{name}", figure, trainer.global_step)
+                logger.experiment.add_image(f"attention/{name}", picture, trainer.global_step)
 
     def figures(self, module: L.LightningModule, batch: dict[str, Tensor]) -> dict[str, Figure]:
         """A picture for each attention of the module that reads this batch of one row."""

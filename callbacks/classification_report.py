@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from callbacks.figures import pixels
 from lightning_modules import confusions
 
 
@@ -77,13 +78,13 @@ class ClassificationReport(L.Callback):
         if not trainer.is_global_zero or not boards:
             return
         names, step = module.class_names, trainer.global_step
-        pictures = {f"{stage}/confusion": confusion_figure(confusion, names)}
+        pictures = {f"{stage}/confusion": pixels(confusion_figure(confusion, names))}
         if self._worst:
-            pictures[f"{stage}/mistakes"] = mistakes_figure(sorted(self._worst, reverse=True), names)
+            pictures[f"{stage}/mistakes"] = pixels(mistakes_figure(sorted(self._worst, reverse=True), names))
         filters = module.filters()
         for board in boards:
-            for tag, figure in pictures.items():
-                board.add_figure(tag, figure, step)
+            for tag, picture in pictures.items():
+                board.add_image(tag, picture, step)
             for name, accuracy in zip(names, confusions.class_accuracy(confusion).tolist(), strict=True):
                 board.add_scalar(f"{stage}/accuracy_of/{name}", accuracy, step)
             if filters is not None:

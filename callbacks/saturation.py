@@ -6,12 +6,11 @@ B batch, C channels, H height, W width.
 from collections.abc import Sequence
 
 import lightning as L
-import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from callbacks.figures import pixels
 from callbacks.sample_grid import grid
 from callbacks.sample_picture import SamplePicture
 from diffusion.thresholding import THRESHOLDS
@@ -61,10 +60,3 @@ class Saturation(SamplePicture):
             axes.set_title(f"scale {self.scales[-1]:g}, {threshold}", fontsize=8)
             axes.axis("off")
         return pixels(figure)
-
-
-def pixels(figure: Figure) -> Tensor:
-    """A drawn figure as a picture: (3, height, width) uint8."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return torch.from_numpy(np.array(canvas.buffer_rgba())[..., :3]).permute(2, 0, 1).contiguous()

@@ -2,8 +2,9 @@
 
 A small corpus has few words to learn spelling rules from. Each letter is drawn given the two before it, with the
 frequencies of the given words (a Markov chain of order two, as in Shannon 1948, Sec. 3), mixed with uniform letters so
-that rare clusters are met, too. Two kinds are harder than such words and would be rare among them: short strings of any
-letters, down to a single one, and words that repeat a part of themselves, in which a copyist loses his place.
+that rare clusters are met, too. Three kinds are harder than such words and would be rare among them: short strings of
+any letters, down to a single one; words that repeat a part of themselves, in which a copyist loses his place; and words
+with digits in them, or of nothing else.
 
 N words, L letters.
 """
@@ -15,9 +16,9 @@ import numpy as np
 LETTERS = "\0" + string.ascii_lowercase + "'"  # the first one stands for both ends of a word
 MAX_LENGTH = 20
 UNIFORM = 0.05  # share of letters that are drawn without looking at their neighbours
-SHORT, ECHOING = 0.1, 0.1  # shares of pseudo-words
-SHORTEST = 4  # most letters of a short one
-CAPITALISED, UPPER, POSSESSIVE = 0.2, 0.1, 0.1  # shares of words
+SHORT, ECHOING, NUMBERED = 0.1, 0.1, 0.06  # shares of pseudo-words
+SHORTEST = 4  # most letters of a short one, and digits of a numbered one
+CAPITALISED, UPPER, MIXED, POSSESSIVE = 0.2, 0.1, 0.05, 0.1  # shares of words
 
 
 class PseudoWords:
@@ -37,12 +38,16 @@ class PseudoWords:
         self.cumulative = ((1 - share) * counts / np.maximum(totals, 1) + share * uniform).cumsum(2)  # (L, L, L)
 
     def draw(self, count: int, rng: np.random.Generator) -> list[str]:
-        """N words of at most 20 letters, of all three kinds."""
-        kinds = rng.random(count).tolist()
-        return [
-            _short(rng) if kind < SHORT else _echoing(word, rng) if kind < SHORT + ECHOING else word
-            for word, kind in zip(self.chained(count, rng), kinds, strict=True)
-        ]
+        """N words of at most 20 letters and digits, of all four kinds."""
+        words = self.chained(count, rng)
+        kinds = np.searchsorted(np.cumsum([SHORT, ECHOING, NUMBERED]), rng.random(count), side="right")
+        for i in (kinds == 0).nonzero()[0]:
+            words[i] = _short(string.ascii_lowercase, rng)
+        for i in (kinds == 1).nonzero()[0]:
+            words[i] = _echoing(words[i], rng)
+        for i in (kinds == 2).nonzero()[0]:
+            words[i] = _numbered(words[i], rng)
+        return words
 
     def chained(self, count: int, rng: np.random.Generator) -> list[str]:
         """N words of the Markov chain. What ran into the limit of 20 letters is cut there."""
@@ -57,9 +62,9 @@ class PseudoWords:
         return [word.decode().strip("'") for word in spelled.view(f"S{MAX_LENGTH}")[:, 0].tolist()]
 
 
-def _short(rng: np.random.Generator) -> str:
+def _short(alphabet: str, rng: np.random.Generator) -> str:
     """One to four letters, all equally likely."""
-    return "".join(string.ascii_lowercase[i] for i in rng.integers(26, size=rng.integers(1, SHORTEST + 1)))
+    return "".join(alphabet[i] for i in rng.integers(len(alphabet), size=rng.integers(1, SHORTEST + 1)))
 
 
 def _echoing(word: str, rng: np.random.Generator) -> str:
@@ -69,8 +74,21 @@ def _echoing(word: str, rng: np.random.Generator) -> str:
     return (word[:place] + echo + word[place:])[:MAX_LENGTH].strip("'")
 
 
+def _numbered(word: str, rng: np.random.Generator) -> str:
+    """One to four digits, as often as not among a few letters of the word."""
+    digits, letters, place = _short(string.digits, rng), word.replace("'", ""), int(rng.integers(SHORTEST))
+    return letters[:place] + digits + letters[place : 2 * place] if rng.random() < 0.5 else digits
+
+
+def _mixed(word: str, rng: np.random.Generator) -> str:
+    """With capitals anywhere, few or many."""
+    capital = rng.random(len(word)) < rng.random()
+    return "".join(letter.upper() if up else letter for letter, up in zip(word, capital.tolist(), strict=True))
+
+
 def dressed(words: list[str], rng: np.random.Generator) -> list[str]:
-    """Some of the words with a capital, some in capitals, some as possessives, as English has them."""
+    """Some of the words with a capital, some in capitals, some with both kinds of letters mixed as in iPhone or RFCs,
+    some as possessives, as English has them."""
     draws = rng.random((2, len(words)))
     result = []
     for word, case, ending in zip(words, *draws.tolist(), strict=True):
@@ -80,5 +98,7 @@ def dressed(words: list[str], rng: np.random.Generator) -> list[str]:
             word = word.upper()
         elif case < UPPER + CAPITALISED:
             word = word[0].upper() + word[1:]
+        elif case < UPPER + CAPITALISED + MIXED:
+            word = _mixed(word, rng)
         result.append(word)
     return result

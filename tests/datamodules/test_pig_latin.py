@@ -233,15 +233,18 @@ def test_pseudo_words_have_the_statistics_of_words():
     assert drawn != PseudoWords(["aab"]).chained(4000, rng)
 
 
-def test_some_pseudo_words_are_short_and_some_repeat_themselves():
+def test_some_pseudo_words_are_short_some_repeat_themselves_and_some_hold_digits():
     rng = np.random.default_rng(0)
     drawn = PseudoWords(["abcdefgh"]).draw(10_000, rng)  # words that repeat nothing and hold eight letters
     assert max(map(len, drawn)) <= 20
-    assert all(re.fullmatch(r"[a-z']+", word) for word in drawn)
-    assert {word for word in drawn if len(word) == 1} == set("abcdefghijklmnopqrstuvwxyz")
+    assert all(re.fullmatch(r"[a-z0-9']+", word) for word in drawn)
+    assert {word for word in drawn if len(word) == 1} == set("abcdefghijklmnopqrstuvwxyz0123456789")
+    numbered = [word for word in drawn if re.search(r"\d", word)]
+    assert len(numbered) / len(drawn) == pytest.approx(0.06, abs=0.012)
+    assert sum(word.isdigit() for word in numbered) / len(numbered) == pytest.approx(0.5, abs=0.1)
     as_given = sum(word == "abcdefgh" for word in drawn)
     # nine draws, eight letters and the end, each of which the uniform share may miss
-    assert as_given / len(drawn) == pytest.approx(0.8 * (0.95 + 0.05 / 26) ** 9, abs=0.05)
+    assert as_given / len(drawn) == pytest.approx(0.74 * (0.95 + 0.05 / 26) ** 9, abs=0.05)
     echoing = sum(re.search(r"(..).*\1", word) is not None for word in drawn)
     assert 0.07 < echoing / len(drawn) < 0.2
 
@@ -253,6 +256,7 @@ def test_words_are_dressed_in_their_shares():
         sum(map(test, result)) / 10_000 for test in (str.isupper, str.istitle, lambda w: w.lower().endswith("'s"))
     ]
     assert shares[0] == pytest.approx(0.1, abs=0.02)
+    assert any(word[0].islower() and word[1].isupper() for word in result)
     assert shares[2] == pytest.approx(0.1, abs=0.02)
     assert {word.lower().removesuffix("'s") for word in result} == {"word"}
 
