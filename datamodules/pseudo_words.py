@@ -92,7 +92,7 @@ def dressed(words: list[str], rng: np.random.Generator) -> list[str]:
     draws = rng.random((2, len(words)))
     result = []
     for word, case, ending in zip(words, *draws.tolist(), strict=True):
-        if ending < POSSESSIVE and "'" not in word:
+        if ending < POSSESSIVE and word.isalpha():
             word += "'s"
         if case < UPPER:
             word = word.upper()
