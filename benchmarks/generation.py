@@ -6,6 +6,10 @@
 Generation: the same random weights in `transformers.GPT2LMHeadModel` and in ours, the same prompts, greedy, both with a
 cache, in float32 and in bfloat16. Training: forward, backward and AdamW's step, in float32 as nanoGPT's train.py takes
 it on a CPU, and with autocast to bfloat16. The contestants take turns; figures are medians.
+
+At batch 1 every token takes a reading of all weights, so memory sets a limit, whoever writes: "limit" is the tokens of
+a second when weights are read as fast as a large tensor is summed. A small network's weights stay in the cache and
+may pass it.
 """
 
 import argparse
@@ -55,11 +59,27 @@ def take_turns(contestants: dict[str, Callable], rounds: int) -> dict[str, float
     return {name: median(seconds) for name, seconds in times.items()}
 
 
+def reading_speed(rounds: int) -> float:
+    """Bytes a second."""
+    large = torch.ones(2**27)  # half a GiB, more than any cache holds
+    return large.nbytes / take_turns({"sum": large.sum}, rounds)["sum"]
+
+
 def generation(new_tokens: int, rounds: int) -> Table:
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    columns = ("shape", "type", "batch", "ours, tokens/s", "Hugging Face, tokens/s", "ratio", "to their float32")
+    columns = (
+        "shape",
+        "type",
+        "batch",
+        "ours, tokens/s",
+        "Hugging Face, tokens/s",
+        "ratio",
+        "to their float32",
+        "limit",
+    )
     table = Table(*columns)
+    memory = reading_speed(rounds)
     table.title = f"{new_tokens} new tokens, transformers {version('transformers')}"
     for shape, (depth, width, heads, vocabulary) in SHAPES.items():
         options = {"activation_function": "gelu", "bos_token_id": None, "eos_token_id": None}  # no token ends a row
@@ -86,7 +106,8 @@ def generation(new_tokens: int, rounds: int) -> Table:
                 speeds = [f"{batch * new_tokens / seconds[name]:.0f}" for name in ("ours", "theirs")]
                 others = (seconds["theirs"], as_it_comes.setdefault(batch, seconds["theirs"]))
                 ratios = [f"{other / seconds['ours']:.2f}" for other in others]
-                table.add_row(shape, type_name, str(batch), *speeds, *ratios)
+                limit = batch * memory / sum(weight.nbytes for weight in ours.parameters())
+                table.add_row(shape, type_name, str(batch), *speeds, *ratios, f"{limit:.0f}")
     return table
 
 

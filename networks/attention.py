@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from networks.kv_cache import KVCache
-from networks.linear import Linear
 from networks.positions import rotate
 
 SHORT = 512  # tokens; beyond them bfloat16 is the faster type also for the backward pass on a CPU
@@ -46,9 +45,9 @@ class SelfAttention(nn.Module):
         if width % heads:
             raise ValueError(f"width={width} is not divisible by heads={heads}")
         self.heads = heads
-        self.qkv = Linear(width, 3 * width)
+        self.qkv = nn.Linear(width, 3 * width)
         self.attend = Attend()
-        self.out = Linear(width, width)
+        self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, sight: Sight, cache: KVCache | None = None, layer: int = 0) -> Tensor:
         qkv = _split(self.qkv(x), 3, self.heads)  # (3, B, H, T, D)
@@ -66,10 +65,10 @@ class CrossAttention(nn.Module):
     def __init__(self, width: int, heads: int):
         super().__init__()
         self.heads = heads
-        self.query = Linear(width, width)
-        self.key_value = Linear(width, 2 * width)
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
         self.attend = Attend()
-        self.out = Linear(width, width)
+        self.out = nn.Linear(width, width)
 
     def read(self, memory: Tensor) -> Tensor:
         """(B, L, C) -> keys and values (2, B, H, L, D)."""

@@ -12,11 +12,11 @@ B batch, S source tokens, T tokens, L tokens that are attended, C channels (widt
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from networks.attention import CrossAttention, SelfAttention, Sight
 from networks.kv_cache import KVCache
-from networks.linear import Linear, linear
 from networks.positions import NoPositions
 
 
@@ -42,7 +42,7 @@ class Block(nn.Module):
             self.cross_norm = nn.LayerNorm(width)
             self.cross_attention = CrossAttention(width, heads)
         self.mlp_norm = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(Linear(width, 4 * width), nn.GELU(), Linear(4 * width, width))
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
     def forward(
@@ -94,7 +94,7 @@ class _Stack(nn.Module):
 
     def logits(self, features: Tensor) -> Tensor:
         """(..., C) -> (..., V)"""
-        return linear(features, self.embedding.weight)
+        return F.linear(features, self.embedding.weight)
 
     def _check_length(self, length: int) -> None:
         if length > self.positions.max_length:
