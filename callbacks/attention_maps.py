@@ -3,10 +3,12 @@
 B batch, H heads, T tokens that ask, L tokens that are attended.
 """
 
+from collections.abc import Sequence
+
 import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import Tensor
 
 from callbacks.figures import pixels
 from networks.transformer import Decoder, Encoder
@@ -33,30 +35,37 @@ class AttentionMaps(L.Callback):
     def figures(self, module: L.LightningModule, batch: dict[str, Tensor]) -> dict[str, Figure]:
         """A picture for each attention of the module that reads this batch of one row."""
         batch = {name: value.to(module.device) for name, value in batch.items()}
-        labels: dict[int, list[str]] = {}  # by length: what a source and its target add up to, marks included, differs
+        read: dict[str, list[str]] = {}  # what each part of the network reads, a source before its target
 
-        def note(embedding: nn.Embedding, given: tuple[Tensor]) -> None:
-            tokens = given[0][0].tolist()
-            labels.setdefault(len(tokens), [module.vocabulary.tokenizer.id_to_token(token) for token in tokens])
+        def note(reader: str, given: tuple[Tensor]) -> None:
+            read[reader] = [module.vocabulary.tokenizer.id_to_token(token) for token in given[0][0].tolist()]
 
-        readers = [part.embedding for part in module.modules() if isinstance(part, Encoder | Decoder)]
-        handles = [embedding.register_forward_pre_hook(note) for embedding in readers]
+        handles = [
+            part.embedding.register_forward_pre_hook(lambda _, given, reader=name: note(reader, given))
+            for name, part in module.network.named_modules()
+            if isinstance(part, Encoder | Decoder)
+        ]
         try:
             maps = module.attention_maps(batch)
         finally:
             for handle in handles:
                 handle.remove()
-        return {name: draw(heads[0], labels) for name, heads in maps.items()}
+        figures = {}
+        for name, heads in maps.items():
+            asking = next(tokens for reader, tokens in read.items() if name.startswith(reader))
+            attended = next(iter(read.values())) if name.endswith("cross_attention") else asking
+            figures[name] = draw(heads[0], asking, attended)
+        return figures
 
 
-def draw(maps: Tensor, labels: dict[int, list[str]]) -> Figure:
-    """Maps of all heads, (H, T, L), side by side, with the labels for axes of these lengths."""
-    heads, asking, attended = maps.shape
-    inches = 1 + max(asking, attended) / 6
+def draw(maps: Tensor, asking: Sequence[str], attended: Sequence[str]) -> Figure:
+    """Maps of all heads, (H, T, L), side by side, with T and L labels."""
+    heads = len(maps)
+    inches = 1 + max(len(asking), len(attended)) / 6
     figure = Figure(figsize=(inches * heads, inches), layout="tight")
     for head, axes in enumerate(figure.subplots(1, heads, squeeze=False)[0]):
         axes.imshow(maps[head].float().cpu().numpy(), cmap="Greys", vmin=0, vmax=1)
         axes.set_title(f"head {head}")
-        axes.set_xticks(range(attended), labels.get(attended, range(attended)), rotation=90, fontsize=7)
-        axes.set_yticks(range(asking), labels.get(asking, range(asking)), fontsize=7)
+        axes.set_xticks(range(len(attended)), attended, rotation=90, fontsize=7)
+        axes.set_yticks(range(len(asking)), asking, fontsize=7)
     return figure

@@ -1,8 +1,10 @@
 """Sequences to sequences by an encoder-decoder, trained with teacher forcing.
 
-    encoder reads    s1  s2  s3
+    encoder reads    BOS s1  s2  s3
     decoder reads    BOS t1  t2  t3
     and predicts     t1  t2  t3  EOS
+
+Attention averages, so a network cannot count how many tokens there are by itself: against the constant BOS it can.
 
 B batch, S source tokens, T target tokens.
 """
@@ -14,7 +16,7 @@ from torch import Tensor
 from lightning_modules.sequence_model import SequenceModel
 from networks.generation import generate
 from networks.transformer import Decoder, Encoder, EncoderDecoder
-from networks.vocabulary import BOS, EOS, PAD
+from networks.vocabulary import BOS, EOS, PAD, after_bos
 
 
 class Seq2Seq(SequenceModel):
@@ -37,16 +39,18 @@ class Seq2Seq(SequenceModel):
         target, mask = batch["target"], batch["target_mask"]
         shifted = F.pad(target, (1, 0), value=BOS)  # (B, T+1); padding on the right is behind all that counts
         labels = F.pad(target, (0, 1), value=PAD).scatter(1, mask.sum(1, keepdim=True), EOS)
-        return (batch["source"], shifted, batch["source_mask"]), labels, F.pad(mask, (1, 0), value=True)
+        source, source_mask = after_bos(batch["source"], batch["source_mask"])
+        return (source, shifted, source_mask), labels, F.pad(mask, (1, 0), value=True)
 
     def generate(
         self, source: Tensor, source_mask: Tensor | None = None, max_new_tokens: int | None = None, **options
     ) -> Tensor:
         """As `SequenceModel.generate`; by default at most max_length tokens."""
+        source_mask = source != PAD if source_mask is None else source_mask
         limit = self.hparams.max_length
         begin = torch.full_like(source[:, :1], BOS)
         with torch.inference_mode():
-            memory = self.network.encode(source, source_mask)
+            memory = self.network.encode(*after_bos(source, source_mask))
         ids = generate(
             self.network.decoder, begin, memory=memory, max_new_tokens=min(max_new_tokens or limit, limit), **options
         )

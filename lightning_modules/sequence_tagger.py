@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lightning_modules.sequence_model import SequenceModel
 from networks.transformer import Encoder
-from networks.vocabulary import BOS, PAD
+from networks.vocabulary import PAD, after_bos
 
 
 class SequenceTagger(SequenceModel):
@@ -36,15 +36,10 @@ class SequenceTagger(SequenceModel):
                 "use Seq2Seq or LanguageModel for such data"
             )
         labels, counts = F.pad(batch["target"], (1, 0), value=PAD), F.pad(mask, (1, 0), value=False)
-        return _after_bos(batch["source"], mask), labels, counts
+        return after_bos(batch["source"], mask), labels, counts
 
     def generate(self, source: Tensor, source_mask: Tensor | None = None, max_new_tokens: int | None = None) -> Tensor:
         """The likeliest token at every position of the source: ids (B, S) -> (B, S), at most max_new_tokens."""
         source_mask = source != PAD if source_mask is None else source_mask
-        ids = self.network(*_after_bos(source, source_mask)).argmax(-1)[:, 1:]
+        ids = self.network(*after_bos(source, source_mask)).argmax(-1)[:, 1:]
         return ids.masked_fill(~source_mask, PAD)[:, :max_new_tokens]
-
-
-def _after_bos(source: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Ids and mask (B, S) with BOS before them, (B, S + 1)."""
-    return F.pad(source, (1, 0), value=BOS), F.pad(mask, (1, 0), value=True)

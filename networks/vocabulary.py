@@ -4,11 +4,17 @@ B texts.
 """
 
 import torch
+import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 PAD, BOS, EOS, SEP = 0, 1, 2, 3  # padding, begin, end, between question and answer: in no text
 SPECIAL = 4  # how many ids are not text
+
+
+def after_bos(ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Ids and mask (B, T) with BOS before them, (B, T + 1)."""
+    return F.pad(ids, (1, 0), value=BOS), F.pad(mask, (1, 0), value=True)
 
 
 class Vocabulary(nn.Module):

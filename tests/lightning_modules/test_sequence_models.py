@@ -110,7 +110,7 @@ def test_the_loss_is_the_cross_entropy_of_the_answer(taught):
         s = batch["source"][row][batch["source_mask"][row]].tolist()
         t = batch["target"][row][batch["target_mask"][row]].tolist()
         if isinstance(taught, Seq2Seq):
-            logits, labels = taught.network(torch.tensor([s]), torch.tensor([[BOS, *t]]))[0], [*t, EOS]
+            logits, labels = taught.network(torch.tensor([[BOS, *s]]), torch.tensor([[BOS, *t]]))[0], [*t, EOS]
         elif isinstance(taught, LanguageModel):
             logits, labels = taught.network(torch.tensor([[*s, SEP, *t]]))[0, len(s) :], [*t, EOS]
         else:
@@ -249,7 +249,7 @@ def spoken(model, **options):
         (lambda: SequenceTagger(**TINY)._loss(untagged()), "targets are of other lengths"),
         (lambda: spoken(Seq2Seq).answer([""]), "a text to answer is empty"),
         (lambda: spoken(Seq2Seq).answer(["w1 w99"]), "'w99' in 'w1 w99' is not known"),
-        (lambda: spoken(Seq2Seq).answer(["w1 " * 25]), "25 tokens is too long.*max_length=24"),
+        (lambda: spoken(Seq2Seq).answer(["w1 " * 25]), "26 tokens is too long.*max_length=24"),
         (lambda: spoken(SequenceTagger).answer(["w1 " * 25]), "26 tokens is too long.*max_length=24"),
         (lambda: spoken(LanguageModel).answer(["w1 " * 24]), "25 tokens and 1 new.*= 25"),
         (lambda: Seq2Seq(**TINY).answer(["w1"]), "no tokenizer yet"),
