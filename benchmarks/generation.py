@@ -23,6 +23,7 @@ from statistics import median
 import torch
 import torch.nn.functional as F
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from networks.generation import generate
@@ -49,14 +50,13 @@ TRAINING = {
 def take_turns(contestants: dict[str, Callable], rounds: int) -> dict[str, float]:
     """Median seconds of each, after one call that does not count."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
-    for call in contestants.values():
-        call()
-    for _ in range(rounds):
-        for name, call in contestants.items():
-            start = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - start)
-    return {name: median(seconds) for name, seconds in times.items()}
+    with Progress(transient=True) as bar:
+        for _ in bar.track(range(1 + rounds), description=" against ".join(contestants)):
+            for name, call in contestants.items():
+                start = time.perf_counter()
+                call()
+                times[name].append(time.perf_counter() - start)
+    return {name: median(seconds[1:]) for name, seconds in times.items()}
 
 
 def reading_speed(rounds: int) -> float:
@@ -93,18 +93,19 @@ def generation(new_tokens: int, rounds: int) -> Table:
             for batch in BATCHES:
                 prompt = torch.randint(vocabulary, (batch, PROMPT), generator=torch.Generator().manual_seed(0))
 
-                def write(ours=ours, prompt=prompt):
-                    return generate(ours, prompt, max_new_tokens=new_tokens, end=NO_END)
+                def write(tokens=new_tokens, ours=ours, prompt=prompt):
+                    return generate(ours, prompt, max_new_tokens=tokens, end=NO_END)
 
-                def write_theirs(theirs=theirs, prompt=prompt):
-                    options = {"max_new_tokens": new_tokens, "do_sample": False, "pad_token_id": 0}
+                def write_theirs(tokens=new_tokens, theirs=theirs, prompt=prompt):
+                    options = {"max_new_tokens": tokens, "do_sample": False, "pad_token_id": 0}
                     return theirs.generate(prompt, attention_mask=torch.ones_like(prompt), **options)
 
                 if dtype == torch.float32:  # with the same weights, both write the same
-                    assert torch.equal(write(), write_theirs()[:, PROMPT:])
-                seconds = take_turns({"ours": write, "theirs": write_theirs}, rounds)
-                speeds = [f"{batch * new_tokens / seconds[name]:.0f}" for name in ("ours", "theirs")]
-                others = (seconds["theirs"], as_it_comes.setdefault(batch, seconds["theirs"]))
+                    assert torch.equal(write(PROMPT), write_theirs(PROMPT)[:, PROMPT:])
+                seconds = take_turns({"ours": write, "Hugging Face": write_theirs}, rounds)
+                speeds = [f"{batch * new_tokens / seconds[name]:.0f}" for name in seconds]
+                theirs_took = seconds["Hugging Face"]
+                others = (theirs_took, as_it_comes.setdefault(batch, theirs_took))
                 ratios = [f"{other / seconds['ours']:.2f}" for other in others]
                 limit = batch * memory / sum(weight.nbytes for weight in ours.parameters())
                 table.add_row(shape, type_name, str(batch), *speeds, *ratios, f"{limit:.0f}")
@@ -119,15 +120,17 @@ def cache(rounds: int) -> Table:
     for length in LENGTHS:
         seconds = take_turns(
             {
-                cached: lambda cached=cached, length=length: generate(
+                name: lambda cached=cached, length=length: generate(
                     network, prompt, max_new_tokens=length, end=NO_END, cached=cached
                 )
-                for cached in (True, False)
+                for name, cached in (("with cache", True), ("without", False))
             },
             rounds,
         )
         table.add_row(
-            str(length), f"{seconds[True]:.2f}", f"{seconds[False]:.2f}", f"{seconds[False] / seconds[True]:.1f}"
+            str(length),
+            *(f"{taken:.2f}" for taken in seconds.values()),
+            f"{seconds['without'] / seconds['with cache']:.1f}",
         )
     return table
 
@@ -164,11 +167,11 @@ def training(path: Path, rounds: int) -> Table:
                 optimizer.step()
                 optimizer.zero_grad()
 
-            seconds[type_name] = take_turns({"ours": step, "theirs": their_step}, 5 * rounds)
-        as_it_comes = seconds["float32"]["theirs"]
+            seconds[type_name] = take_turns({"ours": step, "nanoGPT": their_step}, 5 * rounds)
+        as_it_comes = seconds["float32"]["nanoGPT"]
         for type_name, taken in seconds.items():
-            milliseconds = [f"{1e3 * taken[name]:.1f}" for name in ("ours", "theirs")]
-            ratios = [f"{other / taken['ours']:.2f}" for other in (taken["theirs"], as_it_comes)]
+            milliseconds = [f"{1e3 * took:.1f}" for took in taken.values()]
+            ratios = [f"{other / taken['ours']:.2f}" for other in (taken["nanoGPT"], as_it_comes)]
             table.add_row(shape, type_name, *milliseconds, *ratios)
     return table
 
