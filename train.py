@@ -224,15 +224,6 @@ def keep_freed_memory() -> None:
         mallopt(M_TRIM_THRESHOLD, -1)  # nor give any back
 
 
-def repeat_sums() -> None:
-    """Ask MKL for the same bits wherever matrices lie in memory, unless the user asked for something of it.
-
-    By default the order of its sums may depend on that, and the last digit of what a resumed run computes with it.
-    MKL reads this once, when it is first used.
-    """
-    os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
-
-
 def main(args: list[str] | None = None) -> CLI | None:
     """Do what the command line says; a mistake ends the process with one line."""
     args = sys.argv[1:] if args is None else args
@@ -248,7 +239,6 @@ def main(args: list[str] | None = None) -> CLI | None:
     # Data sets live in memory as tensors: worker processes would only copy them.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     keep_freed_memory()
-    repeat_sums()
     sys.argv[1:] = args
     try:
         check_configs(args)

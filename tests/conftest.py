@@ -4,9 +4,6 @@ import pytest
 
 from datamodules import cache
 from datamodules.sources import DATA_VARIABLE
-from train import repeat_sums
-
-repeat_sums()  # before any test uses MKL
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,9 +5,10 @@ import shutil
 
 import pytest
 import torch
+import yaml
 
 from tests.families import FAMILIES
-from tests.runs import checkpoint, differences, fit, resumed_differs
+from tests.runs import ROOT, checkpoint, differences, fit, resumed_differs
 
 BATCHES = 4  # an epoch of a short run, of which there are two
 SIX = ("mnist_mlp", "cifar10_fast", "sorting_encoder_decoder", "svhn_gan", "mnist_ddpm", "pusht")
@@ -46,6 +47,14 @@ def test_where_validation_comes_within_an_epoch(stop, tmp_path):
 def test_where_batches_share_a_step(tmp_path):
     """A stop in the first of two waits for the second: no checkpoint holds gradients."""
     assert not resumed_differs("mnist_mlp", BATCHES + 1, tmp_path, "--trainer.accumulate_grad_batches=2")
+
+
+@pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_averages_are_of_weights_alone(config):
+    """An averaged buffer is not quite what it was, and one that no checkpoint holds starts anew in a resumed run."""
+    for callback in yaml.safe_load(config.read_text())["trainer"].get("callbacks", []):
+        if callback["class_path"].endswith("WeightAveraging"):
+            assert callback["init_args"]["use_buffers"] is False
 
 
 def test_last_is_the_newest_run_of_the_config_and_goes_on_in_its_folder(tmp_path, monkeypatch, capsys):
