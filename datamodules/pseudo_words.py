@@ -41,12 +41,9 @@ class PseudoWords:
         """N words of at most 20 letters and digits, of all four kinds."""
         words = self.chained(count, rng)
         kinds = np.searchsorted(np.cumsum([SHORT, ECHOING, NUMBERED]), rng.random(count), side="right")
-        for i in (kinds == 0).nonzero()[0]:
-            words[i] = _short(string.ascii_lowercase, rng)
-        for i in (kinds == 1).nonzero()[0]:
-            words[i] = _echoing(words[i], rng)
-        for i in (kinds == 2).nonzero()[0]:
-            words[i] = _numbered(words[i], rng)
+        for kind, make in enumerate((_short, _echoing, _numbered)):
+            for i in (kinds == kind).nonzero()[0]:
+                words[i] = make(words[i], rng)
         return words
 
     def chained(self, count: int, rng: np.random.Generator) -> list[str]:
@@ -62,8 +59,8 @@ class PseudoWords:
         return [word.decode().strip("'") for word in spelled.view(f"S{MAX_LENGTH}")[:, 0].tolist()]
 
 
-def _short(alphabet: str, rng: np.random.Generator) -> str:
-    """One to four letters, all equally likely."""
+def _short(_: str, rng: np.random.Generator, alphabet: str = string.ascii_lowercase) -> str:
+    """One to four of the alphabet's letters in place of the word, all equally likely."""
     return "".join(alphabet[i] for i in rng.integers(len(alphabet), size=rng.integers(1, SHORTEST + 1)))
 
 
@@ -76,7 +73,7 @@ def _echoing(word: str, rng: np.random.Generator) -> str:
 
 def _numbered(word: str, rng: np.random.Generator) -> str:
     """One to four digits, as often as not among a few letters of the word."""
-    digits, letters, place = _short(string.digits, rng), word.replace("'", ""), int(rng.integers(SHORTEST))
+    digits, letters, place = _short(word, rng, string.digits), word.replace("'", ""), int(rng.integers(SHORTEST))
     return letters[:place] + digits + letters[place : 2 * place] if rng.random() < 0.5 else digits
 
 

@@ -37,10 +37,10 @@ class Seq2Seq(SequenceModel):
 
     def _task(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:
         target, mask = batch["target"], batch["target_mask"]
-        shifted = F.pad(target, (1, 0), value=BOS)  # (B, T+1); padding on the right is behind all that counts
-        labels = F.pad(target, (0, 1), value=PAD).scatter(1, mask.sum(1, keepdim=True), EOS)
+        labels = F.pad(target, (0, 1), value=PAD).scatter(1, mask.sum(1, keepdim=True), EOS)  # (B, T+1)
+        shifted, counts = after_bos(target, mask)  # padding on the right is behind all that counts
         source, source_mask = after_bos(batch["source"], batch["source_mask"])
-        return (source, shifted, source_mask), labels, F.pad(mask, (1, 0), value=True)
+        return (source, shifted, source_mask), labels, counts
 
     def generate(
         self, source: Tensor, source_mask: Tensor | None = None, max_new_tokens: int | None = None, **options
