@@ -1,7 +1,9 @@
 """Pictures to classes by a convolutional network that learns in few epochs.
 
-B batch, C channels, H height, W width, K classes.
+B batch, C channels, H height, W width, n of a batch that are trained on.
 """
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -20,11 +22,17 @@ class FastCNNClassifier(Classifier):
 
     Muon takes the convolutions, SGD with Nesterov momentum 0.85 the rest; `optimizer` is not asked.
 
+    With a `hard_share` below 1, a small network of the same kind, the proxy, looks at each batch first, and both learn
+    from the part of it that has the highest loss with the proxy: most pictures have little left to teach after a few
+    epochs (Coleman et al. 2020, Selection via Proxy, arXiv:1906.11829).
+
     Args:
         widths: channels of each group of convolutions.
         depth: convolutions in a group.
         small_size: height and width of the pictures at first.
         small_share: for this share of all steps; 0 for whole pictures from the beginning.
+        hard_share: share of each batch that is trained on, the hardest part; 1 for all of it, and no proxy.
+        proxy_widths: channels of each group of the proxy, which sees pictures of `small_size`.
         bias_lr: the highest learning rate of biases.
         head_lr: that of the last layer.
         lr: that of the convolutions: about the angle, in radians, by which a step turns a filter.
@@ -37,6 +45,8 @@ class FastCNNClassifier(Classifier):
         depth: int = 2,
         small_size: int = 24,
         small_share: float = 0.0,
+        hard_share: float = 1.0,
+        proxy_widths: list[int] = (32, 64, 64),
         bias_lr: float = 26.0,
         head_lr: float = 0.005,
         **options,
@@ -48,27 +58,61 @@ class FastCNNClassifier(Classifier):
             )
         if not 16 <= small_size <= min(self.hparams.shape[1:]):
             raise ValueError(f"small_size={small_size} must lie between 16 and {min(self.hparams.shape[1:])}")
-        self.network = WhitenedCNN(self.hparams.shape[0], self.hparams.num_classes, widths, depth)
+        if not 0 < hard_share <= 1:
+            raise ValueError(f"hard_share={hard_share} must be greater than 0 and at most 1: it is a share of a batch")
+        channels, classes = self.hparams.shape[0], self.hparams.num_classes
+        self.network = WhitenedCNN(channels, classes, widths, depth)
+        self.proxy = WhitenedCNN(channels, classes, proxy_widths) if hard_share < 1 else None
 
     def setup(self, stage: str) -> None:
         super().setup(stage)
         if stage == "fit":
-            self.network.whiten(self.normalised(self.trainer.datamodule.train_set.images[:WHITENED_ON]))
+            for network in self._trained():
+                network.whiten(self.normalised(self.trainer.datamodule.train_set.images[:WHITENED_ON]))
+
+    def _trained(self) -> list[WhitenedCNN]:
+        return [self.network] if self.proxy is None else [self.network, self.proxy]
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        if self.proxy is None:
+            return super().training_step(batch, batch_idx)
+        hard = self.hardest(batch)
+        proxy_loss = self._proxy_losses(hard).mean()
+        self.log("train/proxy_loss", proxy_loss)
+        return super().training_step(hard, batch_idx) + proxy_loss
+
+    @torch.no_grad()
+    def hardest(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The part of a batch that has the highest loss with the proxy: B -> n = `hard_share` B of everything."""
+        losses = self._proxy_losses(batch)
+        index = losses.topk(math.ceil(self.hparams.hard_share * len(losses))).indices
+        return {name: values[index] for name, values in batch.items()}
+
+    def _proxy_losses(self, batch: dict[str, Tensor]) -> Tensor:
+        """The proxy's loss on each picture: (B,)."""
+        logits = self.proxy(self._small(self.normalised(batch["image"]))).float()
+        smoothing = self.hparams.label_smoothing
+        return F.cross_entropy(logits, batch["label"], label_smoothing=smoothing, reduction="none")
 
     def training_logits(self, images: Tensor) -> Tensor:
-        pixels, hp = self.normalised(images), self.hparams
-        if self.trainer.global_step < hp.small_share * self.trainer.estimated_stepping_batches:
-            pixels = F.interpolate(pixels, (hp.small_size, hp.small_size), mode="bilinear", antialias=True)
+        pixels = self.normalised(images)
+        if self.trainer.global_step < self.hparams.small_share * self.trainer.estimated_stepping_batches:
+            pixels = self._small(pixels)
         return self.network(pixels).float()
 
+    def _small(self, pixels: Tensor) -> Tensor:
+        return F.interpolate(pixels, [self.hparams.small_size] * 2, mode="bilinear", antialias=True)
+
     def configure_optimizers(self):
-        hp, network = self.hparams, self.network
-        biases = [norm.bias for group in network.groups for norm in group.norms]
+        hp, networks = self.hparams, self._trained()
+        biases = [norm.bias for network in networks for group in network.groups for norm in group.norms]
+        heads = [network.head.weight for network in networks]
         groups = [
             {"params": biases, "lr": hp.bias_lr, "weight_decay": hp.weight_decay / hp.bias_lr},
-            {"params": [network.head.weight], "lr": hp.head_lr, "weight_decay": hp.weight_decay / hp.head_lr},
+            {"params": heads, "lr": hp.head_lr, "weight_decay": hp.weight_decay / hp.head_lr},
         ]
-        muon = optim.Muon(network.filters(), hp.lr, weight_decay=0.0, momentum=0.6, ns_steps=3)
+        filters = [matrix for network in networks for matrix in network.filters()]
+        muon = optim.Muon(filters, hp.lr, weight_decay=0.0, momentum=0.6, ns_steps=3)
         sgd = optim.SGD(groups, momentum=0.85, nesterov=True)
         return with_one_cycle(Joined(muon, sgd), self.trainer.estimated_stepping_batches, hp.warmup)
 
@@ -76,8 +120,9 @@ class FastCNNClassifier(Classifier):
     def on_before_optimizer_step(self, optimizer: optim.Optimizer) -> None:
         """Batch norm takes out a filter's length, and a step of given length turns a longer filter less: keep all at
         length 1, on average."""
-        for filters in self.network.filters():  # (C', 9 C)
-            filters.mul_(len(filters) ** 0.5 / filters.norm())
+        for network in self._trained():
+            for filters in network.filters():  # (C', 9 C)
+                filters.mul_(len(filters) ** 0.5 / filters.norm())
 
     def filters(self) -> Tensor:
         return self.network.first_weight

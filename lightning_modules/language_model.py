@@ -2,6 +2,7 @@
 
     reads       s1  s2  s3  SEP t1  t2  t3
     predicts                t1  t2  t3  EOS
+    position    0   1   2   0   1   2   3
 
 B batch, S source tokens, T target tokens, L = S + T + 2.
 """
@@ -25,7 +26,9 @@ class LanguageModel(SequenceModel):
     def __init__(self, **options):
         super().__init__(**options)
         hp = self.hparams
-        self.network = Decoder(hp.vocab_size, hp.width, hp.depth, hp.heads, self._positions(), dropout=hp.dropout)
+        self.network = Decoder(
+            hp.vocab_size, hp.width, hp.depth, hp.heads, self._positions(), dropout=hp.dropout, restart=SEP
+        )
 
     def _task(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:
         source, target = batch["source"], batch["target"]

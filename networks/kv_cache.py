@@ -18,6 +18,7 @@ class KVCache:
 
     def __init__(self, capacity: int, layers: int):
         self.capacity, self.length = capacity, 0
+        self._tokens: Tensor | None = None  # (B, capacity)
         self._mask: Tensor | None = None  # (B, capacity)
         self._keys_values: list[Tensor | None] = [None] * layers  # each (2, B, H, capacity, D)
 
@@ -33,10 +34,18 @@ class KVCache:
                 "give it a larger capacity"
             )
         self.length = end
+        if self._tokens is None:
+            self._tokens = tokens.new_empty(len(tokens), self.capacity)
+        self._tokens[:, start:end] = tokens
         if mask is not None and self._mask is None:
             self._mask = mask.new_ones(len(tokens), self.capacity)
         if mask is not None:
             self._mask[:, start:end] = mask
+
+    @property
+    def tokens(self) -> Tensor:
+        """(B, L), those read so far."""
+        return self._tokens[:, : self.length]
 
     @property
     def mask(self) -> Tensor | None:
@@ -55,6 +64,7 @@ class KVCache:
 
     def reorder(self, rows: Tensor) -> None:
         """Row b goes on as a copy of row rows[b]."""
+        self._tokens = self._tokens[rows]
         if self._mask is not None:
             self._mask = self._mask[rows]
         self._keys_values = [room if room is None else room[:, rows] for room in self._keys_values]

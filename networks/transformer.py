@@ -111,7 +111,7 @@ class _Stack(nn.Module):
             if bias.ndim == 3:
                 bias = bias[None]
             if causal:
-                mask, causal = causal_mask(len(at), len(keys_at), at.device), False
+                mask, causal = causal_mask(at.shape[-1], keys_at.shape[-1], at.device), False
             mask = bias if mask is None else bias.masked_fill(~mask, -torch.inf)
         return Sight(mask, causal, self.positions.rotation(at))
 
@@ -149,7 +149,13 @@ class Decoder(_Stack):
     Args:
         vocab_size, width, depth, heads, positions, dropout: as of `Encoder`.
         cross: whether it attends a memory (`read`).
+        restart: id of a token at which positions count from 0 again, such as a mark between question and answer: what
+            stands at the same place in both then has the same position.
     """
+
+    def __init__(self, *args, restart: int | None = None, **options):
+        super().__init__(*args, **options)
+        self.restart = restart
 
     def forward(
         self,
@@ -191,20 +197,18 @@ class Decoder(_Stack):
         new = tokens.shape[1]
         if cache is not None:
             cache.advance(tokens, mask)
-            mask = cache.mask
-        length = new if cache is None else cache.length
+            tokens, mask = cache.tokens, cache.mask
+        length = tokens.shape[1]
         self._check_length(length)
-        if mask is None:
-            keys_at = torch.arange(length, device=tokens.device)
-            at = keys_at[length - new :]
-            if new == 1:  # the last token may attend all
-                return at, self._sight(at, keys_at, None)
-            if new == length:
-                return at, self._sight(at, keys_at, None, causal=True)
-            return at, self._sight(at, keys_at, causal_mask(new, length, tokens.device))
-        keys_at = token_positions(mask, mask)
-        at = keys_at[:, length - new :]
-        return at, self._sight(at, keys_at, causal_mask(new, length, tokens.device) & mask[:, None, None])
+        keys_at = token_positions(tokens, mask, self.restart)
+        at = keys_at[..., length - new :]
+        if mask is not None:
+            return at, self._sight(at, keys_at, causal_mask(new, length, tokens.device) & mask[:, None, None])
+        if new == 1:  # the last token may attend all
+            return at, self._sight(at, keys_at, None)
+        if new == length:
+            return at, self._sight(at, keys_at, None, causal=True)
+        return at, self._sight(at, keys_at, causal_mask(new, length, tokens.device))
 
 
 class EncoderDecoder(nn.Module):
@@ -248,8 +252,17 @@ def causal_mask(new: int, length: int, device: torch.device | None = None) -> Te
     return places <= places[length - new :, None]
 
 
-def token_positions(tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Position of each token in its row, (T,) where there is no padding, otherwise (B, T). Padding does not count."""
-    if mask is None:
+def token_positions(tokens: Tensor, mask: Tensor | None = None, restart: int | None = None) -> Tensor:
+    """Position of each token in its row, (T,) where all rows have the same, otherwise (B, T). Padding does not count.
+
+    With `restart`, the first token with this id is at position 0 again, and those after it count from there.
+    """
+    if mask is None and restart is None:
         return torch.arange(tokens.shape[1], device=tokens.device)
-    return (mask.long().cumsum(1) - 1).clamp(min=0)
+    counted = torch.ones_like(tokens, dtype=torch.bool) if mask is None else mask
+    at = (counted.long().cumsum(1) - 1).clamp(min=0)
+    if restart is None:
+        return at
+    after = ((tokens == restart) & counted).cumsum(1) > 0  # (B, T)
+    before = (counted & ~after).sum(1, keepdim=True)  # (B, 1), tokens before the restart
+    return torch.where(after, at - before, at)

@@ -1,6 +1,7 @@
 import lightning as L
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import optim
 
 from datamodules.images import ImageDataModule, ImageSet
@@ -101,6 +102,47 @@ def test_filters_have_length_one_on_average_when_a_step_is_taken():
     assert lengths == pytest.approx([1.0] * 6, rel=1e-5)
 
 
+def test_a_step_goes_by_the_pictures_that_the_proxy_finds_hardest():
+    """Of 16 pictures the 6 with the highest loss; the network's gradients are those of these alone."""
+    options = {"hard_share": 0.375, "proxy_widths": [8, 8, 8], "small_size": 16, "label_smoothing": 0.1}
+    module = FastCNNClassifier(**TINY, **options).train()
+    module.log = lambda *_, **__: None
+    batch = Noise().train_set.__getitems__(list(range(16)))
+    losses = []
+    for image, label in zip(batch["image"], batch["label"], strict=True):
+        module.proxy.eval()
+        small = F.interpolate(module.normalised(image[None]), [16, 16], mode="bilinear", antialias=True)
+        log_p = module.proxy(small)[0].log_softmax(0)
+        losses.append((-0.9 * log_p[label] - 0.1 * log_p.mean()).item())
+    hard = module.hardest(batch)
+    assert set(hard["index"].tolist()) == set(torch.tensor(losses).argsort(descending=True)[:6].tolist())
+
+    module.training_logits = module.forward  # whole pictures, without a trainer
+    module.training_step(batch, 0).backward()
+    found = [p.grad for p in module.network.parameters() if p.requires_grad]
+    assert all(p.grad.abs().sum() > 0 for p in module.proxy.parameters() if p.requires_grad)
+    images, labels = batch["image"][hard["index"]], batch["label"][hard["index"]]
+    loss = F.cross_entropy(module(images), labels, label_smoothing=0.1)
+    expected = torch.autograd.grad(loss, [p for p in module.network.parameters() if p.requires_grad])
+    torch.testing.assert_close(found, list(expected))
+
+
+def test_the_proxy_learns_too_and_answers_nothing():
+    torch.manual_seed(0)
+    module = FastCNNClassifier(**TINY, hard_share=0.5, proxy_widths=[8, 8, 8], lr=0.05, bias_lr=1.0)
+    trainer = fit(module, Noise(n=16), max_epochs=60, check_val_every_n_epoch=60)
+    assert trainer.callback_metrics["train/proxy_loss"] < 0.5
+    assert trainer.callback_metrics["val/accuracy"] == 1
+    (joined,) = trainer.optimizers
+    every = [p for group in joined.param_groups for p in group["params"]]
+    assert {id(p) for p in every} == {id(p) for p in module.parameters() if p.requires_grad}
+    images = Noise().test_set.images
+    answer = module.eval()(images)
+    for parameter in module.proxy.parameters():
+        parameter.data.fill_(torch.nan)
+    assert torch.equal(module(images), answer)
+
+
 def test_a_checkpoint_opens_and_predicts_the_same(tmp_path):
     module = FastCNNClassifier(**TINY)
     data = Noise()
@@ -114,6 +156,7 @@ def test_a_checkpoint_opens_and_predicts_the_same(tmp_path):
     ("options", "words"),
     [
         ({"small_share": 1.0}, "small_share=1.0"),
+        ({"hard_share": 0.0}, "hard_share=0.0 must be greater than 0"),
         ({"small_size": 12}, "small_size=12 must lie between 16 and 24"),
         ({"small_size": 32}, "small_size=32 must lie between 16 and 24"),
     ],

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from networks.positions import POSITIONS
-from networks.transformer import Decoder, Encoder, EncoderDecoder
+from networks.transformer import Decoder, Encoder, EncoderDecoder, token_positions
+from networks.vocabulary import SEP
 
 V, C, H, LIMIT = 23, 32, 4, 40
 EVERY_POSITIONS = pytest.mark.parametrize("positions", POSITIONS)
@@ -94,6 +95,38 @@ def test_a_ragged_prompt_goes_on_behind_its_own_end(positions):
     for row, length in enumerate(lengths):
         alone = network(torch.cat([ids[row, :length], more[row]])[None])[0, length:]
         torch.testing.assert_close(found[row], alone, rtol=0, atol=1e-10)
+
+
+def marked(lengths, time):
+    """Rows with a SEP at these places."""
+    ids = tokens(len(lengths), time)
+    ids[torch.arange(len(lengths)), torch.tensor(lengths)] = SEP
+    return ids
+
+
+def test_positions_count_anew_from_a_mark():
+    ids, mask = marked((3, 1, 5), 7), ragged((7, 4, 6), 7)
+    expected = [[0, 1, 2, 0, 1, 2, 3], [0, 0, 1, 2, 2, 2, 2], [0, 1, 2, 3, 4, 0, 0]]
+    assert token_positions(ids, mask, restart=SEP)[mask].tolist() == torch.tensor(expected)[mask].tolist()
+    assert token_positions(ids[:1], restart=SEP).tolist() == expected[:1]
+    again = torch.cat([ids, ids], 1)
+    assert token_positions(again[:1], restart=SEP)[0].tolist() == [0, 1, 2, *range(11)], "a second mark is no mark"
+
+
+@EVERY_POSITIONS
+@pytest.mark.parametrize("cuts", CUTS.values(), ids=CUTS)
+@pytest.mark.parametrize("lengths", [None, (12, 5, 9)], ids=["full", "ragged"])
+def test_cached_logits_are_the_uncached_where_positions_count_anew(positions, cuts, lengths):
+    network = decoder(positions)
+    ids, mask = marked((5, 2, 8), 12), None if lengths is None else ragged(lengths, 12)
+    where = torch.ones(3, 12, dtype=torch.bool) if mask is None else mask
+    counted_on = network(ids, mask)
+    network.restart = SEP
+    expected = network(ids, mask)
+    assert torch.equal(expected[where], counted_on[where]) == (positions == "none")
+    torch.testing.assert_close(in_pieces(network, ids, mask, cuts)[where], expected[where], rtol=0, atol=1e-9)
+    alone = network(ids[1:2, :5])
+    torch.testing.assert_close(expected[1, :5], alone[0], rtol=0, atol=1e-9)
 
 
 @EVERY_POSITIONS
