@@ -24,7 +24,8 @@ class FastCNNClassifier(Classifier):
 
     With a `hard_share` below 1, a small network of the same kind, the proxy, looks at each batch first, and both learn
     from the part of it that has the highest loss with the proxy: most pictures have little left to teach after a few
-    epochs (Coleman et al. 2020, Selection via Proxy, arXiv:1906.11829).
+    epochs (Coleman et al. 2020, Selection via Proxy, arXiv:1906.11829). `train/loss` and `train/accuracy` are then of
+    this part, and `train/proxy_loss` is the proxy's loss on it.
 
     Args:
         widths: channels of each group of convolutions.
@@ -67,8 +68,9 @@ class FastCNNClassifier(Classifier):
     def setup(self, stage: str) -> None:
         super().setup(stage)
         if stage == "fit":
+            pixels = self.normalised(self.trainer.datamodule.train_set.images[:WHITENED_ON])
             for network in self._trained():
-                network.whiten(self.normalised(self.trainer.datamodule.train_set.images[:WHITENED_ON]))
+                network.whiten(pixels)
 
     def _trained(self) -> list[WhitenedCNN]:
         return [self.network] if self.proxy is None else [self.network, self.proxy]

@@ -64,7 +64,8 @@ class KVCache:
 
     def reorder(self, rows: Tensor) -> None:
         """Row b goes on as a copy of row rows[b]."""
-        self._tokens = self._tokens[rows]
+        if self._tokens is not None:
+            self._tokens = self._tokens[rows]
         if self._mask is not None:
             self._mask = self._mask[rows]
         self._keys_values = [room if room is None else room[:, rows] for room in self._keys_values]
