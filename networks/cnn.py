@@ -59,7 +59,6 @@ class ResidualBlock(nn.Module):
             nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
             nn.BatchNorm2d(out_channels),
         )
-        nn.init.zeros_(self.residual[-1].weight)  # every block begins as its shortcut (Goyal et al. 2017)
         self.shortcut = nn.Identity()
         if stride != 1 or in_channels != out_channels:
             self.shortcut = nn.Sequential(
