@@ -49,8 +49,8 @@ class Saturation(SamplePicture):
 
     def figure(self, shares: dict[str, list[float]], highest: dict[str, Tensor]) -> Tensor:
         """Curves above, a row of samples for each threshold below them: (3, height, width) uint8."""
-        figure = Figure((7, 3 + len(shares)), layout="tight")
-        plot, *rows = figure.subplots(1 + len(shares), 1, height_ratios=[3.0] + [1.0] * len(shares))
+        figure = Figure((7, 3 + 0.9 * len(shares)), layout="constrained")
+        plot, *rows = figure.subplots(1 + len(shares), 1, height_ratios=[3.0] + [0.9] * len(shares))
         for threshold, values in shares.items():
             plot.plot(self.scales, values, marker="o", label=threshold)
         plot.set(xlabel="guidance scale", ylabel="share of saturated pixels", ylim=(0, None))
