@@ -17,6 +17,7 @@ METRICS = {  # what a card of a folder of this name must tell at least
     "svhn_gan": {"test/fid", "test/fid_floor", "test/readable"},
     "mnist_mlp": {"test/accuracy", "test/accuracy_plain"},
     "mnist_ddpm": {"test/fid", "test/fid_floor", "test/readable"},
+    "cifar10_ddpm": {"test/fid", "test/fid_floor", "test/readable"},
     "cifar10_fast": {"test/accuracy", "test/accuracy_plain"},
     "cifar10_ddpm": {"test/fid", "test/fid_floor", "test/readable"},
     "sorting": {"test/exact_match"},
