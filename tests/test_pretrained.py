@@ -19,7 +19,6 @@ METRICS = {  # what a card of a folder of this name must tell at least
     "mnist_ddpm": {"test/fid", "test/fid_floor", "test/readable"},
     "cifar10_ddpm": {"test/fid", "test/fid_floor", "test/readable"},
     "cifar10_fast": {"test/accuracy", "test/accuracy_plain"},
-    "cifar10_ddpm": {"test/fid", "test/fid_floor", "test/readable"},
     "sorting": {"test/exact_match"},
     "pig_latin": {"test/unseen_word_accuracy", "test/sentence_exact_match"},
 }
