@@ -181,7 +181,7 @@ class CLI(LightningCLI):
         if self.subcommand == "fit":  # the run's config.yaml says how it is trained, not from where it was resumed
             self.config["fit.ckpt_path"] = None
         if path:
-            load_weights(self.model, path)
+            load_weights(self.model, path, training=self.subcommand in ("fit", "validate"))
             self.config_init[self.subcommand].ckpt_path = None
 
 

@@ -25,6 +25,7 @@ import yaml
 from safetensors.torch import save_file
 
 import train
+from lightning_modules.pretrained import build, inference_weights
 
 PRETRAINED = Path("pretrained")
 CHECKPOINT = Path("checkpoints") / "best.ckpt"
@@ -58,10 +59,12 @@ def for_testing(config: dict) -> dict:
 def put(run: Path, folder: Path) -> int:
     """Write a run's weights and config into a folder; returns the run's seed."""
     config = for_testing(yaml.safe_load((run / "config.yaml").read_text()))
-    weights = torch.load(run / CHECKPOINT, map_location="cpu", weights_only=True)["state_dict"]
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    module = build(folder / "config.yaml")
+    module.load_state_dict(torch.load(run / CHECKPOINT, map_location="cpu", weights_only=True)["state_dict"])
+    weights = inference_weights(module)
     halved = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
     save_file({key: value.contiguous() for key, value in halved.items()}, folder / "model.safetensors")
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     return config["seed_everything"]
 
 

@@ -50,6 +50,8 @@ class GAN(L.LightningModule):
             weights themselves.
     """
 
+    inference_prefixes = ("averaged.",)  # all that `sample` needs (`lightning_modules.pretrained`)
+
     def __init__(
         self,
         shape: list[int] = (3, 32, 32),

@@ -7,6 +7,7 @@ import lightning as L
 import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 
 def load_pretrained(folder: str | Path) -> L.LightningModule:
@@ -20,22 +21,47 @@ def load_pretrained(folder: str | Path) -> L.LightningModule:
     for name in ("config.yaml", "model.safetensors"):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder} holds no {name}; name a folder of pretrained/, such as pretrained/pusht")
-    model = yaml.safe_load((folder / "config.yaml").read_text())["model"]
-    package, name = model["class_path"].rsplit(".", 1)
-    kind = getattr(import_module(package), name)
-    if not (isinstance(kind, type) and issubclass(kind, L.LightningModule)):
-        raise ValueError(f"{folder / 'config.yaml'} names {model['class_path']}, which is no LightningModule")
-    module = kind(**model.get("init_args", {}))
+    module = build(folder / "config.yaml")
     load_weights(module, folder / "model.safetensors")
     return module.eval()
 
 
-def load_weights(module: L.LightningModule, path: str | Path) -> None:
-    """Copy weights from a safetensors file into a module of the same shape."""
+def build(config: str | Path) -> L.LightningModule:
+    """The module that a config.yaml names, untrained. Raises ValueError where it names something else."""
+    model = yaml.safe_load(Path(config).read_text())["model"]
+    package, name = model["class_path"].rsplit(".", 1)
+    kind = getattr(import_module(package), name)
+    if not (isinstance(kind, type) and issubclass(kind, L.LightningModule)):
+        raise ValueError(f"{config} names {model['class_path']}, which is no LightningModule")
+    return kind(**model.get("init_args", {}))
+
+
+def inference_weights(module: L.LightningModule) -> dict[str, Tensor]:
+    """Those of the module's weights that its answers come from, which is all that ships.
+
+    A module with weights that only training needs says so by `inference_prefixes`, the beginnings of the others' names.
+    """
+    prefixes = getattr(module, "inference_prefixes", ("",))
+    return {name: value for name, value in module.state_dict().items() if name.startswith(prefixes)}
+
+
+def load_weights(module: L.LightningModule, path: str | Path, training: bool = False) -> None:
+    """Copy weights from a safetensors file into a module of the same shape.
+
+    Raises ValueError where the file lacks some: always those that answers come from, in `training` all others too.
+    """
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no file {path}; name weights (.safetensors) or a checkpoint (.ckpt)")
     try:
-        module.load_state_dict(load_file(path))  # fp16 is widened to the module's own type
+        weights = load_file(path)
+        if weights.keys() == inference_weights(module).keys() != module.state_dict().keys():
+            if training:
+                raise ValueError(
+                    f"{path} holds {type(module).__name__}'s weights for testing and drawing alone; "
+                    "to train or to validate, name a checkpoint (.ckpt) of a run"
+                )
+            weights = module.state_dict() | weights
+        module.load_state_dict(weights)  # fp16 is widened to the module's own type
     except SafetensorError as error:
         raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
     except RuntimeError as error:

