@@ -66,7 +66,7 @@ def light(number: int, seconds: float, partial: str) -> None:
 
 
 def contestants(epochs: int) -> dict[str, Contestant]:
-    words = f"fit --config {ROOT}/configs/mnist_mlp.yaml --data.source fonts {QUIET}"
+    words = f"fit --config {ROOT}/configs/mnist_mlp.yaml --model.hidden [1024,1024] --data.source fonts {QUIET}"
     words += f" --trainer.max_epochs {epochs} --trainer.limit_train_batches {BATCHES}"
     return {
         "firstlight": Contestant(
