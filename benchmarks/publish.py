@@ -4,7 +4,7 @@
 
 The runs are of one config with different seeds. Tests the best checkpoint of each as `train.py test` does, and writes
 
-    pretrained/NAME/model.safetensors   the first run's weights, fp16
+    pretrained/NAME/model.safetensors   the first run's weights, fp16, without those that serve training alone
     pretrained/NAME/config.yaml         its model, data and callbacks: all that a test needs
     pretrained/NAME/card.json           metrics (means over the runs), n, seeds, minutes, command, date, commit,
                                         machine, and with several runs the metrics of each
@@ -59,12 +59,12 @@ def for_testing(config: dict) -> dict:
 def put(run: Path, folder: Path) -> int:
     """Write a run's weights and config into a folder; returns the run's seed."""
     config = for_testing(yaml.safe_load((run / "config.yaml").read_text()))
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    module = build(folder / "config.yaml")
+    module = build(config["model"])
     module.load_state_dict(torch.load(run / CHECKPOINT, map_location="cpu", weights_only=True)["state_dict"])
     weights = inference_weights(module)
     halved = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
     save_file({key: value.contiguous() for key, value in halved.items()}, folder / "model.safetensors")
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     return config["seed_everything"]
 
 

@@ -21,25 +21,24 @@ def load_pretrained(folder: str | Path) -> L.LightningModule:
     for name in ("config.yaml", "model.safetensors"):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder} holds no {name}; name a folder of pretrained/, such as pretrained/pusht")
-    module = build(folder / "config.yaml")
+    module = build(yaml.safe_load((folder / "config.yaml").read_text())["model"])
     load_weights(module, folder / "model.safetensors")
     return module.eval()
 
 
-def build(config: str | Path) -> L.LightningModule:
-    """The module that a config.yaml names, untrained. Raises ValueError where it names something else."""
-    model = yaml.safe_load(Path(config).read_text())["model"]
+def build(model: dict) -> L.LightningModule:
+    """The untrained module of a config's part `model`. Raises ValueError where that names something else."""
     package, name = model["class_path"].rsplit(".", 1)
     kind = getattr(import_module(package), name)
     if not (isinstance(kind, type) and issubclass(kind, L.LightningModule)):
-        raise ValueError(f"{config} names {model['class_path']}, which is no LightningModule")
+        raise ValueError(f"the config's model.class_path is {model['class_path']}, which is no LightningModule")
     return kind(**model.get("init_args", {}))
 
 
 def inference_weights(module: L.LightningModule) -> dict[str, Tensor]:
     """Those of the module's weights that its answers come from, which is all that ships.
 
-    A module with weights that only training needs says so by `inference_prefixes`, the beginnings of the others' names.
+    A module of which some weights serve training alone has `inference_prefixes`: how the names of all others begin.
     """
     prefixes = getattr(module, "inference_prefixes", ("",))
     return {name: value for name, value in module.state_dict().items() if name.startswith(prefixes)}
@@ -54,16 +53,18 @@ def load_weights(module: L.LightningModule, path: str | Path, training: bool = F
         raise FileNotFoundError(f"there is no file {path}; name weights (.safetensors) or a checkpoint (.ckpt)")
     try:
         weights = load_file(path)
-        if weights.keys() == inference_weights(module).keys() != module.state_dict().keys():
-            if training:
-                raise ValueError(
-                    f"{path} holds {type(module).__name__}'s weights for testing and drawing alone; "
-                    "to train or to validate, name a checkpoint (.ckpt) of a run"
-                )
-            weights = module.state_dict() | weights
-        module.load_state_dict(weights)  # fp16 is widened to the module's own type
     except SafetensorError as error:
         raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
+    whole = module.state_dict()
+    if weights.keys() == inference_weights(module).keys():
+        if training and len(weights) < len(whole):
+            raise ValueError(
+                f"{path} holds {type(module).__name__}'s weights for testing and drawing alone; "
+                "to train or to validate, name a checkpoint (.ckpt) of a run"
+            )
+        weights = whole | weights
+    try:
+        module.load_state_dict(weights)  # fp16 is widened to the module's own type
     except RuntimeError as error:
         raise ValueError(
             f"the weights in {path} do not fit {type(module).__name__} as configured: "

@@ -242,25 +242,26 @@ def test_resume_goes_on_where_it_stopped(finished_run, tmp_path):
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives memory back at once")
 def test_the_memory_of_freed_tensors_is_kept():
-    """Page faults of ten tensors of 40 MB after three others: one for every 4 kB where the system takes memory back.
+    """Page faults of a tensor of 40 MB after others: one for every 4 kB where the system takes memory back.
 
-    Kept memory may still be paged in once, late or again, where the system is short of it.
+    The median of eleven: once in a while the C library places one of them anew.
     """
     script = (
-        "import resource, sys, torch, train\n"
+        "import resource, statistics, sys, torch, train\n"
         "if sys.argv[1] == 'kept': train.keep_freed_memory()\n"
-        "for _ in range(3): torch.ones(10_000_000)\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "for _ in range(10): torch.ones(10_000_000)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"
+        "def faults():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    torch.ones(10_000_000)\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "for _ in range(3): faults()\n"
+        "print(statistics.median(faults() for _ in range(11)))"
     )
 
     def faults(how: str) -> int:
         return int(subprocess.check_output([sys.executable, "-c", script, how], cwd=ROOT, text=True))
 
-    usual = faults("usual")
-    assert usual > 1000
-    assert faults("kept") < usual / 3
+    assert faults("kept") < 10
+    assert faults("usual") > 100
 
 
 def test_a_mistake_is_answered_in_one_line():
