@@ -5,13 +5,12 @@
 - ours: the network and training of configs/cifar10_ddpm.yaml, bfloat16 autocast;
 - diffusers: `UNet2DModel` of the width whose parameters are nearest in number, noise prediction, its DDPMScheduler to
   train and its DDIMScheduler to draw;
-- denoising-diffusion-pytorch: its class-conditional Unet and GaussianDiffusion with default arguments. It is left out
-  with a line that says so where the package is missing.
+- denoising-diffusion-pytorch: its class-conditional Unet and GaussianDiffusion with default arguments.
 
-The rivals run in float32, as they ship, with Adam at 1e-4, their examples' rate; ours follows its own schedule, which
-reaches 0 at the end of the time. All see the same flipped pictures in batches of 64 and average their weights by the
-same rule. They take turns of half a minute in one process; only their own steps count. Then each draws with its own
-sampler in 20 steps, without guidance.
+A rival whose package is missing is left out with a line that says so. The rivals run in float32, as they ship, with
+Adam at 1e-4, their examples' rate; ours follows its own schedule, which reaches 0 at the end of the time. All see the
+same flipped pictures in batches of 64 and average their weights by the same rule. They take turns of half a minute in
+one process; only their own steps count. Then each draws with its own sampler in 20 steps, without guidance.
 """
 
 import argparse
@@ -51,13 +50,13 @@ class Contestant(NamedTuple):
     rate: Callable[[float], float]  # share of the learning rate, by the share of the time that has passed
 
 
-def average(averaged: Tensor, current: Tensor, count: Tensor) -> Tensor:
+def average(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
     """An exponential average over as much as a tenth of all steps so far, 1,000 at most."""
-    return averaged.lerp(current, max(1 / 1000, 9 / (10 + int(count))))
+    torch._foreach_lerp_(averaged, current, max(1 / 1000, 9 / (10 + int(count))))
 
 
 def contestant(model, optimizer, loss, sample, rate=lambda share: 1.0) -> Contestant:
-    return Contestant(model, AveragedModel(model, avg_fn=average), optimizer, loss, sample, rate)
+    return Contestant(model, AveragedModel(model, multi_avg_fn=average), optimizer, loss, sample, rate)
 
 
 def ours() -> Contestant:
@@ -133,6 +132,9 @@ def lucidrains() -> Contestant:
     return contestant(model, torch.optim.Adam(model.parameters(), 1e-4, betas=(0.9, 0.99)), loss, sample)
 
 
+RIVALS = {"diffusers": diffusers_unet, "denoising-diffusion-pytorch": lambda parameters: lucidrains()}
+
+
 def parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
@@ -161,16 +163,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30, help="of training, each")
     parser.add_argument("--samples", type=int, default=1000)
+    parser.add_argument(
+        "--rivals",
+        nargs="+",
+        choices=RIVALS,
+        default=list(RIVALS),
+        metavar="NAME",
+        help=f"of {', '.join(RIVALS)}; all by default",
+    )
     given = parser.parse_args()
     keep_freed_memory()
     torch.manual_seed(0)
     judge, limit = Judge(3), 60 * given.minutes
     mine = ours()
-    contestants = {"ours": mine, "diffusers": diffusers_unet(parameters(mine.model))}
-    try:
-        contestants["denoising-diffusion-pytorch"] = lucidrains()
-    except ImportError:
-        Console().print("denoising-diffusion-pytorch is not installed: left out")
+    contestants = {"ours": mine}
+    for name in given.rivals:
+        try:
+            contestants[name] = RIVALS[name](parameters(mine.model))
+        except ImportError:
+            Console().print(f"{name} is not installed: left out")
     spent, steps = dict.fromkeys(contestants, 0.0), dict.fromkeys(contestants, 0)
     for turn in track(range(max(1, round(limit / TURN))), "training in turns"):
         until = min(limit, (turn + 1) * TURN)
