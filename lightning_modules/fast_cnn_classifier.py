@@ -11,7 +11,7 @@ from torch import Tensor, optim
 
 from lightning_modules.classifier import Classifier
 from lightning_modules.joined import Joined
-from lightning_modules.optimizers import with_one_cycle
+from lightning_modules.optimizers import DECAYS, with_one_cycle
 from networks.cnn import WhitenedCNN
 
 WHITENED_ON = 5_000  # pictures
@@ -30,6 +30,7 @@ class FastCNNClassifier(Classifier):
     Args:
         widths: channels of each group of convolutions.
         depth: convolutions in a group.
+        norm_momentum: share of a batch in the running statistics of the batch norms.
         small_size: height and width of the pictures at first.
         small_share: for this share of all steps; 0 for whole pictures from the beginning.
         hard_share: share of each batch that is trained on, the hardest part; 1 for all of it, and no proxy.
@@ -37,6 +38,7 @@ class FastCNNClassifier(Classifier):
         bias_lr: the highest learning rate of biases.
         head_lr: that of the last layer.
         lr: that of the convolutions: about the angle, in radians, by which a step turns a filter.
+        decay: how learning rates fall to 0, "cosine" or "linear".
         **options: those of `Classifier`; `weight_decay` is per step and acts on biases and the last layer.
     """
 
@@ -44,12 +46,14 @@ class FastCNNClassifier(Classifier):
         self,
         widths: list[int] = (64, 256, 256),
         depth: int = 2,
+        norm_momentum: float = 0.1,
         small_size: int = 24,
         small_share: float = 0.0,
         hard_share: float = 1.0,
         proxy_widths: list[int] = (32, 64, 64),
         bias_lr: float = 26.0,
         head_lr: float = 0.005,
+        decay: str = "cosine",
         **options,
     ):
         super().__init__(**options)
@@ -61,8 +65,12 @@ class FastCNNClassifier(Classifier):
             raise ValueError(f"small_size={small_size} must lie between 16 and {min(self.hparams.shape[1:])}")
         if not 0 < hard_share <= 1:
             raise ValueError(f"hard_share={hard_share} must be greater than 0 and at most 1: it is a share of a batch")
+        if not 0 < norm_momentum <= 1:
+            raise ValueError(f"norm_momentum={norm_momentum} must be greater than 0 and at most 1: it is a share")
+        if decay not in DECAYS:
+            raise ValueError(f"decay={decay!r} is unknown; use one of {', '.join(DECAYS)}")
         channels, classes = self.hparams.shape[0], self.hparams.num_classes
-        self.network = WhitenedCNN(channels, classes, widths, depth)
+        self.network = WhitenedCNN(channels, classes, widths, depth, norm_momentum)
         self.proxy = WhitenedCNN(channels, classes, proxy_widths) if hard_share < 1 else None
 
     def setup(self, stage: str) -> None:
@@ -116,7 +124,7 @@ class FastCNNClassifier(Classifier):
         filters = [matrix for network in networks for matrix in network.filters()]
         muon = optim.Muon(filters, hp.lr, weight_decay=0.0, momentum=0.6, ns_steps=3)
         sgd = optim.SGD(groups, momentum=0.85, nesterov=True)
-        return with_one_cycle(Joined(muon, sgd), self.trainer.estimated_stepping_batches, hp.warmup)
+        return with_one_cycle(Joined(muon, sgd), self.trainer.estimated_stepping_batches, hp.warmup, hp.decay)
 
     @torch.no_grad()
     def on_before_optimizer_step(self, optimizer: optim.Optimizer) -> None:

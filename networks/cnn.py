@@ -81,15 +81,23 @@ class WhitenedCNN(nn.Module):
         num_classes: K.
         widths: channels of the groups.
         depth: convolutions in a group; with 3, the last two have a shortcut around them.
+        norm_momentum: share of a batch in the running statistics of the batch norms.
     """
 
-    def __init__(self, in_channels: int, num_classes: int, widths: Sequence[int] = (64, 256, 256), depth: int = 2):
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        widths: Sequence[int] = (64, 256, 256),
+        depth: int = 2,
+        norm_momentum: float = 0.1,
+    ):
         super().__init__()
         patch = 2 * 2 * in_channels
         self.register_buffer("first_weight", torch.eye(patch).reshape(patch, in_channels, 2, 2).repeat(2, 1, 1, 1))
         self.first_weight[patch:].neg_()
         groups = zip([2 * patch, *widths], widths, strict=False)
-        self.groups = nn.Sequential(*(ConvGroup(narrow, wide, depth) for narrow, wide in groups))
+        self.groups = nn.Sequential(*(ConvGroup(narrow, wide, depth, norm_momentum) for narrow, wide in groups))
         self.head = nn.Linear(widths[-1], num_classes, bias=False)
         nn.init.normal_(self.head.weight, std=1 / widths[-1])
 
@@ -120,12 +128,12 @@ class WhitenedCNN(nn.Module):
 class ConvGroup(nn.Module):
     """Convolution, max-pool, then one more or two more convolutions: (B, C, H, W) -> (B, C', H / 2, W / 2)."""
 
-    def __init__(self, in_channels: int, out_channels: int, depth: int):
+    def __init__(self, in_channels: int, out_channels: int, depth: int, norm_momentum: float):
         super().__init__()
         widths = [in_channels] + [out_channels] * depth
         self.convs = nn.ModuleList(Conv(widths[i], out_channels) for i in range(depth))
         # Scales are not learned: the next layer's normalisation would undo them.
-        self.norms = nn.ModuleList(nn.BatchNorm2d(out_channels) for _ in range(depth))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(out_channels, momentum=norm_momentum) for _ in range(depth))
         for norm in self.norms:
             norm.weight.requires_grad = False
 

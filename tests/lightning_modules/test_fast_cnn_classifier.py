@@ -61,6 +61,25 @@ def test_small_pictures_keep_their_colours():
     torch.testing.assert_close(seen[0][:, 1:], torch.ones(16, 2, 16, 16))
 
 
+def test_learning_rates_fall_in_a_straight_line_where_asked():
+    """Those of Muon and of SGD alike, over 6 steps."""
+    left = []
+
+    class Watch(L.Callback):
+        def on_train_batch_start(self, trainer, module, batch, batch_idx):
+            left.append([group["lr"] / group["initial_lr"] for group in trainer.optimizers[0].param_groups])
+
+    fit(FastCNNClassifier(**TINY, decay="linear"), callbacks=[Watch()])
+    torch.testing.assert_close(torch.tensor(left), torch.arange(6, 0, -1)[:, None].expand(6, 3) / 6)
+
+
+def test_running_statistics_follow_the_batch_as_fast_as_is_asked():
+    module = FastCNNClassifier(**TINY, norm_momentum=1.0)
+    images = Noise().train_set.images[:16]
+    answer = module.train()(images)
+    torch.testing.assert_close(module.eval()(images), answer, rtol=0.05, atol=0.05)
+
+
 def test_the_first_layer_is_whitened_on_the_training_pictures_and_not_learned():
     module = FastCNNClassifier(**TINY)
     data = Noise()
@@ -157,6 +176,8 @@ def test_a_checkpoint_opens_and_predicts_the_same(tmp_path):
     [
         ({"small_share": 1.0}, "small_share=1.0"),
         ({"hard_share": 0.0}, "hard_share=0.0 must be greater than 0"),
+        ({"norm_momentum": 0.0}, "norm_momentum=0.0 must be greater than 0"),
+        ({"decay": "steps"}, "decay='steps' is unknown; use one of cosine, linear"),
         ({"small_size": 12}, "small_size=12 must lie between 16 and 24"),
         ({"small_size": 32}, "small_size=32 must lie between 16 and 24"),
     ],

@@ -18,6 +18,16 @@ def test_the_learning_rate_rises_and_falls():
     assert one_cycle(0, 100, 0.0) == 1
 
 
+def test_the_learning_rate_can_fall_in_a_straight_line():
+    """As `torch.optim.lr_scheduler.PolynomialLR` of power 1 does."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    peer = torch.optim.lr_scheduler.PolynomialLR(optimizer, total_iters=10, power=1.0)
+    for step in range(11):
+        assert one_cycle(step, 10, 0.0, "linear") == pytest.approx(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        peer.step()
+
+
 def test_only_matrices_and_kernels_decay():
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, 3))
     optimizer = torch.optim.SGD(decay_matrices(network, 0.5), lr=1.0)
