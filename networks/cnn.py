@@ -128,7 +128,7 @@ class WhitenedCNN(nn.Module):
 class ConvGroup(nn.Module):
     """Convolution, max-pool, then one more or two more convolutions: (B, C, H, W) -> (B, C', H / 2, W / 2)."""
 
-    def __init__(self, in_channels: int, out_channels: int, depth: int, norm_momentum: float):
+    def __init__(self, in_channels: int, out_channels: int, depth: int, norm_momentum: float = 0.1):
         super().__init__()
         widths = [in_channels] + [out_channels] * depth
         self.convs = nn.ModuleList(Conv(widths[i], out_channels) for i in range(depth))
