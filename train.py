@@ -22,6 +22,7 @@ from callbacks.interruption import Interruption
 from callbacks.last_checkpoint import LastCheckpoint
 from callbacks.loader_place import LoaderPlace
 from callbacks.random_state import RandomState
+from lightning_modules.precision import fast_precision
 from lightning_modules.pretrained import load_weights
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -124,8 +125,20 @@ class CLI(LightningCLI):
         parser.add_lightning_class_args(RichProgressBar, "progress_bar")
 
     def instantiate_trainer(self, **kwargs):
-        """Without a logger of the user's own, runs go to runs/<config>/<version>; resumed ones to where they were."""
+        """Without a logger of the user's own, runs go to runs/<config>/<version>; resumed ones to where they were.
+
+        A CPU without bfloat16 instructions trains in float32 what asks for bf16-mixed.
+        """
         config = self._get(self.config_init, "trainer")
+        precision = fast_precision(config.precision, config.accelerator)
+        if precision != config.precision:
+            kwargs["precision"] = precision
+            if rank_zero_only.rank == 0:
+                print(
+                    f"train.py: this CPU has no bfloat16 instructions, which makes {config.precision} slow: "
+                    f"computing in {precision}",
+                    file=sys.stderr,
+                )
         if config.logger is None:
             run = run_of(self._ckpt_path()) if self.subcommand == "fit" else None
             place = (run.parent.parent, run.parent.name, run.name) if run else (RUNS, self._run_name(), None)

@@ -2,7 +2,7 @@
 
     python -m benchmarks.ddpm_rivals --minutes 30
 
-- ours: the network and training of configs/cifar10_ddpm.yaml, bfloat16 autocast;
+- ours: the network and training of configs/cifar10_ddpm.yaml, under autocast to bfloat16 where the CPU has it;
 - diffusers: `UNet2DModel` of the width whose parameters are nearest in number, noise prediction, its DDPMScheduler to
   train and its DDIMScheduler to draw;
 - denoising-diffusion-pytorch: its class-conditional Unet and GaussianDiffusion with default arguments.
@@ -31,6 +31,7 @@ from benchmarks.sample_measures import BATCH, Judge
 from lightning_modules.ddpm import DDPM
 from lightning_modules.optimizers import decay_matrices, one_cycle
 from lightning_modules.pixels import from_pixels, to_pixels
+from lightning_modules.precision import cpu_has_bfloat16
 from train import keep_freed_memory
 
 CONFIG = "configs/cifar10_ddpm.yaml"
@@ -65,11 +66,11 @@ def ours() -> Contestant:
     hp = model.hparams
 
     def loss(images: Tensor, labels: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bfloat16()):
             return model.loss(images, labels)
 
     def sample(averaged: nn.Module, labels: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bfloat16()):
             return averaged.sample(labels, scale=1.0, steps=STEPS)
 
     optimizer = torch.optim.AdamW(decay_matrices(model, hp.weight_decay), hp.lr, betas=(0.9, 0.99), fused=True)

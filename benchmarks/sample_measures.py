@@ -15,6 +15,7 @@ from callbacks.saturation import saturated_share
 from datamodules.cifar10 import CIFAR10
 from datamodules.images import ImageDataModule
 from datamodules.mnist import MNIST
+from lightning_modules.precision import cpu_has_bfloat16
 from lightning_modules.pretrained import load_pretrained
 
 BATCH = 250
@@ -62,8 +63,8 @@ class Judge:
 
 @torch.no_grad()
 def draw(module: L.LightningModule, labels: Tensor, seed: int = 0, **options) -> Tensor:
-    """A sample for each label, under autocast to bfloat16: (N,) -> (N, C, H, W) uint8."""
+    """A sample for each label, under autocast to bfloat16 where the CPU has it: (N,) -> (N, C, H, W) uint8."""
     generator = torch.Generator().manual_seed(seed)
     parts = track(labels.split(BATCH), "drawing", transient=True)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bfloat16()):
         return torch.cat([module.sample(part, generator=generator, **options) for part in parts])

@@ -1,0 +1,24 @@
+"""Which precision a machine computes fast in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+
+def cpu_has_bfloat16(capabilities: Mapping[str, Any] | None = None) -> bool:
+    """Whether this CPU multiplies in bfloat16: by AVX-512 BF16, AMX, or Arm's BF16 and SVE BF16.
+
+    Others do it in software, many times slower than float32.
+
+    Args:
+        capabilities: as `torch.cpu.get_capabilities` names them; by default, those of this machine.
+    """
+    capabilities = torch.cpu.get_capabilities() if capabilities is None else capabilities
+    return any(present for name, present in capabilities.items() if name.endswith("bf16"))
+
+
+def fast_precision(asked: str | int | None, accelerator: str) -> str | int | None:
+    """Lightning's precision for its `accelerator`: as asked, but float32 for bf16-mixed on a CPU without bfloat16."""
+    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available())
+    return "32-true" if asked in ("bf16-mixed", "bf16") and on_cpu and not cpu_has_bfloat16() else asked
