@@ -3,8 +3,9 @@
 A hash of a word says whether it is for training, validation or test, so it is on the same side in every corpus and
 every run: no training example of any epoch holds a word of the other two sides, whatever its capitals and with or
 without 's. In sentences for training these words are replaced by pseudo-words (`datamodules.pseudo_words`), and so are
-some others: the corpus is small, and the spelling of words is what is to be learned. Sentences are split by their own
-hash; those held out keep all of their words.
+some others: the corpus is small, and the spelling of words is what is to be learned. Texts for training get other
+punctuation than the corpus has (`datamodules.punctuation`). Sentences are split by their own hash; those held out keep
+all of their words and signs.
 """
 
 import zlib
@@ -15,9 +16,11 @@ from tokenizers import Tokenizer
 from torch.utils.data import DataLoader
 
 from datamodules import sources
+from datamodules.everyday import everyday_sentences
 from datamodules.pairs import Pairs, PairsDataModule
 from datamodules.pig_latin_rules import TRANSLATED, WORD, translate
 from datamodules.pseudo_words import PseudoWords, dressed
+from datamodules.punctuation import punctuated
 from datamodules.sentences import PYDOC, read_text, read_words, sentences
 from datamodules.tokenization import bpe_tokenizer, character_tokenizer
 from networks.vocabulary import Vocabulary
@@ -25,6 +28,8 @@ from networks.vocabulary import Vocabulary
 TEST_SHARE, VAL_SHARE = 0.20, 0.05
 WORD_LIST = "words"  # the folder in FIRSTLIGHT_DATA
 LIST_WORDS = 5_000
+WORDS_PUNCTUATED = 0.3  # share of single words
+EVERYDAY = 200  # sentences of each kind
 TOKENIZERS = {"characters": lambda texts: character_tokenizer(), "bpe": bpe_tokenizer}
 
 
@@ -47,6 +52,10 @@ class PigLatin(PairsDataModule):
         unseen_word_accuracy        the test words of the corpus, one a row
         unseen_list_word_accuracy   5,000 test words of the word list that the corpus lacks; where there is a list
         sentence_exact_match        the test sentences of the corpus
+        everyday_statement          200 short sentences with a full stop around test words of the list, or of the corpus
+        everyday_question           where there is no list (`datamodules.everyday`)
+        everyday_exclamation
+        everyday_no_end
 
     Args:
         source: the corpus: "pydoc", a text file, or a data set with a column `text` (`datamodules.sources`).
@@ -113,13 +122,23 @@ class PigLatin(PairsDataModule):
         if word_list:
             test_sets["unseen_list_word_accuracy"] = unseen(word_list, corpus_words)
         test_sets["sentence_exact_match"] = held_out["test"][1]
+        listed = test_sets.get("unseen_list_word_accuracy") or held_out["test"][0]
+        everyday_words = [word for word in listed if word.isalpha() and word.islower()]
+        if everyday_words:
+            for kind, texts in everyday_sentences(everyday_words, EVERYDAY).items():
+                test_sets[f"everyday_{kind}"] = texts
         if hp.train_on_words:
             self.train_words += [word for word in word_list if side(word) == "train"]
         self.pseudo_words = PseudoWords(self.train_words)
         self.tokenizer = TOKENIZERS[hp.tokenizer]([text for s in self.train_sentences for text in (s, translate(s))])
         self.test_names = list(test_sets)
         self.test_pairs = [self.pairs(texts) for texts in test_sets.values()]
-        self.val_pairs = self.pairs([text for texts in held_out["val"] for text in texts])
+        rng = np.random.default_rng(0)
+        val_words, val_sentences = held_out["val"]
+        other_ends = [punctuated(sentence, rng) for sentence in val_sentences]
+        self.val_pairs = self.pairs(
+            [*val_words, *val_sentences, *(text for text in other_ends if len(text) <= hp.max_length)]
+        )
 
     def _word_list(self) -> list[str]:
         if self.hparams.words is None and sources.resolve(WORD_LIST) == WORD_LIST:
@@ -145,7 +164,8 @@ class PigLatin(PairsDataModule):
         fresh = self._fresh_words(rng)
         known = dressed([self.train_words[i] for i in rng.integers(len(self.train_words), size=n_words)], rng)
         replaced = rng.random(n_words) < hp.pseudo_share
-        texts = [next(fresh) if new else word for word, new in zip(known, replaced.tolist(), strict=True)]
+        words = [next(fresh) if new else word for word, new in zip(known, replaced.tolist(), strict=True)]
+        texts = [punctuated(word, rng) if rng.random() < WORDS_PUNCTUATED else word for word in words]
         for i in rng.integers(len(self.train_sentences), size=hp.train_size - n_words).tolist():
             texts.append(part(self.train_sentences[i], hp.max_length, hp.pseudo_share, fresh, rng))
         return texts
@@ -186,7 +206,7 @@ def part(sentence: str, max_length: int, pseudo_share: float, fresh, rng: np.ran
             return next(fresh)
         return word
 
-    text = WORD.sub(replacement, " ".join(pieces))
+    text = punctuated(WORD.sub(replacement, " ".join(pieces)), rng)
     while len(text) > max_length and " " in text:
         text = text.rpartition(" ")[0] if rng.random() < 0.5 else text.partition(" ")[2]
     return text if len(text) <= max_length else next(fresh)

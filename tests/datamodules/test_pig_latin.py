@@ -36,7 +36,7 @@ def texts(pairs: Pairs, tokenizer: Tokenizer, name: str = "source") -> list[str]
 
 def spoken(lines: list[str]) -> set[str]:
     """Words as a reader sees them: letters and inner apostrophes, small, without 's. Not the code's own pattern."""
-    runs = re.findall(r"(?<!\w)(?<!\d')[A-Za-z]+(?:'[A-Za-z]+)*(?!\w)", " ".join(lines))
+    runs = re.findall(r"(?<!\w)(?<!\w')[A-Za-z]+(?:'[A-Za-z]+)*(?!\w)", " ".join(lines))
     return {re.sub("'s$", "", run.lower()) for run in runs}
 
 
@@ -57,15 +57,20 @@ def test_no_sentence_of_validation_or_test_is_trained_on(data):
 
 
 def test_test_sets_are_what_their_names_say(data):
-    assert data.test_names == ["unseen_word_accuracy", "unseen_list_word_accuracy", "sentence_exact_match"]
+    everyday = ["everyday_statement", "everyday_question", "everyday_exclamation", "everyday_no_end"]
+    assert data.test_names == ["unseen_word_accuracy", "unseen_list_word_accuracy", "sentence_exact_match", *everyday]
     corpus = spoken(sentences(read_text("pydoc")))
-    words, listed, held_out = (texts(pairs, data.tokenizer) for pairs in data.test_pairs)
+    words, listed, held_out, *typed = (texts(pairs, data.tokenizer) for pairs in data.test_pairs)
     assert len(words) > 300
     assert spoken(words) <= corpus
     assert not spoken(listed) & corpus
     assert all(" " not in word for word in words + listed)
     assert len(held_out) > 100
-    assert all(40 < len(sentence) <= 120 for sentence in held_out if " " in sentence and len(sentence) > 40)
+    assert all(len(sentence) <= 120 for sentence in held_out)
+    for lines, end in zip(typed, (r"[.]", r"[?]", "!", r"[^.?!]"), strict=True):
+        assert len(lines) == 200
+        assert all(re.fullmatch(rf".*{end}[\"']?", line) for line in lines)
+        assert all(spoken(listed) & spoken([line]) for line in lines)  # a word that is unseen
 
 
 def test_a_word_is_on_one_side_whatever_its_dress():
@@ -112,11 +117,13 @@ def test_batches_hold_each_example_once_and_little_padding(data):
     assert padding < 0.15
 
 
-def test_without_a_list_there_are_two_test_sets(monkeypatch):
+def test_without_a_list_everyday_sentences_are_about_words_of_the_corpus(monkeypatch):
     monkeypatch.delenv("FIRSTLIGHT_DATA", raising=False)
     data = PigLatin(train_size=100)
     data.setup()
-    assert data.test_names == ["unseen_word_accuracy", "sentence_exact_match"]
+    assert data.test_names[:2] == ["unseen_word_accuracy", "sentence_exact_match"]
+    unseen_words = set(texts(data.test_pairs[0], data.tokenizer))
+    assert all(unseen_words & spoken([line]) for line in texts(data.test_pairs[2], data.tokenizer))
 
 
 def test_five_thousand_words_of_the_real_list():
