@@ -11,11 +11,11 @@ confusion matrix and the worst mistakes as PNG and for TensorBoard, result.json,
 import argparse
 import json
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from time import perf_counter as clock
 
 import numpy as np
 import torch
@@ -94,8 +94,23 @@ def shifted(pixels: int, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def train(name: str, seed: int, data: MNIST, folder: Path, resume: bool) -> dict[str, float]:
-    """One run: trains, tests, draws; gives test accuracy and seconds of training."""
-    recipe, rng, board = RECIPES[name], np.random.default_rng(seed), SummaryWriter(str(folder))
+    """One run: trains, tests, draws; gives test accuracy and seconds of training.
+
+    With `resume`, a run that was stopped goes on, its seconds counted in; a finished one is left as it is.
+    """
+    recipe, rng = RECIPES[name], np.random.default_rng(seed)
+    checkpoint, told = folder / "last.npz", folder / "result.json"
+    result = {"seed": seed, "source": data.hparams.source, "train_seconds": 0.0}
+    if resume and checkpoint.exists() and told.exists():
+        result |= json.loads(told.read_text())
+        if result["source"] != data.hparams.source:
+            raise ValueError(
+                f"{folder} holds a run on {result['source']}, not on {data.hparams.source}; give another --out"
+            )
+        if "test_accuracy" in result and result.get("epochs", 0) >= recipe.epochs:
+            return result
+    earlier = result["train_seconds"]
+    board = SummaryWriter(str(folder))
     train_set, val_set, test_set = (arrays(part) for part in (data.train_set, data.val_set, data.test_set))
     model = recipe.build(rng)
     steps = recipe.epochs * -(-len(train_set[0]) // BATCH)
@@ -107,22 +122,22 @@ def train(name: str, seed: int, data: MNIST, folder: Path, resume: bool) -> dict
         loss=partial(softmax_cross_entropy, label_smoothing=recipe.label_smoothing),
         augment=partial(shifted, recipe.shift) if recipe.shift else None,
     )
-    checkpoint = folder / "last.npz"
     if resume and checkpoint.exists():
         trainer.load(checkpoint)
 
     def log(entry: dict[str, float]) -> None:
+        result.update(epochs=entry["epoch"], train_seconds=earlier + clock() - begin)
+        told.write_text(json.dumps(result))
         for key, value in entry.items():
             if "_" in key:
                 board.add_scalar(key.replace("_", "/", 1), value, entry["epoch"])
 
-    begin = time.perf_counter()
+    begin = clock()
     trainer.fit(train_set, val_set, recipe.epochs, BATCH, checkpoint, log)
-    seconds = time.perf_counter() - begin
-    draw(model, trainer.history, data.test_set, predict(model, test_set[0]), folder, board)
-    accuracy = float((predict(model, test_set[0]).argmax(1) == test_set[1]).mean())
-    result = {"seed": seed, "test_accuracy": accuracy, "train_seconds": seconds}
-    (folder / "result.json").write_text(json.dumps(result))
+    logits = predict(model, test_set[0])
+    draw(model, trainer.history, data.test_set, logits, folder, board)
+    result["test_accuracy"] = float((logits.argmax(1) == test_set[1]).mean())
+    told.write_text(json.dumps(result))
     return result
 
 
@@ -179,7 +194,7 @@ def main(args: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run for each")
     parser.add_argument("--source", default="ylecun/mnist", help='a Hub id, a folder, or "fonts"')
     parser.add_argument("--out", type=Path, default=Path("runs"))
-    parser.add_argument("--resume", action="store_true", help="go on from a run's last checkpoint")
+    parser.add_argument("--resume", action="store_true", help="go on where a run was stopped; leave a finished one")
     options = parser.parse_args(args)
     try:
         data = MNIST(source=options.source, val_share=1 / 12)
@@ -190,7 +205,8 @@ def main(args: list[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         print(f"numpy_mnist: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
-    table = Table("seed", "test accuracy", "seconds of training", title=f"{options.model}, 10,000 test digits")
+    title = f"{options.model}, {len(data.test_set):,} test digits"
+    table = Table("seed", "test accuracy", "seconds of training", title=title)
     for result in results:
         table.add_row(str(result["seed"]), f"{result['test_accuracy']:.2%}", f"{result['train_seconds']:.1f}")
     means = [np.mean([result[key] for result in results]) for key in ("test_accuracy", "train_seconds")]

@@ -27,6 +27,7 @@ class LeakyReLU(Module):
     """x where x > 0, else slope * x: Maas et al. 2013."""
 
     def __init__(self, slope: float = 0.01):
+        checks.finite(slope=slope)
         self.slope = float(slope)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -120,7 +121,7 @@ class SiLU(Module):
 
 def softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
     """exp(x_i) / sum_j exp(x_j) along an axis; shifted by the maximum, which changes nothing but overflow."""
-    y = np.exp(x - x.max(axis, keepdims=True))
+    y = np.exp(x - x.max(axis, keepdims=True, initial=-np.inf))  # initial: the axis may be empty
     y /= y.sum(axis, keepdims=True)
     return y
 
@@ -137,10 +138,14 @@ class Softmax(Module):
     """Softmax along one axis, the last by default."""
 
     def __init__(self, axis: int = -1):
+        if not checks.whole(axis):
+            raise ValueError(f"axis={axis!r} must be a whole number")
         self.axis = axis
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         checks.float_array("the input of Softmax", x)
+        if not -x.ndim <= self.axis < x.ndim:
+            raise ValueError(f"axis={self.axis} is none of the {x.ndim} axes of the shape {x.shape}")
         y = softmax(x, self.axis)
         return self._remember(y, y)
 

@@ -21,7 +21,7 @@ class SelfAttention(Module):
     """
 
     def __init__(self, features: int, heads: int, rng: np.random.Generator, causal: bool = False, dtype=np.float32):
-        checks.positive(features=features, heads=heads)
+        checks.sizes(features=features, heads=heads)
         if features % heads:
             raise ValueError(f"heads={heads} must divide features={features}")
         self.heads, self.causal = heads, causal
@@ -57,13 +57,14 @@ class SelfAttention(Module):
 
     def _split(self, x: np.ndarray, parts: int = 3) -> np.ndarray:
         """(N, T, parts C) -> (parts, N, H, T, D)."""
-        batch, length, _ = x.shape
-        return x.reshape(batch, length, parts, self.heads, -1).transpose(2, 0, 3, 1, 4)
+        batch, length, features = x.shape
+        shape = (batch, length, parts, self.heads, features // (parts * self.heads))
+        return x.reshape(shape).transpose(2, 0, 3, 1, 4)
 
     def _join(self, heads: np.ndarray) -> np.ndarray:
         """(N, H, T, D) -> (N, T, C)."""
-        batch, _, length, _ = heads.shape
-        return heads.transpose(0, 2, 1, 3).reshape(batch, length, -1)
+        batch, count, length, features = heads.shape
+        return heads.transpose(0, 2, 1, 3).reshape(batch, length, count * features)
 
     @staticmethod
     def _scale(query: np.ndarray) -> float:

@@ -1,7 +1,11 @@
 """What the library refuses, and how it says so."""
 
+import math
+from numbers import Real
+
 import numpy as np
 
+LARGEST = 2**31 - 1  # entries along one axis: larger is a slip, and no memory would hold it
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -44,15 +48,49 @@ def indices(name: str, labels: np.ndarray, shape: tuple[int, ...], count: int) -
         raise ValueError(f"{name} lie between {labels.min()} and {labels.max()}; allowed are 0 to {count - 1}")
 
 
+def whole(value: object) -> bool:
+    """Whether `value` is a whole number: True and False are none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 def positive(**values: int) -> None:
     """ValueError unless every value is a whole number of at least 1."""
     for name, value in values.items():
-        if not isinstance(value, int | np.integer) or value < 1:
+        if not whole(value) or value < 1:
             raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
 
 
-def between(low: float, high: float, **values: float) -> None:
-    """ValueError unless every value lies in [low, high)."""
+def sizes(**values: int) -> None:
+    """ValueError unless every value can be the length of an array's axis."""
+    positive(**values)
     for name, value in values.items():
-        if not low <= value < high:
+        if value > LARGEST:
+            raise ValueError(f"{name}={value!r} is too large for the axis of an array; use at most {LARGEST}")
+
+
+def between(low: float, high: float, **values: float) -> None:
+    """ValueError unless every value is a number in [low, high)."""
+    for name, value in values.items():
+        if not isinstance(value, Real) or not low <= value < high:
             raise ValueError(f"{name}={value!r} must be at least {low} and less than {high}")
+
+
+def finite(**values: float) -> None:
+    """ValueError unless every value is a finite number."""
+    for name, value in values.items():
+        if not isinstance(value, Real) or not math.isfinite(value):
+            raise ValueError(f"{name}={value!r} must be a finite number")
+
+
+def shares(**values: float) -> None:
+    """ValueError unless every value is a number from 0 to 1."""
+    for name, value in values.items():
+        if not isinstance(value, Real) or not 0 <= value <= 1:
+            raise ValueError(f"{name}={value!r} must lie between 0 and 1")
+
+
+def above_zero(**values: float) -> None:
+    """ValueError unless every value is a finite number above 0."""
+    for name, value in values.items():
+        if not isinstance(value, Real) or not 0 < value < math.inf:
+            raise ValueError(f"{name}={value!r} must be a finite number above 0")

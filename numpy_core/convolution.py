@@ -44,7 +44,7 @@ class Conv2d(Module):
         initializer=kaiming_uniform,
         dtype=np.float32,
     ):
-        checks.positive(inputs=inputs, outputs=outputs, groups=groups)
+        checks.sizes(inputs=inputs, outputs=outputs, groups=groups)
         if inputs % groups or outputs % groups:
             raise ValueError(f"groups={groups} must divide both inputs={inputs} and outputs={outputs}")
         dtype = checks.float_dtype(dtype)
@@ -105,7 +105,7 @@ class Conv2d(Module):
         view = self.windows.view(padded).transpose(1, 4, 5, 0, 2, 3)  # (C, K, L, N, P, Q)
         channels, images = view.shape[:3], view.shape[3]
         image_bytes = view[:, :, :, :1].size * view.itemsize
-        step = min(images, max(1, CACHE_BYTES // max(1, image_bytes)))
+        step = max(1, min(images, CACHE_BYTES // max(1, image_bytes)))
         buffer = np.empty((*channels, step, *view.shape[4:]), padded.dtype)
         for start in range(0, images, step):
             some = slice(start, min(images, start + step))

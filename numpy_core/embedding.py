@@ -12,7 +12,7 @@ class Embedding(Module):
     """Row i of a table for each index i: (...) integers -> (..., C), with the table W (V, C)."""
 
     def __init__(self, entries: int, features: int, rng: np.random.Generator, dtype=np.float32):
-        checks.positive(entries=entries, features=features)
+        checks.sizes(entries=entries, features=features)
         table = rng.standard_normal((entries, features)).astype(checks.float_dtype(dtype))
         self.weight = Parameter(table)
 
@@ -32,7 +32,7 @@ class LearnedPositions(Module):
     """Adds a learned vector for each position: (N, T, C) -> (N, T, C), with a table W (longest T, C)."""
 
     def __init__(self, longest: int, features: int, rng: np.random.Generator, dtype=np.float32):
-        checks.positive(longest=longest, features=features)
+        checks.sizes(longest=longest, features=features)
         deviation = 1 / math.sqrt(features)
         self.weight = Parameter(
             (deviation * rng.standard_normal((longest, features))).astype(checks.float_dtype(dtype))

@@ -12,7 +12,7 @@ from numpy_core.checks import float_dtype
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     """How many values flow into one output, and from one input into how many outputs."""
-    if len(shape) < 2:
+    if len(shape) < 2 or not all(shape):
         raise ValueError(f"a weight of shape {shape} has no fan-in; initialisers need (outputs, inputs, *kernel)")
     kernel = math.prod(shape[2:])
     return shape[1] * kernel, shape[0] * kernel

@@ -19,7 +19,7 @@ class Linear(Module):
         initializer=kaiming_uniform,
         dtype=np.float32,
     ):
-        checks.positive(inputs=inputs, outputs=outputs)
+        checks.sizes(inputs=inputs, outputs=outputs)
         dtype = checks.float_dtype(dtype)
         self.weight = Parameter(initializer((outputs, inputs), rng, dtype))
         self.bias = Parameter(np.zeros(outputs, dtype)) if bias else None

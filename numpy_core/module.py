@@ -5,7 +5,7 @@ dy = dL/dy, the gradient of the loss with respect to the output, adds dL/dw to `
 returns dx = dL/dx, the gradient with respect to the input: the chain rule, one layer at a time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 import numpy as np
 
@@ -30,8 +30,9 @@ class Parameter:
 class Module:
     """Base of all layers.
 
-    Parameters, layers inside layers, and generators are found among a layer's attributes; `buffers` names arrays that
-    are kept with the parameters but not learned.
+    Parameters, layers inside layers, and generators are found among a layer's attributes, also in lists, tuples and
+    dicts; what several layers share is counted once. `buffers` names arrays that are kept with the parameters but not
+    learned.
     """
 
     buffers: tuple[str, ...] = ()
@@ -49,32 +50,29 @@ class Module:
 
     def children(self) -> Iterator[tuple[str, "Module"]]:
         """The layers directly inside this one, by name."""
-        for name, value in vars(self).items():
-            if isinstance(value, Module):
-                yield name, value
-            elif isinstance(value, list):
-                yield from ((str(i), item) for i, item in enumerate(value) if isinstance(item, Module))
+        return ((name, value) for name, value in self._held() if isinstance(value, Module))
 
     def modules(self) -> Iterator["Module"]:
-        """This layer and all inside it."""
-        yield self
-        for _, child in self.children():
-            yield from child.modules()
+        """This layer and all inside it, each once."""
+        return (module for _, module in self._named_modules())
 
     def parameters(self) -> dict[str, Parameter]:
         """All parameters by dotted name, such as "0.weight"; one that several layers share only by its first."""
-        names = {value: name for name, value in vars(self).items() if isinstance(value, Parameter)}
-        for name, child in self.children():
-            for inner, value in child.parameters().items():
-                names.setdefault(value, f"{name}.{inner}")
-        return {name: value for value, name in names.items()}
+        names: dict[Parameter, str] = {}
+        for prefix, module in self._named_modules():
+            for name, value in module._held():
+                if isinstance(value, Parameter):
+                    names.setdefault(value, prefix + name)
+        found = {name: value for value, name in names.items()}
+        if len(found) < len(names):
+            twice = next(name for value, name in names.items() if found[name] is not value)
+            raise ValueError(f"two parameters have the name {twice}; give their dict other keys")
+        return found
 
     def generators(self) -> list[np.random.Generator]:
         """The random generators that the layers draw from, each once."""
-        found = {}
-        for module in self.modules():
-            found |= {id(value): value for value in vars(module).values() if isinstance(value, np.random.Generator)}
-        return list(found.values())
+        held = (value for module in self.modules() for _, value in module._held())
+        return list({id(value): value for value in held if isinstance(value, np.random.Generator)}.values())
 
     def train(self, training: bool = True) -> "Module":
         """Let dropout drop and batch normalisation use the batch's own statistics, or (False) neither."""
@@ -106,11 +104,25 @@ class Module:
             array[...] = state[name]
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        found = {name: value.value for name, value in vars(self).items() if isinstance(value, Parameter)}
-        found |= {name: getattr(self, name) for name in self.buffers}
-        for name, child in self.children():
-            found |= {f"{name}.{inner}": array for inner, array in child._arrays().items()}
+        found = {name: parameter.value for name, parameter in self.parameters().items()}
+        for prefix, module in self._named_modules():
+            found |= {prefix + name: getattr(module, name) for name in module.buffers}
         return found
+
+    def _named_modules(self, prefix: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, "Module"]]:
+        """This layer and all inside it, each once, and what the names of its parameters begin with."""
+        seen = set() if seen is None else seen
+        if id(self) not in seen:
+            seen.add(id(self))
+            yield prefix, self
+            for name, child in self.children():
+                yield from child._named_modules(f"{prefix}{name}.", seen)
+
+    def _held(self) -> Iterator[tuple[str, object]]:
+        """Every attribute by its name, those that are lists, tuples and dicts item by item."""
+        for name, value in vars(self).items():
+            if name != "_saved":
+                yield from _unpacked(name, value)
 
     def _remember(self, y: np.ndarray, *values) -> np.ndarray:
         """Keep what the backward of this forward will need; gives back the output."""
@@ -127,3 +139,17 @@ class Module:
         if dy.shape != shape:
             raise ValueError(f"{kind}.backward takes a gradient of its output's shape {shape}; got {dy.shape}")
         return values
+
+
+def _unpacked(name: str, value: object) -> Iterator[tuple[str, object]]:
+    """A value by its name, or what lies in it by dotted names."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _unpacked(f"{name}.{key}", item)
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        for i, item in enumerate(value):
+            yield from _unpacked(f"{name}.{i}", item)
+    elif isinstance(value, Set) and any(isinstance(item, Module | Parameter) for item in value):
+        raise ValueError(f"{name} is a set, whose layers have no order; use a list")
+    else:
+        yield name, value

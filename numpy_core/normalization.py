@@ -28,7 +28,9 @@ class _BatchNorm(Module):
     allowed_axes: tuple[int, ...]
 
     def __init__(self, channels: int, momentum: float = 0.1, epsilon: float = 1e-5, dtype=np.float32):
-        checks.positive(channels=channels)
+        checks.sizes(channels=channels)
+        checks.shares(momentum=momentum)
+        checks.above_zero(epsilon=epsilon)
         dtype = checks.float_dtype(dtype)
         self.momentum, self.epsilon = float(momentum), float(epsilon)
         self.weight = Parameter(np.ones(channels, dtype))  # gamma
@@ -99,7 +101,8 @@ class LayerNorm(Module):
     """(..., C), normalised over the last axis for each position."""
 
     def __init__(self, features: int, epsilon: float = 1e-5, dtype=np.float32):
-        checks.positive(features=features)
+        checks.sizes(features=features)
+        checks.above_zero(epsilon=epsilon)
         dtype = checks.float_dtype(dtype)
         self.epsilon = float(epsilon)
         self.weight = Parameter(np.ones(features, dtype))  # gamma

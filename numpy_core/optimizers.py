@@ -21,8 +21,11 @@ class Optimizer:
         for parameter in self.parameters:
             if not isinstance(parameter, Parameter):
                 raise ValueError(f"an optimizer takes model.parameters().values(); got a {type(parameter).__name__}")
+        if len(set(self.parameters)) < len(self.parameters):
+            raise ValueError("an optimizer was given one parameter twice, and would move it twice a step")
         checks.between(0, math.inf, lr=lr)
         self.lr, self.steps = float(lr), 0
+        self.updates = np.zeros(len(self.parameters), np.int64)  # of each parameter: those without gradients wait
         self.kept = {name: [np.zeros_like(p.value) for p in self.parameters] for name in self.memory}
 
     def zero_grad(self) -> None:
@@ -35,15 +38,18 @@ class Optimizer:
         self.steps += 1
         for i, parameter in enumerate(self.parameters):
             if parameter.grad is not None:
-                self._update(parameter.value, parameter.grad, *(self.kept[name][i] for name in self.memory))
+                self.updates[i] += 1
+                kept = (self.kept[name][i] for name in self.memory)
+                self._update(parameter.value, parameter.grad, int(self.updates[i]), *kept)
 
-    def _update(self, w: np.ndarray, g: np.ndarray, *kept: np.ndarray) -> None:
+    def _update(self, w: np.ndarray, g: np.ndarray, t: int, *kept: np.ndarray) -> None:
+        """Move `w` by its gradient `g` for the t-th time, counted from 1."""
         raise NotImplementedError
 
     def state(self) -> dict[str, np.ndarray]:
         """Copies of everything that the next step depends on beside the weights."""
         arrays = {f"{name}.{i}": array.copy() for name, kept in self.kept.items() for i, array in enumerate(kept)}
-        return arrays | {"steps": np.array(self.steps), "lr": np.array(self.lr)}
+        return arrays | {"steps": np.array(self.steps), "updates": self.updates.copy(), "lr": np.array(self.lr)}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         """Go on from a `state` of an optimizer of the same kind over parameters of the same shapes."""
@@ -55,6 +61,7 @@ class Optimizer:
                     f"it holds {sorted(state)}; expected {sorted(own)} in this model's shapes"
                 )
         self.steps, self.lr = int(state["steps"]), float(state["lr"])
+        self.updates[...] = state["updates"]
         for name, kept in self.kept.items():
             for i, array in enumerate(kept):
                 array[...] = state[f"{name}.{i}"]
@@ -76,13 +83,13 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ):
-        if nesterov and momentum <= 0:
-            raise ValueError(f"nesterov needs momentum above 0; got momentum={momentum}")
         checks.between(0, math.inf, momentum=momentum, weight_decay=weight_decay)
+        if nesterov and momentum == 0:
+            raise ValueError(f"nesterov needs momentum above 0; got momentum={momentum}")
         super().__init__(parameters, lr)
-        self.momentum, self.weight_decay, self.nesterov = momentum, weight_decay, nesterov
+        self.momentum, self.weight_decay, self.nesterov = float(momentum), float(weight_decay), nesterov
 
-    def _update(self, w, g, velocity):
+    def _update(self, w, g, t, velocity):
         if self.weight_decay:
             g = g + self.weight_decay * w
         if self.momentum:
@@ -96,7 +103,7 @@ class Adam(Optimizer):
     """Kingma and Ba 2015, Algorithm 1, with L2 regularisation: g <- g + weight_decay w.
 
     m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;
-    w <- w - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon) at step t = 1, 2, ...
+    w <- w - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon) when w has a gradient for the t-th time.
     """
 
     memory = ("first_moment", "second_moment")
@@ -110,25 +117,26 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ):
         super().__init__(parameters, lr)
-        if not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"betas={betas} must lie between 0 and 1, 1 excluded")
+        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"betas={betas} must be two numbers between 0 and 1, 1 excluded")
         checks.between(0, math.inf, epsilon=epsilon, weight_decay=weight_decay)
-        self.betas, self.epsilon, self.weight_decay = betas, epsilon, weight_decay
+        self.betas = tuple(map(float, betas))
+        self.epsilon, self.weight_decay = float(epsilon), float(weight_decay)
 
-    def _update(self, w, g, m, v):
-        self._move(w, g + self.weight_decay * w if self.weight_decay else g, m, v)
+    def _update(self, w, g, t, m, v):
+        self._move(w, g + self.weight_decay * w if self.weight_decay else g, t, m, v)
 
-    def _move(self, w, g, m, v):
+    def _move(self, w, g, t, m, v):
         b1, b2 = self.betas
         m += (1 - b1) * (g - m)
         v *= b2
         v += (1 - b2) * (g * g)
         # the bias corrections are moved to the scalars: fewer passes over the weights
         denominator = np.sqrt(v)
-        denominator *= 1 / math.sqrt(1 - b2**self.steps)
+        denominator *= 1 / math.sqrt(1 - b2**t)
         denominator += self.epsilon
         np.divide(m, denominator, out=denominator)
-        denominator *= self.lr / (1 - b1**self.steps)
+        denominator *= self.lr / (1 - b1**t)
         w -= denominator
 
 
@@ -138,17 +146,21 @@ class AdamW(Adam):
     def __init__(self, parameters: Iterable[Parameter], lr: float = 1e-3, weight_decay: float = 1e-2, **options):
         super().__init__(parameters, lr, weight_decay=weight_decay, **options)
 
-    def _update(self, w, g, m, v):
+    def _update(self, w, g, t, m, v):
         w *= 1 - self.lr * self.weight_decay
-        self._move(w, g, m, v)
+        self._move(w, g, t, m, v)
 
 
 def clip_gradients(parameters: Iterable[Parameter], max_norm: float) -> float:
-    """Scale all gradients so that their joint Euclidean norm is at most `max_norm`; gives the norm before."""
+    """Scale all gradients so that their joint Euclidean norm is at most `max_norm`; gives the norm before.
+
+    As `torch.nn.utils.clip_grad_norm_`, whose 1e-6 guards the division; one NaN makes all of them NaN.
+    """
     checks.between(0, math.inf, max_norm=max_norm)
     grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norm = math.sqrt(sum(float(np.vdot(g, g)) for g in grads))
-    if norm > max_norm:
+    share = float(max_norm) / (norm + 1e-6)
+    if not share >= 1:
         for g in grads:
-            g *= max_norm / (norm + 1e-6)  # as `torch.nn.utils.clip_grad_norm_` guards its division
+            g *= share
     return norm

@@ -10,7 +10,7 @@ def progress(items: Iterable, total: int, label: str) -> Iterator:
     for done, item in enumerate(items, 1):
         yield item
         if drawn and (done == total or done % max(1, total // 40) == 0):
-            filled = 30 * done // total
+            filled = 30 * done // max(1, total)
             print(
                 f"\r{label} [{'#' * filled}{'.' * (30 - filled)}] {done}/{total}", end="", file=sys.stderr, flush=True
             )

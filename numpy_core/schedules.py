@@ -10,12 +10,15 @@ Schedule = Callable[[int], float]
 
 def constant(lr: float) -> Schedule:
     """lr at every step."""
+    checks.between(0, math.inf, lr=lr)
     return lambda step: lr
 
 
 def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
-    """lr, multiplied by `factor` after each `every` steps."""
+    """lr, multiplied by `factor`, from 0 to 1, after each `every` steps."""
+    checks.between(0, math.inf, lr=lr)
     checks.positive(every=every)
+    checks.shares(factor=factor)
     return lambda step: lr * factor ** (step // every)
 
 
@@ -24,8 +27,10 @@ def cosine(lr: float, steps: int, warmup: int = 0, final: float = 0.0) -> Schedu
 
     Loshchilov and Hutter 2017, Eq. 5, without restarts.
     """
-    if not 0 <= warmup < steps:
-        raise ValueError(f"warmup={warmup} must lie between 0 and steps-1 = {steps - 1}")
+    checks.between(0, math.inf, lr=lr, final=final)
+    checks.positive(steps=steps)
+    if not checks.whole(warmup) or not 0 <= warmup < steps:
+        raise ValueError(f"warmup={warmup!r} must be a whole number from 0 to steps-1 = {steps - 1}")
 
     def at(step: int) -> float:
         if step < warmup:

@@ -4,6 +4,7 @@ N examples, C classes.
 """
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,8 @@ class Trainer:
         max_norm: float | None = None,
         augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
     ):
+        if max_norm is not None:
+            checks.between(0, math.inf, max_norm=max_norm)
         self.model, self.optimizer, self.schedule, self.rng = model, optimizer, schedule, rng
         self.loss, self.max_norm, self.augment = loss, max_norm, augment
         self.history: list[dict[str, float]] = []
@@ -62,6 +65,7 @@ class Trainer:
     ) -> list[dict[str, float]]:
         """Train until `epochs` epochs are done in all, those before a `load` included; gives the history.
 
+        A model in eval mode is put into training mode; in one in training mode, layers in eval mode stay frozen.
         `checkpoint` names a file to write after each epoch, `on_epoch` is told each entry of the history.
         """
         checks.positive(epochs=epochs, batch_size=batch_size)
@@ -99,7 +103,8 @@ class Trainer:
         return loss, int((logits.argmax(-1) == y).sum())
 
     def _epoch(self, x: np.ndarray, y: np.ndarray, batch_size: int, label: str) -> tuple[float, float]:
-        self.model.train()
+        if not self.model.training:  # else each layer keeps its mode: a frozen batch norm stays frozen
+            self.model.train()
         total, right = 0.0, 0
         count = -(-len(x) // batch_size)
         for index in progress(batches(len(x), batch_size, self.rng), count, label):
@@ -148,12 +153,14 @@ def evaluate(model: Module, x: np.ndarray, y: np.ndarray, batch_size: int = 500)
 
 
 def predict(model: Module, x: np.ndarray, batch_size: int = 500) -> np.ndarray:
-    """Logits (N, C) of a model in eval mode; leaves it in the mode it was in."""
-    training = model.training
+    """Logits (N, C) of a model in eval mode; leaves every layer in the mode it was in."""
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
-    logits = np.concatenate([model(x[index]) for index in batches(len(x), batch_size)])
-    model.train(training)
-    return logits
+    try:
+        return np.concatenate([model(x[index]) for index in batches(len(x), batch_size)])
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def _check(x: np.ndarray, y: np.ndarray) -> None:

@@ -7,13 +7,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from numpy_core import checks
+
 
 def pair(name: str, value: int | tuple[int, int], low: int) -> tuple[int, int]:
     """(vertical, horizontal) from a pair or one number for both; ValueError unless whole and at least `low`."""
     values = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    if len(values) != 2 or not all(isinstance(v, int | np.integer) and v >= low for v in values):
-        raise ValueError(f"{name}={value!r} must be a whole number of at least {low}, or a pair of such")
-    return values
+    if len(values) != 2 or not all(checks.whole(v) and low <= v <= checks.LARGEST for v in values):
+        raise ValueError(
+            f"{name}={value!r} must be a whole number of at least {low}, at most {checks.LARGEST}, or a pair of such"
+        )
+    return tuple(map(int, values))
 
 
 class Windows:

@@ -22,7 +22,9 @@ def few_digits(monkeypatch, tmp_path):
 @pytest.mark.parametrize("model", numpy_mnist.RECIPES)
 def test_a_run_leaves_its_pictures_curves_and_result(model, tmp_path, capsys):
     numpy_mnist.main([model, "--source", "fonts", "--out", str(tmp_path), "--seeds", "0", "1"])
-    assert "mean" in capsys.readouterr().out
+    table = capsys.readouterr().out
+    assert "mean" in table
+    assert "60 test digits" in table
     for seed in (0, 1):
         folder = tmp_path / f"numpy_{model}" / f"seed_{seed}"
         for name in ("curves.png", "weights.png", "confusion.png", "mistakes.png", "last.npz"):
@@ -46,6 +48,35 @@ def test_a_stopped_run_goes_on_to_the_same_weights(monkeypatch, tmp_path):
     files = [np.load(folder / "numpy_mlp" / "seed_0" / "last.npz") for folder in (whole, parts)]
     for name in files[0].files:
         assert np.array_equal(files[0][name], files[1][name]), name
+
+
+def test_a_finished_run_is_not_resumed(monkeypatch, tmp_path, capsys):
+    """Its result, checkpoint and curves stay to the last byte; a longer recipe goes on, and the seconds add up."""
+    args, folder = ["softmax", "--source", "fonts", "--out", str(tmp_path)], tmp_path / "numpy_softmax" / "seed_0"
+    numpy_mnist.main(args)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    first = json.loads(before["result.json"])
+    assert first["train_seconds"] > 0
+    capsys.readouterr()
+    numpy_mnist.main([*args, "--resume"])
+    assert f"{first['test_accuracy']:.2%}" in capsys.readouterr().out
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+    monkeypatch.setitem(numpy_mnist.RECIPES, "softmax", replace(numpy_mnist.RECIPES["softmax"], epochs=3))
+    numpy_mnist.main([*args, "--resume"])
+    second = json.loads((folder / "result.json").read_text())
+    assert second["epochs"] == 3
+    assert second["train_seconds"] > first["train_seconds"]
+
+
+def test_a_run_on_other_digits_is_not_resumed(tmp_path, capsys):
+    args, folder = ["softmax", "--source", "fonts", "--out", str(tmp_path)], tmp_path / "numpy_softmax" / "seed_0"
+    numpy_mnist.main(args)
+    result = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").write_text(json.dumps(result | {"source": "other"}))
+    with pytest.raises(SystemExit):
+        numpy_mnist.main([*args, "--resume"])
+    assert "holds a run on other, not on fonts" in capsys.readouterr().err
 
 
 def test_shifted_pictures_are_moved_as_a_whole():

@@ -18,6 +18,7 @@ from numpy_core import (
     LearnedPositions,
     Linear,
     MaxPool2d,
+    Module,
     Parameter,
     ReLU,
     Residual,
@@ -51,6 +52,17 @@ def trained(x: np.ndarray, y: np.ndarray, val=None, **options):
     model = two_layer_mlp(4, 3, 2, RNG)
     trainer = Trainer(model, SGD(model.parameters().values(), 0.1), constant(0.1), RNG)
     trainer.fit((x, y), val or (x, y), **({"epochs": 1, "batch_size": 2} | options))
+
+
+def twice_at_two_depths(layer: Module) -> Module:
+    return Sequential(Sequential(layer), Residual(Sequential(layer)))
+
+
+def holding(something) -> Module:
+    """A module with one attribute."""
+    module = Module()
+    module.inside = something
+    return module
 
 
 GOOD = (zeros(4, 4), np.zeros(4, int))
@@ -92,7 +104,7 @@ WRONG = {
     "sequence without batch": (lambda: SelfAttention(4, 2, RNG)(zeros(3, 4)), ["SelfAttention", "(3, 4)", "3 axes"]),
     "sequence too long": (lambda: LearnedPositions(3, 2, RNG)(zeros(1, 4, 2)), ["4", "3 learned positions"]),
     "features of positions": (lambda: LearnedPositions(3, 2, RNG)(zeros(1, 3, 4)), ["(1, 3, 4)", "2"]),
-    "axis of Softmax": (lambda: Softmax(2)(zeros(3, 4)), ["axis 2", "dimension 2"]),
+    "axis of Softmax": (lambda: Softmax(2)(zeros(3, 4)), ["axis=2", "2 axes", "(3, 4)"]),
     "residual": (lambda: Residual(Linear(3, 2, RNG))(zeros(4, 3)), ["Residual", "(4, 2)", "(4, 3)"]),
     "initializer of a vector": (lambda: initializers.kaiming_normal((3,), RNG), ["(3,)", "(outputs, inputs, *kernel)"]),
     # constructors
@@ -111,6 +123,18 @@ WRONG = {
     "dropout of one": (lambda: Dropout(1.0, RNG), ["p=1.0", "less than 1"]),
     "negative dropout": (lambda: Dropout(-0.1, RNG), ["p=-0.1", "at least 0"]),
     "a layer twice": (lambda: Sequential(*[ReLU()] * 2), ["ReLU", "twice", "of its own"]),
+    "a layer twice at two depths": (lambda: twice_at_two_depths(ReLU()), ["ReLU", "twice", "of its own"]),
+    "body and shortcut in one": (lambda: Residual(*[Linear(3, 3, RNG)] * 2), ["Linear", "twice", "of its own"]),
+    "a class for a layer": (lambda: Sequential(ReLU), ["layers", "ReLU"]),
+    "a set of layers": (lambda: holding({ReLU()}).parameters(), ["inside", "set", "use a list"]),
+    "two parameters of one name": (
+        lambda: holding({1: Parameter(zeros(1)), "1": Parameter(zeros(1))}).parameters(),
+        ["inside.1", "other keys"],
+    ),
+    "axis of words": (lambda: Softmax("last"), ["axis='last'", "whole number"]),
+    "flat numbers": (lambda: Flatten()(zeros()), ["Flatten", "()", "batch axis"]),
+    "initializer of nothing": (lambda: initializers.kaiming_normal((3, 0), RNG), ["(3, 0)", "no fan-in"]),
+    "yes features": (lambda: Linear(True, 2, RNG), ["inputs=True", "whole number"]),
     "a cnn halved too often": (lambda: small_cnn((1, 5, 9), 3, RNG), ["5 x 9", "3 times", "fewer widths"]),
     # indices
     "float indices": (lambda: Embedding(3, 2, RNG)(zeros(4)), ["float32", "integers"]),
@@ -142,6 +166,8 @@ WRONG = {
     "squared shapes": (lambda: mean_squared_error(zeros(2, 1), zeros(2)), ["(2,)", "(2, 1)"]),
     "nothing to square": (lambda: mean_squared_error(zeros(0), zeros(0)), ["(0,)", "not empty"]),
     # optimizers and schedules
+    "a parameter twice": (lambda: SGD([Parameter(zeros(1))] * 2, 0.1), ["one parameter twice"]),
+    "three betas": (lambda: Adam([Parameter(zeros(1))], betas=(0.9, 0.9, 0.9)), ["(0.9, 0.9, 0.9)", "two numbers"]),
     "no parameters": (lambda: SGD([], 0.1), ["at least one parameter", "none"]),
     "names of parameters": (lambda: Adam(ReLU().parameters() | {"w": Parameter(zeros(1))}), ["str", ".values()"]),
     "negative rate": (lambda: SGD([Parameter(zeros(1))], -0.1), ["lr=-0.1", "at least 0"]),

@@ -98,8 +98,60 @@ def test_goes_on_exactly_from_a_state(name):
     np.testing.assert_array_equal(second.value, whole.value)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_clipping_what_is_not_finite_like_torch(bad):
+    """A NaN spoils every gradient at once, where all can see it."""
+    grads = [np.array([1.0, bad]), np.array([2.0])]
+    ours, theirs = [Parameter(np.zeros_like(g)) for g in grads], [torch.nn.Parameter(torch.tensor(g)) for g in grads]
+    for parameter, tensor, grad in zip(ours, theirs, grads, strict=True):
+        parameter.accumulate(grad.copy())
+        tensor.grad = torch.tensor(grad)
+    with np.errstate(invalid="ignore"):
+        clip_gradients(ours, 1.0)
+    torch.nn.utils.clip_grad_norm_(theirs, 1.0)
+    for parameter, tensor in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(parameter.grad, tensor.grad.numpy())
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_late_and_missing_gradients_like_torch(name):
+    """Ten steps without a gradient, ten with, ten without, ten with: beside a parameter that has one at every step."""
+    rng = np.random.default_rng(0)
+    ours = [Parameter(rng.standard_normal((2, 3))) for _ in range(2)]
+    theirs = [torch.nn.Parameter(torch.tensor(p.value)) for p in ours]
+    optimizer, reference = PAIRS[name][0](ours), PAIRS[name][1](theirs)
+    for step in range(40):
+        optimizer.zero_grad()
+        reference.zero_grad()
+        for parameter, tensor in list(zip(ours, theirs, strict=True))[: 1 + step // 10 % 2]:
+            grad = gradient(parameter.value, rng.standard_normal((2, 3)))
+            parameter.accumulate(grad)
+            tensor.grad = torch.tensor(grad)
+        before = ours[1].value.copy()
+        optimizer.step()
+        reference.step()
+        assert (ours[1].value != before).all() == (step // 10 % 2)
+        for parameter, tensor in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(parameter.value, tensor.detach().numpy(), rtol=0, atol=1e-10)
+
+
+def test_the_first_step_of_adam_is_as_long_as_the_rate_however_late():
+    early, late = Parameter(np.zeros(1)), Parameter(np.zeros(1))
+    optimizer = Adam([early, late], lr=0.1)
+    for _ in range(10):
+        early.grad = np.ones(1)
+        optimizer.step()
+    late.grad = np.ones(1)
+    optimizer.step()
+    assert late.value == pytest.approx(-0.1)
+
+
 @some
-@given(st.floats(1e-3, 1e3), st.floats(1e-3, 1e3), seeds)
+@given(
+    st.sampled_from([0.0, 1e-9, 1e-6]) | st.floats(1e-3, 1e3),
+    st.sampled_from([0.0, 1e-7]) | st.floats(1e-3, 1e3),
+    seeds,
+)
 def test_clipping_like_torch(max_norm, scale, rng):
     ours = [Parameter(np.zeros(shape)) for shape in [*SHAPES, (2,)]]
     theirs = [torch.nn.Parameter(torch.tensor(p.value)) for p in ours]
@@ -110,7 +162,6 @@ def test_clipping_like_torch(max_norm, scale, rng):
     expected = torch.nn.utils.clip_grad_norm_(theirs, max_norm)
     assert norm == pytest.approx(float(expected), rel=1e-12)
     for parameter, tensor in list(zip(ours, theirs, strict=True))[:-1]:
-        # torch also scales by 1 - 1e-6 / max_norm where the norm is just at the limit
         np.testing.assert_allclose(parameter.grad, tensor.grad.numpy(), rtol=1e-9)
     assert ours[-1].grad is None
 
@@ -118,5 +169,5 @@ def test_clipping_like_torch(max_norm, scale, rng):
 def test_a_short_gradient_is_not_touched():
     parameter = Parameter(np.zeros(2))
     parameter.accumulate(np.array([3.0, 4.0]))
-    assert clip_gradients([parameter], 5.0) == 5.0
+    assert clip_gradients([parameter], 5.1) == 5.0
     np.testing.assert_array_equal(parameter.grad, [3.0, 4.0])

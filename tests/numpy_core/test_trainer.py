@@ -216,6 +216,31 @@ def test_predict_leaves_the_mode(training):
     assert accuracy == np.mean(logits.argmax(1) == Y)
 
 
+def modes(model) -> list[bool]:
+    return [module.training for module in model.modules()]
+
+
+def test_frozen_layers_stay_frozen():
+    """Through training, evaluation and prediction, also one that fails: as fine-tuning needs it."""
+    trainer = new_trainer()
+    frozen = trainer.model.layers[2].eval()
+    before, mean = modes(trainer.model), frozen.running_mean.copy()
+    trainer.fit((X, Y), (X_VAL, Y_VAL), epochs=2, batch_size=8)
+    assert modes(trainer.model) == before
+    assert (frozen.running_mean == mean).all()
+    evaluate(trainer.model, X, Y)
+    with pytest.raises(ValueError, match="dtype"):
+        predict(trainer.model, X.astype(int))
+    assert modes(trainer.model) == before
+
+
+def test_a_model_in_use_is_trained_all_the_same():
+    trainer = new_trainer()
+    trainer.model.eval()
+    trainer.fit((X, Y), (X_VAL, Y_VAL), epochs=1, batch_size=8)
+    assert all(modes(trainer.model))
+
+
 def test_a_loss_that_is_not_finite_stops():
     x = X.copy()
     x[3] = np.nan
