@@ -64,7 +64,7 @@ class Flatten(Module):
 
 
 def _check_apart(layers: Iterable[Module]) -> None:
-    """ValueError where a layer has two places, at any depth: its second forward would write over what the first kept."""
+    """ValueError where a layer has two places, at any depth: its second forward writes over what the first kept."""
     seen: set[Module] = set()
     for layer in layers:
         if not isinstance(layer, Module):
