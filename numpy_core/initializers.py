@@ -7,12 +7,13 @@ import math
 
 import numpy as np
 
-from numpy_core.checks import float_dtype
+from numpy_core.checks import LARGEST, float_dtype, whole
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     """How many values flow into one output, and from one input into how many outputs."""
-    if len(shape) < 2 or not all(shape):
+    _check(shape)
+    if len(shape) < 2:
         raise ValueError(f"a weight of shape {shape} has no fan-in; initialisers need (outputs, inputs, *kernel)")
     kernel = math.prod(shape[2:])
     return shape[1] * kernel, shape[0] * kernel
@@ -20,6 +21,7 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 def zeros(shape: tuple[int, ...], rng: np.random.Generator, dtype=np.float32) -> np.ndarray:
     """All zero: for a single layer, whose loss has one valley, the start that favours nothing."""
+    _check(shape)
     return np.zeros(shape, float_dtype(dtype))
 
 
@@ -41,6 +43,11 @@ def kaiming_uniform(shape: tuple[int, ...], rng: np.random.Generator, dtype=np.f
 def kaiming_normal(shape: tuple[int, ...], rng: np.random.Generator, dtype=np.float32) -> np.ndarray:
     """N(0, 2 / fan_in): He et al. 2015, Eq. 10. For ReLU, which drops half of the variance."""
     return _normal(math.sqrt(2 / fans(shape)[0]), shape, rng, dtype)
+
+
+def _check(shape: tuple[int, ...]) -> None:
+    if not all(whole(size) and 1 <= size <= LARGEST for size in shape):
+        raise ValueError(f"shape={shape} must hold whole numbers of at least 1 and at most {LARGEST}")
 
 
 def _uniform(bound: float, shape, rng: np.random.Generator, dtype) -> np.ndarray:

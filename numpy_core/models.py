@@ -15,6 +15,7 @@ from numpy_core.pooling import MaxPool2d
 
 def softmax_regression(inputs: int, classes: int, rng: np.random.Generator, dtype=np.float32) -> Sequential:
     """One linear layer, whose logits the loss turns into probabilities: (N, ...) -> (N, classes)."""
+    checks.sizes(inputs=inputs, classes=classes)
     return Sequential(Flatten(), Linear(inputs, classes, rng, initializer=zeros, dtype=dtype))
 
 
@@ -22,6 +23,8 @@ def two_layer_mlp(
     inputs: int, hidden: int, classes: int, rng: np.random.Generator, dropout: float = 0.0, dtype=np.float32
 ) -> Sequential:
     """One hidden layer of ReLUs: (N, ...) -> (N, classes)."""
+    checks.sizes(inputs=inputs, hidden=hidden, classes=classes)
+    checks.between(0, 1, dropout=dropout)
     return Sequential(
         Flatten(),
         Linear(inputs, hidden, rng, initializer=kaiming_normal, dtype=dtype),
@@ -47,6 +50,9 @@ def small_cnn(
         image: (C, H, W) of the pictures.
         widths: channels of each block; H and W must halve this often.
     """
+    checks.sizes(**{f"image[{i}]": size for i, size in enumerate(image)}, classes=classes)
+    checks.sizes(**{f"widths[{i}]": width for i, width in enumerate(widths)})
+    checks.between(0, 1, dropout=dropout)
     channels, height, width = image
     layers = []
     for outputs in widths:
@@ -54,7 +60,6 @@ def small_cnn(
             raise ValueError(
                 f"an image of {image[1]} x {image[2]} cannot be halved {len(widths)} times; use fewer widths"
             )
-        checks.positive(width=outputs)
         layers += [
             Conv2d(channels, outputs, 3, rng, padding=1, bias=False, initializer=kaiming_normal, dtype=dtype),
             MaxPool2d(2),  # before the rest, which then has a quarter of the numbers to work on

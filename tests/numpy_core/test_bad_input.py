@@ -133,7 +133,7 @@ WRONG = {
     ),
     "axis of words": (lambda: Softmax("last"), ["axis='last'", "whole number"]),
     "flat numbers": (lambda: Flatten()(zeros()), ["Flatten", "()", "batch axis"]),
-    "initializer of nothing": (lambda: initializers.kaiming_normal((3, 0), RNG), ["(3, 0)", "no fan-in"]),
+    "initializer of nothing": (lambda: initializers.kaiming_normal((3, 0), RNG), ["shape=(3, 0)", "at least 1"]),
     "yes features": (lambda: Linear(True, 2, RNG), ["inputs=True", "whole number"]),
     "a cnn halved too often": (lambda: small_cnn((1, 5, 9), 3, RNG), ["5 x 9", "3 times", "fewer widths"]),
     # indices

@@ -1,0 +1,568 @@
+"""Small valid arguments for every public constructor and function that takes numbers, for `test_edges.py`.
+
+A case names its arguments and, where it is cheap, what is done with the result: the numbers that come out are finite.
+"""
+
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import envs  # noqa: F401  (registers Push-T)
+import numpy_core as nc
+from datamodules.pusht import Demonstrations
+from diffusion.objectives import OBJECTIVES
+from diffusion.scheduler import NoiseScheduler, cosine_betas
+from envs.rollout import Episode
+from networks.attention import Sight
+from networks.generation import Writer
+from networks.positions import SinusoidalPositions
+from networks.transformer import Decoder
+
+
+def nothing(made: Any, arguments: dict) -> None:
+    """Built, and no more."""
+
+
+def itself(made: Any, arguments: dict) -> Any:
+    """What a function gave; of an iterator, its first items."""
+    return list(islice(made, 3)) if isinstance(made, Iterator) else made
+
+
+@dataclass
+class Case:
+    """`arguments` are made anew for each call; `use` takes what the callable gave, and the arguments."""
+
+    arguments: Callable[[], dict]
+    use: Callable[[Any, dict], Any] = nothing
+
+
+def build(**arguments) -> Case:
+    return Case(lambda: dict(arguments))
+
+
+def call(**arguments) -> Case:
+    return Case(lambda: dict(arguments), itself)
+
+
+def network(inputs: Callable[[dict], tuple], **arguments) -> Case:
+    """A network in eval mode, on inputs that may depend on the arguments."""
+    return Case(lambda: dict(arguments), lambda made, given: made.eval()(*inputs(given)))
+
+
+def layer(
+    shape: Callable[[dict], tuple[int, ...]], random: bool = False, dtype: type = np.float32, **arguments
+) -> Case:
+    """A layer of numpy_core, forward and backward, on an input of a shape that may depend on the arguments."""
+
+    def use(made: nc.Module, given: dict) -> Any:
+        y = made(np.zeros(shape(given), dtype))
+        return y, made.backward(np.ones_like(y))
+
+    return Case(lambda: arguments | ({"rng": np.random.default_rng(0)} if random else {}), use)
+
+
+def optimizer(**arguments) -> Case:
+    """One step of an optimizer of numpy_core."""
+
+    def made_arguments() -> dict:
+        parameter = nc.Parameter(np.ones(2))
+        parameter.grad = np.ones(2)
+        return {"parameters": [parameter]} | arguments
+
+    def use(made: Any, given: dict) -> np.ndarray:
+        made.step()
+        return given["parameters"][0].value
+
+    return Case(made_arguments, use)
+
+
+def schedule(**arguments) -> Case:
+    """The learning rate at the ends and past them."""
+    return Case(lambda: dict(arguments), lambda made, _: [made(step) for step in (0, 1, 10, 1000)])
+
+
+def trainer() -> dict:
+    model = nc.two_layer_mlp(3, 4, 2, np.random.default_rng(0))
+    optimizer = nc.SGD(model.parameters().values(), 0.1)
+    return {"model": model, "optimizer": optimizer, "schedule": nc.constant(0.1), "rng": np.random.default_rng(0)}
+
+
+def images(channels: int = 3, side: int = 8) -> Tensor:
+    return torch.zeros(2, channels, side, side)
+
+
+def decoder() -> Decoder:
+    torch.manual_seed(0)
+    return Decoder(12, 8, 1, 2, SinusoidalPositions(8, 2, 16)).eval()
+
+
+def writer() -> Writer:
+    return Writer(decoder(), PROMPT, None, None, 4)
+
+
+def sampling(**arguments) -> Case:
+    """A sampler on a denoiser that halves what it sees."""
+    given = {"denoise": lambda x, t: x * 0.5, "x": torch.ones(2, 3), "scheduler": SCHEDULER} | arguments
+    return Case(lambda: dict(given), itself)
+
+
+def positions() -> Case:
+    return Case(lambda: {"width": 8, "heads": 2, "max_length": 16})
+
+
+def demonstrations() -> Demonstrations:
+    starts, ends = torch.tensor([0, 20]), torch.tensor([20, 40])
+    return Demonstrations(torch.rand(40, 18), torch.rand(40, 2), starts, ends)
+
+
+def augmentation(**arguments) -> Case:
+    """On bytes, where NaN would be a wrong picture: finite by its kind."""
+    return Case(lambda: dict(arguments), lambda made, _: made(images().byte(), torch.arange(2), 0, generator()))
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+PROMPT = torch.tensor([[4, 5], [6, 7]])
+SCHEDULER = NoiseScheduler(cosine_betas(10))
+EPISODE = Episode(0, np.full((3, 2), 256.0), np.array([0.1, 0.2, 0.3]))
+STATE = np.array([100.0, 100.0, 0, 0, 256.0, 256.0, 0.5, 0, 0, 0])
+SMALL = {"shape": (1, 8, 8), "num_classes": 3}
+STEPS = torch.zeros(2, dtype=torch.long)
+SGD = partial(torch.optim.SGD, [nn.Parameter(torch.zeros(2))])
+DEMONSTRATIONS = demonstrations()
+
+CASES: dict[str, Case] = {
+    # numpy_core
+    "numpy_core.activations.LeakyReLU": layer(lambda a: (2, 3), dtype=float, slope=0.1),
+    "numpy_core.activations.Softmax": layer(lambda a: (2, 3), axis=-1),
+    "numpy_core.attention.SelfAttention": layer(lambda a: (2, 3, a["features"]), True, features=4, heads=2),
+    "numpy_core.batches.batches": call(count=5, batch_size=2),
+    "numpy_core.convolution.Conv2d": layer(
+        lambda a: (2, a["inputs"], 5, 6),
+        True,
+        inputs=4,
+        outputs=6,
+        kernel_size=(2, 3),
+        stride=(1, 2),
+        padding=(1, 0),
+        dilation=1,
+        groups=2,
+    ),
+    "numpy_core.dropout.Dropout": layer(lambda a: (2, 3), True, p=0.5),
+    "numpy_core.embedding.Embedding": layer(lambda a: (2, 3), True, int, entries=4, features=3),
+    "numpy_core.embedding.LearnedPositions": layer(lambda a: (2, 1, a["features"]), True, longest=5, features=4),
+    "numpy_core.initializers.fans": call(shape=(2, 3)),
+    **{
+        f"numpy_core.initializers.{name}": Case(lambda: {"shape": (2, 3), "rng": rng()}, itself)
+        for name in ("zeros", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal")
+    },
+    "numpy_core.linear.Linear": layer(lambda a: (2, a["inputs"]), True, inputs=3, outputs=2),
+    "numpy_core.losses.softmax_cross_entropy": call(
+        logits=np.zeros((2, 3)), targets=np.array([0, 1]), label_smoothing=0.1
+    ),
+    "numpy_core.models.softmax_regression": layer(lambda a: (2, a["inputs"]), True, inputs=3, classes=2),
+    "numpy_core.models.two_layer_mlp": layer(
+        lambda a: (2, a["inputs"]), True, inputs=3, hidden=4, classes=2, dropout=0.1
+    ),
+    "numpy_core.models.small_cnn": layer(
+        lambda a: (2, *a["image"]), True, image=(1, 4, 4), classes=2, widths=(2, 3), dropout=0.1
+    ),
+    "numpy_core.normalization.BatchNorm1d": layer(lambda a: (3, a["channels"]), channels=2, momentum=0.1, epsilon=1e-5),
+    "numpy_core.normalization.BatchNorm2d": layer(
+        lambda a: (3, a["channels"], 2, 2), channels=2, momentum=0.1, epsilon=1e-5
+    ),
+    "numpy_core.normalization.LayerNorm": layer(lambda a: (3, a["features"]), features=2, epsilon=1e-5),
+    "numpy_core.optimizers.SGD": optimizer(lr=0.1, momentum=0.5, weight_decay=0.1),
+    "numpy_core.optimizers.Adam": optimizer(lr=0.1, betas=(0.9, 0.99), epsilon=1e-8, weight_decay=0.1),
+    "numpy_core.optimizers.AdamW": optimizer(lr=0.1, weight_decay=0.1),
+    "numpy_core.optimizers.clip_gradients": Case(lambda: optimizer(max_norm=1.0).arguments(), itself),
+    "numpy_core.pooling.MaxPool2d": layer(lambda a: (2, 1, 4, 4), kernel_size=2, stride=2, padding=1),
+    "numpy_core.pooling.AvgPool2d": layer(lambda a: (2, 1, 4, 4), kernel_size=2, stride=2, padding=1),
+    "numpy_core.progress.progress": call(items=[1, 2], total=2, label="epoch"),
+    "numpy_core.schedules.constant": schedule(lr=0.1),
+    "numpy_core.schedules.step_decay": schedule(lr=0.1, every=3, factor=0.5),
+    "numpy_core.schedules.cosine": schedule(lr=0.1, steps=10, warmup=3, final=0.01),
+    "numpy_core.trainer.Trainer": Case(
+        lambda: trainer() | {"max_norm": 1.0}, lambda made, _: made.step(np.ones((2, 3), np.float32), np.array([0, 1]))
+    ),
+    "numpy_core.trainer.evaluate": Case(
+        lambda: {
+            "model": trainer()["model"],
+            "x": np.ones((2, 3), np.float32),
+            "y": np.array([0, 1]),
+            "batch_size": 2,
+        },
+        itself,
+    ),
+    "numpy_core.trainer.predict": Case(
+        lambda: {"model": trainer()["model"], "x": np.ones((2, 3), np.float32), "batch_size": 2}, itself
+    ),
+    # networks
+    "networks.attention.SelfAttention": network(lambda a: (torch.zeros(2, 3, a["width"]), Sight()), width=8, heads=2),
+    "networks.attention.CrossAttention": build(width=8, heads=2),
+    "networks.chunk_mlp.ResidualBlock": network(
+        lambda a: (torch.zeros(2, a["width"]),), width=4, hidden=8, dropout=0.1
+    ),
+    "networks.chunk_mlp.AdaptiveBlock": network(
+        lambda a: (torch.zeros(2, a["width"]), torch.zeros(2, 3 * a["width"])), width=4, hidden=8
+    ),
+    "networks.chunk_mlp.ChunkMLP": Case(
+        lambda: {
+            "horizon": 4,
+            "action_dim": 2,
+            "condition_dim": 5,
+            "width": 8,
+            "depth": 1,
+            "encoder_width": 8,
+            "encoder_depth": 1,
+            "dropout": 0.1,
+        },
+        lambda made, a: made.eval()(
+            torch.zeros(2, a["horizon"], a["action_dim"]), STEPS, made.encode(torch.zeros(2, a["condition_dim"]))
+        ),
+    ),
+    "networks.chunk_unet.FiLMBlock": build(inputs=8, outputs=8, condition=4),
+    "networks.chunk_unet.ChunkUNet": Case(
+        lambda: {"horizon": 4, "action_dim": 2, "condition_dim": 5, "widths": (8, 8)},
+        lambda made, a: made.eval()(
+            torch.zeros(2, a["horizon"], a["action_dim"]), STEPS, torch.zeros(2, a["condition_dim"])
+        ),
+    ),
+    "networks.cnn.ResNet": network(
+        lambda a: (images(a["in_channels"]),), in_channels=3, num_classes=2, widths=(4, 4), blocks=1
+    ),
+    "networks.cnn.ResidualBlock": network(
+        lambda a: (images(a["in_channels"]),), in_channels=4, out_channels=4, stride=1
+    ),
+    "networks.cnn.WhitenedCNN": network(
+        lambda a: (images(a["in_channels"], 32),),
+        in_channels=3,
+        num_classes=2,
+        widths=(4, 4, 4),
+        depth=2,
+        norm_momentum=0.1,
+    ),
+    "networks.cnn.ConvGroup": network(
+        lambda a: (images(a["in_channels"]),), in_channels=4, out_channels=4, depth=2, norm_momentum=0.1
+    ),
+    "networks.cnn.Conv": network(lambda a: (images(a["in_channels"]),), in_channels=4, out_channels=4),
+    "networks.dcgan.Generator": network(
+        lambda a: (torch.zeros(2, a["latent"]), STEPS if a["num_classes"] else None),
+        shape=[3, 16, 16],
+        latent=4,
+        width=4,
+        num_classes=2,
+        embedding=4,
+    ),
+    "networks.dcgan.Discriminator": network(
+        lambda a: (torch.zeros(2, *a["shape"]), STEPS if a["num_classes"] else None),
+        shape=[3, 16, 16],
+        width=4,
+        num_classes=2,
+    ),
+    "networks.dcgan.stages": call(shape=[3, 16, 16]),
+    "networks.embeddings.SinusoidalEmbedding": network(lambda a: (torch.arange(3),), width=8, max_period=1e4),
+    "networks.generation.Writer": Case(
+        lambda: {"decoder": decoder(), "prompt": PROMPT, "prompt_mask": None, "memory": None, "new_tokens": 4},
+        lambda made, _: made.first(),
+    ),
+    "networks.generation.generate": Case(
+        lambda: {
+            "decoder": decoder(),
+            "prompt": PROMPT,
+            "max_new_tokens": 4,
+            "temperature": 0.0,
+            "top_k": None,
+            "top_p": None,
+            "beams": 1,
+            "end": 2,
+            "generator": generator(),
+        },
+        itself,
+    ),
+    "networks.generation.beam_search": Case(
+        lambda: {"writer": writer(), "beams": 2, "max_new_tokens": 4, "end": 2}, itself
+    ),
+    "networks.gpt2.gpt2_decoder": Case(
+        lambda: {"vocab_size": 12, "width": 8, "depth": 1, "heads": 2, "max_length": 16},
+        lambda made, _: made.eval()(STEPS[:, None]),
+    ),
+    "networks.kv_cache.KVCache": build(capacity=4, layers=2),
+    "networks.mlp.MLP": network(
+        lambda a: (torch.zeros(2, a["in_features"]),), in_features=3, out_features=2, hidden=(4, 4), dropout=0.1
+    ),
+    **{
+        f"networks.positions.{name}": positions()
+        for name in ("NoPositions", "SinusoidalPositions", "LearnedPositions", "RotaryPositions", "LinearBiases")
+    },
+    "networks.pusht_features.PushTFeatures": network(
+        lambda a: (torch.rand(2, a["n_obs_steps"], 18),),
+        target_corners=torch.rand(8, 2).tolist(),
+        world=512.0,
+        n_obs_steps=2,
+    ),
+    "networks.sampling.next_distribution": call(logits=torch.randn(2, 5), temperature=1.0, top_k=2, top_p=0.9),
+    "networks.sampling.check": call(temperature=1.0, top_k=2, top_p=0.9),
+    "networks.transformer.Block": network(
+        lambda a: (torch.zeros(2, 3, a["width"]), Sight()), width=8, heads=2, dropout=0.1
+    ),
+    **{
+        f"networks.transformer.{name}": Case(
+            lambda: {
+                "vocab_size": 12,
+                "width": 8,
+                "depth": 1,
+                "heads": 2,
+                "positions": SinusoidalPositions(8, 2, 16),
+                "dropout": 0.1,
+            },
+            lambda made, _: made.eval()(STEPS[:, None]),
+        )
+        for name in ("Encoder", "Decoder")
+    },
+    "networks.transformer.causal_mask": call(new=2, length=3),
+    "networks.transformer.token_positions": call(tokens=PROMPT, restart=4),
+    "networks.unet2d.UNet2D": network(
+        lambda a: (torch.zeros(2, *a["shape"]), STEPS, STEPS),
+        shape=(1, 8, 8),
+        num_classes=2,
+        widths=(64, 64),
+        blocks=1,
+        attention=1,
+        dropout=0.1,
+    ),
+    "networks.unet2d.Level": build(in_channels=64, out_channels=64, blocks=1, condition=4, attention=True, dropout=0.1),
+    "networks.unet2d.Block": network(
+        lambda a: (images(a["in_channels"]), torch.zeros(2, a["condition"])),
+        in_channels=64,
+        out_channels=64,
+        condition=4,
+        dropout=0.1,
+    ),
+    "networks.unet2d.Attention": network(lambda a: (images(a["width"]),), width=64),
+    # diffusion
+    "diffusion.guidance.drop_labels": call(labels=STEPS, null=3, share=0.5),
+    "diffusion.guidance.guided": Case(
+        lambda: {
+            "model": lambda x, t, labels: x,
+            "labels": STEPS,
+            "null": 3,
+            "scale": 2.0,
+            "interval": (2, 5),
+        },
+        lambda made, _: made(torch.ones(2, 3), STEPS + 3),
+    ),
+    "diffusion.objectives.min_snr_weight": call(
+        scheduler=SCHEDULER, objective=next(iter(OBJECTIVES.values())), t=STEPS, gamma=5.0
+    ),
+    "diffusion.samplers.timesteps": call(total=10, steps=5),
+    "diffusion.samplers.even_log_snr_timesteps": call(scheduler=SCHEDULER, steps=5, quiet=-5.0),
+    "diffusion.samplers.ddpm": sampling(steps=5),
+    "diffusion.samplers.ddim": sampling(steps=5, eta=0.5),
+    "diffusion.samplers.dpm_solver": sampling(steps=5),
+    "diffusion.scheduler.linear_betas": call(steps=1000, start=1e-4, end=0.02),
+    "diffusion.scheduler.squared_cosine_betas": call(steps=10, offset=0.008, max_beta=0.999),
+    "diffusion.scheduler.cosine_betas": call(steps=10, max_beta=0.999),
+    "diffusion.thresholding.dynamic": call(x0=torch.randn(2, 3), percentile=0.9),
+    # datamodules
+    "datamodules.augmentation.Shift": augmentation(pixels=1),
+    "datamodules.augmentation.Cutout": augmentation(size=2),
+    "datamodules.augmentation.Warp": augmentation(rotate=5.0, scale=0.1, shear=5.0, shift=1.0, bend=1.0, nodes=4),
+    "datamodules.fonts.draw": Case(lambda: {"n": 2, "shape": (1, 12, 12), "rng": rng()}, itself),
+    "datamodules.images.ImageDataModule": build(source="fonts", batch_size=4, val_share=0.1, split_seed=0),
+    "datamodules.svhn.SVHN": build(val_share=0.1),
+    "datamodules.pairs.similar_lengths": call(lengths=torch.arange(1, 6), batch_size=2),
+    "datamodules.pig_latin.PigLatin": build(
+        max_length=60, batch_size=8, train_size=16, word_share=0.5, pseudo_share=0.3, seed=0
+    ),
+    "datamodules.pig_latin.part": Case(
+        lambda: {
+            "sentence": "the quick brown fox",
+            "max_length": 30,
+            "pseudo_share": 0.5,
+            "fresh": iter(["word"] * 99),
+            "rng": rng(),
+        },
+        itself,
+    ),
+    "datamodules.pusht.Windows": Case(
+        lambda: {
+            "demos": DEMONSTRATIONS,
+            "episodes": torch.arange(2),
+            "n_obs_steps": 2,
+            "horizon": 8,
+            "pad_after": 4,
+        },
+        lambda made, _: made[0],
+    ),
+    "datamodules.pusht.PushTDemos": build(
+        source="bundled", n_obs_steps=2, horizon=8, pad_after=4, batch_size=8, val_share=0.1, split_seed=0
+    ),
+    "datamodules.sorting.draw": call(count=3, min_length=2, max_length=5, seed=0),
+    "datamodules.sorting.Sorting": build(
+        min_length=2, max_length=5, batch_size=4, train_size=8, val_size=4, test_size=4, seed=0, numbers=[3, 1]
+    ),
+    "datamodules.tokenization.number_tokenizer": call(numbers=10),
+    "datamodules.tokenization.bpe_tokenizer": call(texts=["a text of some words"] * 3, size=128),
+    # lightning_modules
+    "lightning_modules.classifier.Classifier": build(
+        shape=[1, 8, 8],
+        num_classes=3,
+        mean=[0.5],
+        std=[0.5],
+        label_smoothing=0.1,
+        lr=0.1,
+        weight_decay=0.1,
+        warmup=0.1,
+        tta_shift=1,
+    ),
+    "lightning_modules.cnn_classifier.CNNClassifier": build(widths=[4, 4], blocks=1, **SMALL),
+    "lightning_modules.confusions.top": call(confusion=torch.ones(3, 3, dtype=torch.long), n=2),
+    "lightning_modules.confusions.tables": call(
+        confusion=torch.ones(3, 3, dtype=torch.long), class_names=["a", "b", "c"], n=2
+    ),
+    "lightning_modules.ddpm.DDPM": build(
+        shape=(1, 8, 8),
+        num_classes=2,
+        widths=(64, 64),
+        blocks=1,
+        attention=1,
+        dropout=0.1,
+        train_steps=1000,
+        min_snr=5.0,
+        label_dropout=0.1,
+        scale=2.0,
+        interval=(2, 5),
+        sampling_steps=5,
+        lr=0.1,
+        weight_decay=0.1,
+        warmup=0.1,
+    ),
+    "lightning_modules.diffusion_policy.DiffusionPolicy": build(
+        n_obs_steps=2,
+        horizon=8,
+        n_action_steps=4,
+        train_steps=100,
+        sampling_steps=5,
+        temperature=1.0,
+        noises=2,
+        lr=0.1,
+        weight_decay=0.1,
+        warmup_steps=5,
+    ),
+    "lightning_modules.fast_cnn_classifier.FastCNNClassifier": build(
+        widths=[4, 4, 4],
+        depth=2,
+        norm_momentum=0.1,
+        small_size=24,
+        small_share=0.1,
+        hard_share=0.5,
+        proxy_widths=[4, 4, 4],
+        bias_lr=26.0,
+        head_lr=0.1,
+        shape=(3, 32, 32),
+        num_classes=3,
+    ),
+    "lightning_modules.gan.GAN": build(
+        shape=[3, 16, 16],
+        num_classes=2,
+        latent=4,
+        width=4,
+        penalty=0.1,
+        discriminator_steps=1,
+        generator_lr=0.1,
+        discriminator_lr=0.1,
+        generator_final_lr=0.5,
+        discriminator_final_lr=0.5,
+        warmup=0.1,
+        betas=[0.0, 0.9],
+        generator_clip=1.0,
+        discriminator_clip=1.0,
+        ema=0.9,
+    ),
+    "lightning_modules.gan.averaging": build(decay=0.9),
+    "lightning_modules.mlp_classifier.MLPClassifier": build(hidden=[4], dropout=0.1, **SMALL),
+    "lightning_modules.optimizers.decay_matrices": call(module=nn.Linear(2, 2), weight_decay=0.1),
+    "lightning_modules.optimizers.one_cycle": call(step=3, total=10, warmup=0.2),
+    "lightning_modules.optimizers.with_one_cycle": Case(
+        lambda: {"optimizer": SGD(lr=0.1), "total": 10, "warmup": 0.2},
+        lambda made, _: made["optimizer"].param_groups[0]["lr"],
+    ),
+    "lightning_modules.sequence_model.SequenceModel": build(
+        vocab_size=12, width=8, depth=1, heads=2, max_length=16, dropout=0.1, lr=0.1, weight_decay=0.1, warmup=0.1
+    ),
+    # callbacks
+    "callbacks.classification_report.ClassificationReport": build(mistakes=4, filters=4),
+    "callbacks.denoising_strip.DenoisingStrip": build(classes=2, frames=3),
+    "callbacks.guidance_grid.GuidanceGrid": build(scales=(0.0, 1.0)),
+    "callbacks.last_checkpoint.LastCheckpoint": build(every_n_epochs=1),
+    "callbacks.latent_walk.LatentWalk": build(stops=2, frames=3, rows=2, seed=0),
+    "callbacks.latent_walk.between": call(start=torch.randn(2, 3), end=torch.randn(2, 3), share=0.5),
+    "callbacks.nearest_neighbours.NearestNeighbours": build(classifier="pretrained/mnist_mlp", neighbours=2, seed=0),
+    "callbacks.nearest_neighbours.beside": call(
+        samples=images(), images=images(), sample_features=torch.rand(2, 3), features=torch.rand(2, 3), count=1
+    ),
+    "callbacks.rollouts.Rollouts": build(val_episodes=2, test_episodes=2, video_episodes=2),
+    "callbacks.sample_grid.SampleGrid": build(every_n_steps=10, rows=2),
+    "callbacks.sample_grid.grid": call(pictures=images().byte(), columns=2, scale=2),
+    "callbacks.sample_quality.SampleQuality": build(classifier="pretrained/mnist_mlp", samples=10, seed=0),
+    "callbacks.saturation.Saturation": build(scales=(1.0, 3.0), samples=4),
+    "callbacks.text_samples.TextSamples": build(count=2),
+    # envs
+    "envs.chunks.ActionChunks": Case(
+        lambda: {"env": gym.make("firstlight/PushT-v0"), "n_action_steps": 2, "n_obs_steps": 2},
+        lambda made, _: made.reset(seed=0)[0],
+    ),
+    "envs.correct.states_after": call(episode=EPISODE, steps=[1]),
+    "envs.drawing.draw": call(pointer=[100.0, 100.0], block_pose=np.array([200.0, 200.0, 0.5]), size=64),
+    "envs.planner.plan_episodes": Case(lambda: {"resets": [], "path": Path(mkdtemp()) / "plans.json", "workers": 1}),
+    "envs.play.Game": build(out=None, first_seed=0),
+    "envs.pushes.blocked": call(start=np.zeros((1, 2)), end=np.ones((1, 2)), margin=0.01),
+    "envs.pushes.paths": call(
+        states=STATE[None], pushes=np.array([[10.0, 0.0, 20.0, 0.0, 8.0, 1.0]]), walking_speed=30.0
+    ),
+    "envs.pushes.perturbed": Case(lambda: {"rng": rng(), "pushes": np.ones((2, 6)), "scale": 0.5}, itself),
+    "envs.pusht.reward_of": call(coverage=0.5),
+    "envs.pusht.legacy_state": call(seed=0),
+    "envs.pusht.PushT": Case(lambda: {"render_size": 64}, lambda made, _: made.reset(seed=0)[0]),
+    "envs.record.best": call(episodes=[EPISODE], keep=1),
+    "envs.rollout.make_worlds": Case(
+        lambda: {"n": 1, "n_obs_steps": 2, "n_action_steps": 2, "parallel": False},
+        lambda made, _: made.reset(seed=0)[0],
+    ),
+    "envs.rollout.rollout": build(
+        act=lambda x: np.zeros((len(x), 2, 2)), seeds=[], n_obs_steps=2, n_action_steps=2, parallel_worlds=2
+    ),
+    "envs.runner.add_policy_arguments": Case(lambda: {"parser": ArgumentParser(), "seeds": 2}),
+    "envs.search.covers": call(poses=np.array([[256.0, 256.0, 0.5]]), coverage=0.9),
+    "envs.search.BeamSearch": build(
+        beam=2,
+        samples=2,
+        first_samples=2,
+        refinements=1,
+        depth=1,
+        distance_weight=1.5,
+        unfinished=15.0,
+        done_coverage=0.97,
+        shortest_push=4,
+        walking_speed=30.0,
+    ),
+    "envs.video.frames": call(episode=EPISODE, size=16),
+    "envs.video.wall": call(episodes=[EPISODE], columns=1, size=16),
+}

@@ -1,0 +1,275 @@
+"""Every number of every public constructor and function, at its edges: it works, or one line says what is allowed.
+
+The walk finds the callables by itself, so that a new one without a case in `edge_cases.py` is a failure.
+"""
+
+import inspect
+import math
+import pkgutil
+import resource
+import signal
+import types
+import typing
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.edge_cases import CASES
+
+PACKAGES = ("numpy_core", "networks", "diffusion", "datamodules", "lightning_modules", "callbacks", "envs")
+CHECKS = ("float_array", "axis", "indices", "positive", "sizes", "between", "above_zero", "finite", "shares")
+EXCLUDED = {  # and why
+    **{f"numpy_core.checks.{name}": "it is what refuses the numbers" for name in CHECKS},
+    "numpy_core.windows.pair": "it is what refuses the numbers",
+    "numpy_core.activations.softmax": "arithmetic inside layers that have checked the axis",
+    "numpy_core.activations.softmax_backward": "arithmetic inside layers that have checked the axis",
+    "numpy_core.optimizers.Optimizer": "the base of those that are walked",
+    "datamodules.fonts.digits": "draws tens of thousands of digits by `draw`, which is walked",
+    "datamodules.images.read_images": "reads a data set; its shape and classes come from ImageDataModule's subclasses",
+    "datamodules.pictures.read_pictures": "reads a folder; its shape comes from ImageDataModule's subclasses",
+    "datamodules.augmentation.sampling_places": "takes the size of pictures that are there",
+    "datamodules.augmentation.smooth_field": "takes the size of pictures that are there",
+    "lightning_modules.precision.fast_precision": "hands Lightning's own argument on",
+    "lightning_modules.unequal_counts.log_mean": "takes the length of a batch that is there",
+    "callbacks.rollouts.table": "prints figures that are there",
+    "callbacks.sample_grid.draw": "called by callbacks that have checked the rows",
+    "callbacks.sample_quality.kernel_distance": "takes features that are there, and any seed",
+    "callbacks.sample_quality.AsTheyAre": "takes the number of features that are there",
+    "envs.planner.plan": "a search of seconds; its numbers are those of BeamSearch",
+    "envs.play.make_server": "opens a port; the socket refuses a wrong one",
+    "envs.runner.run": "seeds; runs a policy",
+    "envs.video.write": "writes a film; its speed comes from constants",
+}
+HUGE = 2**63
+EDGES = {int: (0, 1, -1, HUGE), float: (0.0, 1.0, -1.0, 1e308, math.nan)}
+SECONDS, BYTES = 5, 3 * 2**30
+
+KNOWN = {  # to be emptied: some number of these neither works nor is refused by name
+    "callbacks.last_checkpoint.LastCheckpoint",
+    "callbacks.latent_walk.between",
+    "callbacks.nearest_neighbours.beside",
+    "callbacks.sample_grid.grid",
+    "datamodules.augmentation.Cutout",
+    "datamodules.augmentation.Shift",
+    "datamodules.augmentation.Warp",
+    "datamodules.fonts.draw",
+    "datamodules.pairs.similar_lengths",
+    "datamodules.pusht.Windows",
+    "datamodules.sorting.draw",
+    "datamodules.tokenization.bpe_tokenizer",
+    "datamodules.tokenization.number_tokenizer",
+    "diffusion.guidance.drop_labels",
+    "diffusion.guidance.guided",
+    "diffusion.objectives.min_snr_weight",
+    "diffusion.samplers.ddim",
+    "diffusion.samplers.timesteps",
+    "diffusion.scheduler.cosine_betas",
+    "diffusion.scheduler.linear_betas",
+    "diffusion.scheduler.squared_cosine_betas",
+    "diffusion.thresholding.dynamic",
+    "envs.chunks.ActionChunks",
+    "envs.drawing.draw",
+    "envs.pushes.paths",
+    "envs.pushes.perturbed",
+    "envs.pusht.legacy_state",
+    "envs.pusht.reward_of",
+    "envs.rollout.make_worlds",
+    "envs.rollout.rollout",
+    "envs.video.frames",
+    "envs.video.wall",
+    "lightning_modules.classifier.Classifier",
+    "lightning_modules.cnn_classifier.CNNClassifier",
+    "lightning_modules.ddpm.DDPM",
+    "lightning_modules.diffusion_policy.DiffusionPolicy",
+    "lightning_modules.fast_cnn_classifier.FastCNNClassifier",
+    "lightning_modules.gan.GAN",
+    "lightning_modules.mlp_classifier.MLPClassifier",
+    "lightning_modules.optimizers.decay_matrices",
+    "lightning_modules.optimizers.one_cycle",
+    "lightning_modules.optimizers.with_one_cycle",
+    "networks.attention.CrossAttention",
+    "networks.attention.SelfAttention",
+    "networks.chunk_mlp.AdaptiveBlock",
+    "networks.chunk_mlp.ChunkMLP",
+    "networks.chunk_mlp.ResidualBlock",
+    "networks.chunk_unet.ChunkUNet",
+    "networks.chunk_unet.FiLMBlock",
+    "networks.cnn.Conv",
+    "networks.cnn.ConvGroup",
+    "networks.cnn.ResNet",
+    "networks.cnn.ResidualBlock",
+    "networks.cnn.WhitenedCNN",
+    "networks.dcgan.Discriminator",
+    "networks.dcgan.Generator",
+    "networks.dcgan.stages",
+    "networks.embeddings.SinusoidalEmbedding",
+    "networks.generation.Writer",
+    "networks.generation.beam_search",
+    "networks.generation.generate",
+    "networks.gpt2.gpt2_decoder",
+    "networks.kv_cache.KVCache",
+    "networks.mlp.MLP",
+    "networks.positions.LearnedPositions",
+    "networks.positions.LinearBiases",
+    "networks.positions.RotaryPositions",
+    "networks.positions.SinusoidalPositions",
+    "networks.pusht_features.PushTFeatures",
+    "networks.sampling.next_distribution",
+    "networks.transformer.Block",
+    "networks.transformer.Encoder",
+    "networks.transformer.causal_mask",
+    "networks.unet2d.Attention",
+    "networks.unet2d.Block",
+    "networks.unet2d.Level",
+    "networks.unet2d.UNet2D",
+}
+
+
+def public() -> Iterator[tuple[str, Callable]]:
+    """Every public class and function of the packages, by its dotted name; not plain records of results."""
+    for package in PACKAGES:
+        for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}."):
+            for name, value in vars(import_module(module.name)).items():
+                own = not name.startswith("_") and getattr(value, "__module__", None) == module.name
+                if own and callable(value) and not typing.get_origin(value) and not _record(value):
+                    yield f"{module.name}.{name}", value
+
+
+def _record(value: object) -> bool:
+    plain = hasattr(value, "__dataclass_fields__") and not hasattr(value, "__post_init__")
+    return plain or hasattr(value, "_fields") or getattr(value, "_is_protocol", False)
+
+
+def numbers(value: Callable) -> dict[str, tuple[type, bool]]:
+    """The parameters that take a number (its type, False) or a sequence of numbers (its type, True)."""
+    function = value.__init__ if inspect.isclass(value) else value
+    try:
+        hints = typing.get_type_hints(function)
+    except (NameError, AttributeError):
+        hints = getattr(function, "__annotations__", {})
+    found = {}
+    for name in inspect.signature(value).parameters:
+        kinds = list(_kinds(hints.get(name)))
+        if kinds:
+            found[name] = next((kind for kind in kinds if kind[0] is int), kinds[0])
+    return found
+
+
+def _kinds(hint: object, within: bool = False) -> Iterator[tuple[type, bool]]:
+    if hint in (int, float):
+        yield hint, within
+    origin = typing.get_origin(hint)
+    inside = within or (inspect.isclass(origin) and issubclass(origin, Sequence))
+    if origin in (typing.Union, types.UnionType) or (inside and not within):
+        for part in typing.get_args(hint):
+            yield from _kinds(part, inside)
+
+
+FOUND = {name: (value, numbers(value)) for name, value in public()}
+WALKED = {name: found for name, found in FOUND.items() if found[1] and name not in EXCLUDED}
+
+
+class TooLongError(BaseException):
+    """Not an Exception: nothing that is tried may catch it."""
+
+
+@pytest.fixture
+def guard():
+    """A few seconds for each call, and so much memory beyond what is taken already."""
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+
+    def stop(*_):
+        raise TooLongError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    resource.setrlimit(resource.RLIMIT_AS, (taken + BYTES, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def fault(name: str, parameter: str | None = None, edge: float | None = None, place: int | None = None) -> str | None:
+    """What is wrong about a call with one number at an edge (or with none); None where it works or is refused well."""
+    value, case = WALKED[name][0], CASES[name]
+    arguments = case.arguments()
+    if parameter is not None:
+        arguments[parameter] = edge if place is None else _replaced(arguments[parameter], place, edge)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            torch.manual_seed(0)
+            result = case.use(value(**arguments), arguments)
+    except (ValueError, TypeError) as error:
+        return None if parameter is not None and _names(str(error), parameter, edge) else f"{error!r}"
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a panic of Rust code is no Exception
+        return f"{error!r}"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    return _not_finite(result, huge=edge is not None and abs(edge) > 1e100)
+
+
+def _replaced(values: Sequence, place: int, edge: float) -> Sequence:
+    changed = list(values)
+    changed[place] = edge
+    return type(values)(changed)
+
+
+def _names(message: str, parameter: str, edge: float) -> bool:
+    """One line with the parameter's name and the value."""
+    said = (repr(edge), str(edge), f"{edge:g}", f"{edge:,}")
+    return "\n" not in message and parameter in message and any(text in message for text in said)
+
+
+def _not_finite(result: object, huge: bool) -> str | None:
+    """Numbers that come out are finite; from a huge number they may be infinite, never NaN."""
+    if isinstance(result, Mapping):
+        result = list(result.values())
+    if isinstance(result, list | tuple):
+        return next((bad for item in result if (bad := _not_finite(item, huge))), None)
+    array = result.detach().numpy() if isinstance(result, torch.Tensor) else result
+    if not isinstance(array, np.ndarray | float) or np.asarray(array).dtype.kind != "f":
+        return None
+    good = ~np.isnan(array) if huge else np.isfinite(array)
+    return None if np.all(good) else "what comes out is not finite"
+
+
+def edges(name: str) -> Iterator[tuple[str, float, int | None]]:
+    """(parameter, edge, place in a sequence) for every number of a callable."""
+    value, parameters = WALKED[name]
+    defaults = {p.name: p.default for p in inspect.signature(value).parameters.values()}
+    for parameter, (kind, sequence) in parameters.items():
+        usual = CASES[name].arguments().get(parameter, defaults[parameter])
+        places = range(len(usual)) if sequence and isinstance(usual, list | tuple) else [None]
+        for place in places:
+            for edge in EDGES[kind]:
+                if not (sequence and place is None and not isinstance(usual, int | float | None)):
+                    yield parameter, edge, place
+
+
+def test_every_public_callable_has_a_case():
+    assert WALKED.keys() - CASES.keys() == set(), "give it small valid arguments in tests/edge_cases.py"
+    assert CASES.keys() - WALKED.keys() == set(), "is gone, or takes no numbers any more"
+    assert EXCLUDED.keys() - FOUND.keys() == set(), "excluded, and not there"
+
+
+@pytest.mark.parametrize("name", sorted(WALKED.keys() & CASES.keys()))
+def test_the_case_itself_works(name, guard):
+    assert fault(name) is None
+
+
+@pytest.mark.parametrize("name", sorted(WALKED.keys() & CASES.keys()))
+def test_edges(name, guard):
+    faults = {f"{p}={edge:g}": bad for p, edge, place in edges(name) if (bad := fault(name, p, edge, place))}
+    if faults and name in KNOWN:
+        pytest.xfail(f"{len(faults)} numbers")
+    assert not faults, "\n".join(f"{name} {number}: {bad[:300]}" for number, bad in faults.items())
