@@ -2,14 +2,23 @@
 
 import ctypes
 import difflib
+import json
 import os
 import re
 import sys
+import tempfile
+import tomllib
 import warnings
+from contextlib import ExitStack
+from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
 
+import lightning
+import torch
 import yaml
+from lightning.fabric.plugins import CheckpointIO
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -18,15 +27,19 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from callbacks.checkpoint_files import CheckpointFiles
 from callbacks.finite_loss import FiniteLoss
+from callbacks.given_options import GivenOptions
 from callbacks.interruption import Interruption
 from callbacks.last_checkpoint import LastCheckpoint
 from callbacks.loader_place import LoaderPlace
 from callbacks.random_state import RandomState
+from callbacks.run_config import RunConfig
+from callbacks.turned_off import wanted
+from checkpoints import runs
+from checkpoints.hyperparameters import of_model, says, split
 from lightning_modules.precision import fast_precision
-from lightning_modules.pretrained import load_weights
+from lightning_modules.pretrained import load_weights, put_weights, trained_file
 
 CONFIGS = Path(__file__).parent / "configs"
-RUNS = Path("runs")
 DEBUG = "FIRSTLIGHT_DEBUG"  # set it to see tracebacks
 FOREIGN = re.compile(r"loading state_dict")
 LOST = re.compile(r"gloo/transport|Connection (closed|reset) by peer|NCCL.*(remote|abort|timeout)", re.I | re.S)
@@ -40,10 +53,11 @@ Firstlight trains one model per config:
   python train.py test     --config configs/NAME.yaml --ckpt_path PATH   test metrics of a checkpoint
   python train.py predict  --config configs/NAME.yaml --ckpt_path PATH   use a model
 
-PATH is a checkpoint (.ckpt), weights (.safetensors), or the word last: the newest last.ckpt of this config's runs.
-fit goes on from a last.ckpt in that run's own folder. Lay an overlay over a config with a second
---config configs/with/NAME.yaml; change a value with --trainer.max_steps 100 or --model.lr 1e-4; see all
-options with python train.py fit --help. Runs are kept in runs/<config>/<version>.
+PATH is a checkpoint (.ckpt), weights (.safetensors), or the word last: the newest last.ckpt of a run with this seed,
+model and data. fit goes on from a last.ckpt in that run's own folder; fit --init_from PATH begins a new run from
+weights alone. Lay an overlay over a config with a second --config configs/with/NAME.yaml; change a value with
+--trainer.max_steps 100 or --model.lr 1e-4; see all options with python train.py fit --help. Runs are kept in
+runs/<config>/<version>, or runs/<config>/NAME with --run NAME.
 """
 
 
@@ -56,16 +70,20 @@ def usage() -> str:
     return "\n".join(lines)
 
 
+class CommandError(ValueError):
+    """What the parser does not accept, in one line."""
+
+
 class Parser(LightningArgumentParser):
-    """Answers a mistake in one line that names the nearest known key; accepts no abbreviated keys."""
+    """Raises CommandError with one line that names the nearest known key; accepts no abbreviated keys."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **{**kwargs, "allow_abbrev": False})
 
     def error(self, message, ex=None):
-        if os.environ.get(DEBUG) and ex is not None:
+        if isinstance(ex, CommandError):  # of a subcommand's parser
             raise ex
-        fail(_with_nearest(str(message), self))
+        raise CommandError(_unwrapped(_with_nearest(str(message), self))) from ex
 
 
 def _with_nearest(message: str, parser: LightningArgumentParser) -> str:
@@ -80,17 +98,12 @@ def _with_nearest(message: str, parser: LightningArgumentParser) -> str:
     return message + (f"; did you mean {near[0]!r}?" if near else "")
 
 
-def fail(message: str) -> None:
-    """Say what went wrong in one line and end the process."""
+def _unwrapped(message: str) -> str:
+    """What a constructor says, from the parser's answer that names every type which the argument could have had, or
+    what a value must be, from that to one of a wrong type; other messages as they are."""
     message = " ".join(message.split())
-    # What a constructor says comes wrapped in every type that the argument could have had.
-    wrapped = re.search(r"Errors: - (?!Expected a)(.*?) - Expected a <class", message)
-    print(f"train.py: {wrapped.group(1) if wrapped else _with_types_in_words(message)}", file=sys.stderr)
-    sys.exit(2)
-
-
-def _with_types_in_words(message: str) -> str:
-    """What a value must be, from the parser's answer to one of a wrong type; other messages as they are."""
+    if wrapped := re.search(r"Errors: - (?!Expected a)(.*?) - Expected a <class", message):
+        return wrapped.group(1)
     found = re.search(r'Parser key "(.+?)": (.*?)(?:Got value|Given value type: .* Given value): (.*)', message)
     if not found:
         return message
@@ -100,17 +113,30 @@ def _with_types_in_words(message: str) -> str:
     return f"{key}={value} is not allowed; give {' or '.join(dict.fromkeys(kinds)) or 'another value'}"
 
 
-class CLI(LightningCLI):
-    """LightningCLI with the defaults that every family shares."""
+def say(message: str) -> None:
+    """One line for the user, from the first of several processes."""
+    if rank_zero_only.rank == 0:
+        print(f"train.py: {' '.join(message.split())}", file=sys.stderr)
 
-    def __init__(self):
+
+class CLI(LightningCLI):
+    """LightningCLI with the defaults that every family shares.
+
+    Args:
+        args: the words of the command line.
+        held: what this run holds until it ends: the lock of its folder.
+    """
+
+    def __init__(self, args: list[str], held: ExitStack):
+        self.args, self.held, self.changed = args, held, set()
         super().__init__(
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             seed_everything_default=0,
             parser_class=Parser,
-            save_config_kwargs={"overwrite": True},
+            save_config_callback=RunConfig,
+            args=args,
         )
 
     def add_arguments_to_parser(self, parser):
@@ -123,56 +149,139 @@ class CLI(LightningCLI):
         parser.add_lightning_class_args(Interruption, "interruption")
         parser.add_lightning_class_args(LearningRateMonitor, "learning_rate_monitor")
         parser.add_lightning_class_args(RichProgressBar, "progress_bar")
+        parser.add_argument("--run", type=str | None, help="Name of the run's folder, runs/<config>/NAME.")
+
+    def _prepare_subcommand_parser(self, klass, subcommand, **kwargs):
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand == "fit":
+            help_ = "Weights to begin a new run from: a checkpoint, .safetensors, a run's folder or a pretrained name."
+            parser.add_argument("--init_from", type=str | None, help=help_)
+        return parser
+
+    def instantiate_classes(self):
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            raise CommandError(_unwrapped(str(error))) from error
 
     def instantiate_trainer(self, **kwargs):
-        """Without a logger of the user's own, runs go to runs/<config>/<version>; resumed ones to where they were.
+        """Runs go to runs/<config>/<version>, whatever logs them; resumed ones to where they were.
 
-        A CPU without bfloat16 instructions trains in float32 what asks for bf16-mixed.
+        A CPU without bfloat16 instructions trains in float32 what asks for bf16-mixed. Callbacks whose kind is turned
+        off (`--trainer.logger false`) are left out. `fast_dev_run` leaves nothing behind.
         """
         config = self._get(self.config_init, "trainer")
         precision = fast_precision(config.precision, config.accelerator)
         if precision != config.precision:
             kwargs["precision"] = precision
-            if rank_zero_only.rank == 0:
-                print(
-                    f"train.py: this CPU has no bfloat16 instructions, which makes {config.precision} slow: "
-                    f"computing in {precision}",
-                    file=sys.stderr,
-                )
-        if config.logger is None:
-            run = run_of(self._ckpt_path()) if self.subcommand == "fit" else None
-            place = (run.parent.parent, run.parent.name, run.name) if run else (RUNS, self._run_name(), None)
-            kwargs["logger"] = TensorBoardLogger(*place)
-        kwargs.setdefault("plugins", [*(config.plugins or []), CheckpointFiles()])
-        return super().instantiate_trainer(**kwargs)
+            say(f"this CPU has no bfloat16 instructions, which makes {config.precision} slow: computing in {precision}")
+        own = {key: self._get(self.config_init, key) for key in self._parser(self.subcommand).callback_keys}
+        if config.fast_dev_run:
+            kwargs["logger"] = False
+            kwargs["default_root_dir"] = self.held.enter_context(tempfile.TemporaryDirectory())
+        else:
+            run = self._run_folder()
+            self.save_config_kwargs = {"folder": run}
+            for callback in own.values():
+                if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+                    callback.dirpath = str(run / runs.LAST.parent)
+            if config.logger is False or config.barebones:
+                kwargs["default_root_dir"] = str(run)
+            elif config.logger in (None, True):
+                kwargs["logger"] = TensorBoardLogger(run.parent.parent, run.parent.name, run.name)
+        kwargs["callbacks"] = wanted([*(config.callbacks or []), *own.values()], config)
+        if self.changed and self.subcommand == "fit":
+            kwargs["callbacks"].append(GivenOptions())
+        given = config.plugins or []
+        plugins = given if isinstance(given, list) else [given]
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            kwargs["plugins"] = [*plugins, CheckpointFiles()]
+        return self._instantiate_trainer({**config, **kwargs}, [])
 
-    def _run_name(self) -> str:
-        """That of the config; a run's and a shipped model's own config.yaml are called like their folders."""
+    def _runs(self) -> Path:
+        """The folder of this config's runs."""
         files = self._given("config")
-        if not files:
-            return self._given("model.class_path").rpartition(".")[2]
-        names = Path(str(files[0])).resolve().with_suffix("").parts
-        return next(name for name in reversed(names) if not re.fullmatch(r"config|version_\d+", name))
+        kind = self._given("model.class_path").rpartition(".")[2]
+        name = runs.config_name(Path(str(files[0]))) if files else kind
+        return Path(self._given("trainer.default_root_dir") or runs.RUNS) / name
+
+    def _run_folder(self) -> Path:
+        """This run's own: that of its `last.ckpt`, or a new one. The first of several processes claims and holds it."""
+        resumed = runs.run_of(self._ckpt_path()) if self.subcommand == "fit" else None
+        if rank_zero_only.rank or LightningEnvironment().node_rank():
+            return resumed or self._runs() / "of the first process"
+        named = self._given("run") if self.subcommand == "fit" or not self.restarted else None
+        run = resumed or runs.claim(self._runs(), named, again=self.restarted)
+        self.held.enter_context(runs.held(run))
+        return run
 
     def _find_last(self) -> None:
-        """--ckpt_path last is the newest last.ckpt of this config's runs; `fit` starts afresh where there is none."""
-        if self._ckpt_path() != "last" or self._given("trainer.logger") is not None:
+        """--ckpt_path last is the newest last.ckpt of a run with this seed, model and data.
+
+        Where there is none, `fit` begins one. Other commands go by model and data alone, and by what of them the
+        command line does not say itself.
+        """
+        self.restarted = self._ckpt_path() == "last"
+        if not self.restarted:
             return
-        found = sorted((RUNS / self._run_name()).glob("version_*/checkpoints/last.ckpt"), key=version_number)
-        self.config[f"{self.config.subcommand}.ckpt_path"] = str(found[-1]) if found else None
-        if rank_zero_only.rank == 0:
-            where = f"going on from {found[-1]}" if found else f"{RUNS / self._run_name()} holds no last.ckpt"
-            print(f"train.py: {where}", file=sys.stderr)
+        fit, place = self.config.subcommand == "fit", self._runs()
+        found = runs.newest(place, self._given("run"))
+        ours = self._plain_config()
+        apart = {}
+        for run in found:
+            differences = runs.differences(runs.config_of(run), ours)
+            if not fit:
+                differences.pop("seed_everything", None)
+                differences = {name: both for name, both in differences.items() if not says(self.args, name)}
+            if not differences:
+                self.config[f"{self.config.subcommand}.ckpt_path"] = str(run / runs.LAST)
+                say(f"going on from {run / runs.LAST}")
+                return
+            apart = apart or differences
+        self.config[f"{self.config.subcommand}.ckpt_path"] = None
+        if not found:
+            say(f"{place} holds no last.ckpt")
+            return
+        what = f"no run in {place} has this seed, model and data: in {found[0]}, the newest, "
+        what += f"{runs.words(apart, 'there')}; to go on from it all the same, --ckpt_path {found[0] / runs.LAST}"
+        if not fit or self._given("run"):
+            raise ValueError(what)
+        say(f"{what}; beginning a new run")
+
+    def _plain_config(self) -> dict:
+        """The parsed config of the subcommand, as a run's config.yaml has it."""
+        return yaml.safe_load(self.parser.dump(self.config, skip_unset=False))[self.config.subcommand]
 
     def _parse_ckpt_path(self):
-        """Weights (.safetensors) carry no hyperparameters: those of the config hold."""
+        """The model's arguments are those of the checkpoint, but what the command line says wins.
+
+        Weights (.safetensors) carry no arguments: those of the config hold.
+        """
         self._find_last()
-        if self._weights_path():
-            return
         path = self._ckpt_path()
-        if path and (Path(path).suffix or Path(path).is_file()):  # not one of Lightning's words, such as "best"
-            CheckpointFiles().load_checkpoint(path)  # says what is wrong with the file
-        super()._parse_ckpt_path()
+        if path is None or self._weights_path() or not (Path(path).suffix or Path(path).is_file()):
+            return  # nothing, or one of Lightning's words, such as "best"
+        checkpoint = CheckpointFiles().load_checkpoint(path)  # says what is wrong with the file
+        self._take_arguments(path, checkpoint)
+
+    def _take_arguments(self, path: str, checkpoint: dict) -> None:
+        ours = self._plain_config()
+        theirs, unknown = of_model(checkpoint, ours["model"])
+        others, model = split(self.args, "model")
+        self.config = self.parser.parse_args([*others, f"--model={json.dumps(theirs)}", *model])
+        self.config[f"{self.config.subcommand}.ckpt_path"] = path
+        apart = runs.differences({"model": theirs}, ours)
+        self.changed = {name for name in apart if says(model, name)}
+        for name in self.changed:
+            say(f"{name} is {apart[name][1]!r}, as the command line says, where {path} has {apart[name][0]!r}")
+        if kept := {name: both for name, both in apart.items() if name not in self.changed}:
+            say(f"of {path}, not of the config: {runs.words(kept, 'there')}; an option such as --model.lr changes one")
+        if unknown:
+            say(f"{path} has {', '.join(unknown)}, which {theirs['class_path']} no longer takes: left out")
+        run = runs.run_of(path) if self.config.subcommand == "fit" else None
+        seed = runs.config_of(run).get("seed_everything") if run else None
+        if seed not in (None, self._given("seed_everything")) and says(self.args, "seed_everything"):
+            say(f"--seed_everything is left out: {run} goes on with the random state of its checkpoint, of seed {seed}")
 
     def _given(self, key: str):
         return self.config.get(f"{self.config.get('subcommand')}.{key}")
@@ -185,27 +294,30 @@ class CLI(LightningCLI):
         return path if path and path.endswith(".safetensors") else None
 
     def after_instantiate_classes(self):
-        path = self._weights_path()
-        if self.subcommand != "fit" and not self.config_init[self.subcommand].ckpt_path:
+        path, weights, begin = self._ckpt_path(), self._weights_path(), self._given("init_from")
+        if self.subcommand != "fit" and not path:
             raise ValueError(
                 f"{self.subcommand} needs a trained model: name a checkpoint (.ckpt) or weights (.safetensors) with "
                 "--ckpt_path, such as runs/<config>/<version>/checkpoints/best.ckpt"
             )
-        if self.subcommand == "fit":  # the run's config.yaml says how it is trained, not from where it was resumed
-            self.config["fit.ckpt_path"] = None
-        if path:
-            load_weights(self.model, path, training=self.subcommand in ("fit", "validate"))
+        for name in self.changed & {f"model.{name}" for name in self.model.state_dict()}:
+            raise ValueError(f"--{name} cannot be changed beside {path}: what it has learned from is among its weights")
+        if weights:
+            load_weights(self.model, weights, training=self.subcommand in ("fit", "validate"))
             self.config_init[self.subcommand].ckpt_path = None
+        if begin and not path:
+            self._begin_from(begin)
+        self.config[self.subcommand].run = None  # config.yaml says how a run is trained, not where it is kept
+        if self.subcommand == "fit":  # nor from where it was resumed
+            self.config["fit.ckpt_path"] = None
 
-
-def run_of(path: str | None) -> Path | None:
-    """The folder of the run that a `last.ckpt` is of, from here; None for other checkpoints."""
-    file = Path(path or "").absolute()
-    return Path(os.path.relpath(file.parent.parent)) if file.parts[-2:] == ("checkpoints", "last.ckpt") else None
-
-
-def version_number(path: Path) -> int:
-    return int(re.search(r"version_(\d+)", str(path)).group(1))
+    def _begin_from(self, given: str) -> None:
+        path = trained_file(given)
+        if path.suffix == ".safetensors":
+            load_weights(self.model, path, training=True)
+        else:
+            put_weights(self.model, CheckpointFiles().load_checkpoint(path)["state_dict"], path, training=True)
+        say(f"a new run from the weights of {path}")
 
 
 def check_configs(args: list[str]) -> None:
@@ -237,42 +349,61 @@ def keep_freed_memory() -> None:
         mallopt(M_TRIM_THRESHOLD, -1)  # nor give any back
 
 
+def version() -> str:
+    """Of Firstlight and of what its results depend on most."""
+    project = Path(__file__).parent / "pyproject.toml"
+    own = tomllib.loads(project.read_text())["project"] if project.exists() else metadata.metadata("firstlight")
+    return f"firstlight {own['version']}, torch {torch.__version__}, lightning {lightning.__version__}"
+
+
 def main(args: list[str] | None = None) -> CLI | None:
-    """Do what the command line says; a mistake ends the process with one line."""
+    """Do what the words of a command line say; by default this process's own.
+
+    Raises ValueError, OSError or MisconfigurationException for a mistake, with one line that says what to do; ends the
+    process only where a signal told it to stop.
+    """
     args = sys.argv[1:] if args is None else args
-    if not args:
-        print(usage())
+    if not args or args[0] == "--version":
+        print(version() if args else usage())
         return None
-    if args[0] not in (*SUBCOMMANDS, "--help", "-h", "--version"):
+    if args[0] not in (*SUBCOMMANDS, "--help", "-h"):
         near = difflib.get_close_matches(args[0], SUBCOMMANDS, n=1)
-        fail(
+        raise CommandError(
             f"the first word must be one of {', '.join(SUBCOMMANDS)}; got {args[0]!r}"
             + (f"; did you mean {near[0]!r}?" if near else "")
         )
     # Data sets live in memory as tensors: worker processes would only copy them.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", "LightningCLI's args parameter is intended to run from within Python")
     keep_freed_memory()
-    sys.argv[1:] = args
+    check_configs(args)
     try:
-        check_configs(args)
-        return CLI()
+        with ExitStack() as held:
+            return CLI(args, held)
+    except RuntimeError as error:
+        if FOREIGN.search(str(error)):
+            raise ValueError(
+                f"the checkpoint is of another model: {' '.join(str(error).split())[:300]}; use the config.yaml of the "
+                "run that it comes from, without options that change a weight's shape"
+            ) from error
+        if LOST.search(str(error)):
+            raise ConnectionError(
+                "another process of this run ended or was killed: what it said, if anything, stands above; "
+                "go on from the last checkpoint with --ckpt_path"
+            ) from error
+        raise
+
+
+def command_line(args: list[str] | None = None) -> None:
+    """`main`, where a mistake ends the process with one line and code 2."""
+    try:
+        main(args)
     except (ValueError, OSError, MisconfigurationException) as error:
         if os.environ.get(DEBUG):
             raise
-        fail(str(error))
-    except RuntimeError as error:
-        if os.environ.get(DEBUG) or not (FOREIGN.search(str(error)) or LOST.search(str(error))):
-            raise
-        if FOREIGN.search(str(error)):
-            fail(
-                f"the checkpoint is of another model: {' '.join(str(error).split())[:300]}; "
-                "use the config.yaml of the run that it comes from"
-            )
-        fail(
-            "another process of this run ended or was killed: what it said, if anything, stands above; "
-            "go on from the last checkpoint with --ckpt_path"
-        )
+        print(f"train.py: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":
-    main()
+    command_line()

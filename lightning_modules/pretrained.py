@@ -9,6 +9,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+SHIPPED = Path(__file__).parent.parent / "pretrained"
+CHECKPOINTS = ("checkpoints/best.ckpt", "checkpoints/last.ckpt")  # of a run, from its folder
+
 
 def load_pretrained(folder: str | Path) -> L.LightningModule:
     """The module that the folder's config names, with the folder's weights, in eval mode on the CPU.
@@ -44,17 +47,42 @@ def inference_weights(module: L.LightningModule) -> dict[str, Tensor]:
     return {name: value for name, value in module.state_dict().items() if name.startswith(prefixes)}
 
 
-def load_weights(module: L.LightningModule, path: str | Path, training: bool = False) -> None:
-    """Copy weights from a safetensors file into a module of the same shape.
+def trained_file(given: str | Path) -> Path:
+    """The weights (.safetensors) or the checkpoint (.ckpt) that are meant.
 
-    Raises ValueError where the file lacks some: always those that answers come from, in `training` all others too.
+    Args:
+        given: such a file; a run's folder, for its best checkpoint, or its last where it has none; a folder of
+            `pretrained/`, or the name of one.
+
+    Raises FileNotFoundError where there is none.
     """
+    for folder in (Path(given), SHIPPED / given):
+        for path in (folder, *(folder / name for name in ("model.safetensors", *CHECKPOINTS))):
+            if path.is_file():
+                return path
+    shipped = ", ".join(sorted(path.parent.name for path in SHIPPED.glob("*/model.safetensors")))
+    raise FileNotFoundError(
+        f"there are no weights {given}; name a checkpoint (.ckpt), weights (.safetensors), the folder of a run"
+        + (f", or one of {shipped}" if shipped else "")
+    )
+
+
+def load_weights(module: L.LightningModule, path: str | Path, training: bool = False) -> None:
+    """Copy weights from a safetensors file into a module of the same shape; raises as `put_weights`."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no file {path}; name weights (.safetensors) or a checkpoint (.ckpt)")
     try:
         weights = load_file(path)
     except SafetensorError as error:
         raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
+    put_weights(module, weights, path, training)
+
+
+def put_weights(module: L.LightningModule, weights: dict[str, Tensor], path: str | Path, training: bool) -> None:
+    """Copy weights, which a file holds, into a module of the same shape.
+
+    Raises ValueError where some are missing: always those that answers come from, in `training` all others too.
+    """
     whole = module.state_dict()
     if weights.keys() == inference_weights(module).keys():
         if training and len(weights) < len(whole):

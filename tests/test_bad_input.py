@@ -1,6 +1,6 @@
 """Every mistake is answered by one line that names it and says what to do, an exit code that is not 0, no traceback.
 
-Commands run within this process: `train.main` is what `python train.py` calls.
+Commands run within this process: `train.command_line` is what `python train.py` calls.
 """
 
 import pickle
@@ -50,7 +50,7 @@ def refused(capsys, tmp_path, monkeypatch):
             str(ROOT / word) if word.startswith(("configs/", "pretrained/")) else word for word in shlex.split(line)
         ]
         with pytest.raises(SystemExit) as exit_:
-            train.main(words)
+            train.command_line(words)
         assert exit_.value.code not in (0, None)
         said = capsys.readouterr().err
         assert "Traceback" not in said
@@ -327,7 +327,7 @@ def test_the_same_mistake_with_debugging_is_a_traceback(tmp_path, monkeypatch):
     monkeypatch.setenv(train.DEBUG, "1")
     monkeypatch.setattr("sys.argv", ["train.py"])
     with pytest.raises(ValueError, match="optimizer='lion'"):
-        train.main(
+        train.command_line(
             [
                 "fit",
                 "--config",

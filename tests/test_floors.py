@@ -11,14 +11,16 @@ FLOORS = {
     "networks": set(),
     "diffusion": set(),
     "envs": set(),
+    "checkpoints": set(),
     "datamodules": {"networks", "diffusion", "envs"},
     "lightning_modules": {"networks", "diffusion", "envs"},
-    "callbacks": {"networks", "diffusion", "envs", "datamodules", "lightning_modules"},
+    "callbacks": {"networks", "diffusion", "envs", "checkpoints", "datamodules", "lightning_modules"},
 }
 NOT_THERE = {
     "numpy_core": {"torch", "lightning"},
     "networks": {"lightning"},
     "diffusion": {"lightning"},
+    "checkpoints": {"lightning"},
     "envs": {"torch", "lightning"},
 }
 FILES = [path for floor in FLOORS for path in sorted((ROOT / floor).rglob("*.py"))]

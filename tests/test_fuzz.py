@@ -1,4 +1,4 @@
-"""Random configs, command lines and data files: what they raise is what `train.main` answers in one line, or nothing.
+"""Random configs, command lines and data files: what they raise is what `train.py` answers in one line, or nothing.
 
 `FIRSTLIGHT_FUZZ=1000 python -m pytest tests/test_fuzz.py` runs that many examples of each.
 """
@@ -33,7 +33,7 @@ from lightning_modules.pretrained import load_weights
 from tests.test_bad_input import digits
 from tests.test_train import ROOT
 
-ANSWERED = (ValueError, OSError, MisconfigurationException)  # what `train.main` turns into one line
+ANSWERED = (ValueError, OSError, MisconfigurationException)  # what `train.command_line` turns into one line
 EXAMPLES = int(os.environ.get("FIRSTLIGHT_FUZZ", "0"))
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 
@@ -81,7 +81,7 @@ def answer(arguments: list[str]) -> None:
     """Call `train.py` up to where it would build and train: it prints a config, or one line."""
     said, shown = io.StringIO(), io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(shown), pytest.raises(SystemExit) as left:
-        train.main(arguments)
+        train.command_line(arguments)
     if left.value.code not in (0, None):
         assert "Traceback" not in said.getvalue()
         assert said.getvalue().strip().splitlines()[-1].startswith("train.py: "), said.getvalue()

@@ -33,7 +33,7 @@ def _process(rank: int, folder: str, words: list[str], port: int) -> None:
     os.environ |= {"NODE_RANK": "0", "LOCAL_RANK": str(rank)}
     torch.set_num_threads(1)
     with Path(f"output-{rank}.txt").open("w") as output, contextlib.redirect_stdout(output):
-        train.main(words)
+        train.command_line(words)
 
 
 def together(folder: Path, words: list[str]) -> None:

@@ -70,7 +70,7 @@ def contestants(epochs: int) -> dict[str, Contestant]:
     words += f" --trainer.max_epochs {epochs} --trainer.limit_train_batches {BATCHES}"
     return {
         "firstlight": Contestant(
-            train.main,
+            train.command_line,
             [*words.split(), "--ckpt_path", "last"],
             "runs/mnist_mlp/version_*/checkpoints/last.ckpt",
             "*.part",

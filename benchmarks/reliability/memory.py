@@ -72,7 +72,7 @@ def usage(name: str, steps: int, folder: Path) -> np.ndarray:
     words = [*FAMILIES[name].words(quiet=False), *shlex.split(CHEAPER.get(name, "")), *shlex.split(LONG)]
     config = str(ROOT / f"configs/{name}.yaml")
     command = ["fit", "--config", config, *words, "--trainer.callbacks+=benchmarks.reliability.memory.Usage"]
-    process, rows = processes.start(train.main, command, folder), folder / "usage.csv"
+    process, rows = processes.start(train.command_line, command, folder), folder / "usage.csv"
     while process.is_alive() and not (rows.exists() and len(rows.read_text().splitlines()) >= steps // 100):
         process.join(0.5)
     process.kill()  # what it does after its last batch is no part of this

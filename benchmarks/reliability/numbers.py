@@ -22,7 +22,7 @@ def numbers(name: str, families: list[str]) -> Table:
             (folder := Path(root, str(number))).mkdir()
             if name == "firstlight":
                 short = [*FAMILIES[family].words(), *SHORT, *spoil_at(6, "nan", loss)]
-                main, words = train.main, ["fit", "--config", str(ROOT / f"configs/{family}.yaml"), *short]
+                main, words = train.command_line, ["fit", "--config", str(ROOT / f"configs/{family}.yaml"), *short]
             else:
                 main, words = plain_lightning.main, ["--epochs", "2", "--batches", "4", "--nan-at", "5"]
             process = processes.start(main, words, folder)
