@@ -227,7 +227,7 @@ class CLI(LightningCLI):
         fit, place = self.config.subcommand == "fit", self._runs()
         found = runs.newest(place, self._given("run"))
         ours = self._plain_config()
-        apart = {}
+        apart = []
         for run in found:
             differences = runs.differences(runs.config_of(run), ours)
             if not fit:
@@ -237,13 +237,14 @@ class CLI(LightningCLI):
                 self.config[f"{self.config.subcommand}.ckpt_path"] = str(run / runs.LAST)
                 say(f"going on from {run / runs.LAST}")
                 return
-            apart = apart or differences
+            apart.append((run, differences))
         self.config[f"{self.config.subcommand}.ckpt_path"] = None
         if not found:
             say(f"{place} holds no last.ckpt")
             return
-        what = f"no run in {place} has this seed, model and data: in {found[0]}, the newest, "
-        what += f"{runs.words(apart, 'there')}; to go on from it all the same, --ckpt_path {found[0] / runs.LAST}"
+        nearest, differences = min(apart, key=lambda pair: len(pair[1]))
+        what = f"no run in {place} has this seed, model and data: {runs.words(differences, f'in {nearest}')}; "
+        what += f"to go on from that one all the same, --ckpt_path {nearest / runs.LAST}"
         if not fit or self._given("run"):
             raise ValueError(what)
         say(f"{what}; beginning a new run")
@@ -270,7 +271,7 @@ class CLI(LightningCLI):
         others, model = split(self.args, "model")
         self.config = self.parser.parse_args([*others, f"--model={json.dumps(theirs)}", *model])
         self.config[f"{self.config.subcommand}.ckpt_path"] = path
-        apart = runs.differences({"model": theirs}, ours)
+        apart = runs.differences({"model": theirs}, ours, ("model",))
         self.changed = {name for name in apart if says(model, name)}
         for name in self.changed:
             say(f"{name} is {apart[name][1]!r}, as the command line says, where {path} has {apart[name][0]!r}")
@@ -321,8 +322,12 @@ class CLI(LightningCLI):
 
 
 def check_configs(args: list[str]) -> None:
-    """Raises OSError or ValueError, with the file's name, for a config that is no YAML of named values."""
+    """Says where an overlay drops the callbacks of the config before it.
+
+    Raises OSError or ValueError, with the file's name, for a config that is no YAML of named values.
+    """
     words = [word for arg in args for word in arg.split("=", 1)]
+    callbacks: list[str] = []
     for option, path in pairwise(words):
         if option not in ("--config", "-c"):
             continue
@@ -334,6 +339,23 @@ def check_configs(args: list[str]) -> None:
             raise ValueError(f"the config {path} is no YAML: {error}") from error
         if not isinstance(content, dict):
             raise ValueError(f"the config {path} must name values, such as model: and data:; it holds {content!r:.80}")
+        names = _callbacks(content)
+        if dropped := [name for name in callbacks if names is not None and name not in names]:
+            say(f"{path} leaves out {', '.join(dropped)} of the config before it; callbacks+: adds to those")
+        callbacks = callbacks if names is None else names
+
+
+def _callbacks(config: dict) -> list[str] | None:
+    """The classes that a config's own list of callbacks names, None where it has no list."""
+    trainer = config.get("trainer")
+    if not isinstance(trainer, dict) or "callbacks" not in trainer:
+        return None
+    given = trainer["callbacks"] or []
+    paths = [
+        one.get("class_path") if isinstance(one, dict) else one
+        for one in (given if isinstance(given, list) else [given])
+    ]
+    return [str(path).rpartition(".")[2] for path in paths]
 
 
 def keep_freed_memory() -> None:

@@ -12,6 +12,8 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 from lightning_modules.pretrained import load_pretrained
 
+HANDED_BACK = ".temp.ckpt"  # what Lightning's spawned processes (ddp_spawn) hand back: weights alone
+
 
 class CheckpointFiles(TorchCheckpointIO):
     """Lightning's plugin to write and read checkpoints, for folders of this machine.
@@ -54,6 +56,8 @@ class CheckpointFiles(TorchCheckpointIO):
                 f"{path} is torn, or no checkpoint: {' '.join(str(error).split())[:200]}; name another one, such as "
                 "best.ckpt beside it"
             ) from error
+        if Path(path).name == HANDED_BACK:
+            return checkpoint
         for part in ("state_dict", "pytorch-lightning_version"):
             if not isinstance(checkpoint, dict) or part not in checkpoint:
                 raise ValueError(f"{path} is no checkpoint of a Lightning run: it holds no {part}")
