@@ -150,13 +150,8 @@ class CLI(LightningCLI):
         parser.add_lightning_class_args(LearningRateMonitor, "learning_rate_monitor")
         parser.add_lightning_class_args(RichProgressBar, "progress_bar")
         parser.add_argument("--run", type=str | None, help="Name of the run's folder, runs/<config>/NAME.")
-
-    def _prepare_subcommand_parser(self, klass, subcommand, **kwargs):
-        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
-        if subcommand == "fit":
-            help_ = "Weights to begin a new run from: a checkpoint, .safetensors, a run's folder or a pretrained name."
-            parser.add_argument("--init_from", type=str | None, help=help_)
-        return parser
+        help_ = "Weights that fit begins from: a checkpoint, .safetensors, a run's folder, a name in pretrained/."
+        parser.add_argument("--init_from", type=str | None, help=help_)
 
     def instantiate_classes(self):
         try:
@@ -301,12 +296,17 @@ class CLI(LightningCLI):
                 f"{self.subcommand} needs a trained model: name a checkpoint (.ckpt) or weights (.safetensors) with "
                 "--ckpt_path, such as runs/<config>/<version>/checkpoints/best.ckpt"
             )
+        if says(self.args, "init_from") and (self.subcommand != "fit" or (path and not self.restarted)):
+            raise ValueError(
+                "--init_from begins a new training run from weights alone; name what is to be gone on with, validated, "
+                "tested or used by --ckpt_path, and leave out --init_from"
+            )
         for name in self.changed & {f"model.{name}" for name in self.model.state_dict()}:
             raise ValueError(f"--{name} cannot be changed beside {path}: what it has learned from is among its weights")
         if weights:
             load_weights(self.model, weights, training=self.subcommand in ("fit", "validate"))
             self.config_init[self.subcommand].ckpt_path = None
-        if begin and not path:
+        if begin and not path and self.subcommand == "fit":
             self._begin_from(begin)
         self.config[self.subcommand].run = None  # config.yaml says how a run is trained, not where it is kept
         if self.subcommand == "fit":  # nor from where it was resumed

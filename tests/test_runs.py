@@ -1,7 +1,6 @@
 """Folders of runs: no two runs share one, `last` is a run of this seed, model and data, a living one is left alone."""
 
 import multiprocessing
-import os
 import shutil
 from pathlib import Path
 
@@ -16,11 +15,11 @@ from tests.runs import ROOT, checkpoint
 
 FORK = multiprocessing.get_context("fork")
 SOFTMAX = str(ROOT / "configs/mnist_softmax.yaml")
-TINY = [
-    *FAMILIES["mnist_softmax"].words(),
-    *"--trainer.callbacks [] --trainer.max_epochs 1 --trainer.limit_train_batches 2 --trainer.limit_val_batches 1 "
-    "--trainer.check_val_every_n_epoch 1 --trainer.enable_model_summary false --trainer.num_sanity_val_steps 0".split(),
-]
+SHORT = (
+    "--trainer.callbacks [] --trainer.max_epochs 1 --trainer.limit_train_batches 2 --trainer.limit_val_batches 1 "
+    "--trainer.check_val_every_n_epoch 1 --trainer.enable_model_summary false --trainer.num_sanity_val_steps 0"
+)
+TINY = [*FAMILIES["mnist_softmax"].words(), *SHORT.split()]
 
 
 @pytest.fixture(autouse=True)
