@@ -29,9 +29,7 @@ def train_policy(epochs: int) -> DiffusionPolicy:
         "trainer.max_epochs": epochs,
         "trainer.check_val_every_n_epoch": epochs,
         "trainer.num_sanity_val_steps": 0,
-        "trainer.logger.class_path": "lightning.pytorch.loggers.TensorBoardLogger",
-        "trainer.logger.init_args.save_dir": OUT.parent,
-        "trainer.logger.init_args.name": OUT.name,
+        "trainer.default_root_dir": OUT,
     }
     return train.main(["fit", "--config", str(CONFIG), *(f"--{key}={value}" for key, value in overrides.items())]).model
 

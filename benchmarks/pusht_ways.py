@@ -87,16 +87,14 @@ def train_way(name: str, way: Way, folder: Path, options: argparse.Namespace) ->
         "trainer.max_steps": options.steps,
         "trainer.val_check_interval": options.steps,
         "trainer.num_sanity_val_steps": 0,
-        "trainer.logger.class_path": "lightning.pytorch.loggers.TensorBoardLogger",
-        "trainer.logger.init_args.save_dir": folder,
-        "trainer.logger.init_args.name": name.replace(" ", "-"),
+        "trainer.default_root_dir": folder / name.replace(" ", "-"),
         "trainer.callbacks.init_args.val_episodes": options.episodes,
         "data.source": json.dumps(sources),
         "data.align_ends": "true",
     }
     words = ["fit", "--config", CONFIG, *(f"--{key}={value}" for key, value in overrides.items())]
     if way.after:
-        words += ["--ckpt_path", str(weights(way.after, folder))]
+        words += ["--init_from", str(weights(way.after, folder))]
     cli = train.main(words)
     demos = cli.datamodule.train_windows.demos
     measured = {metric: float(cli.trainer.callback_metrics[f"val/{metric}"]) for metric in METRICS}

@@ -18,8 +18,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Stop(L.Callback):
     """A run that is told to stop does so at once, and exits with 128 plus the signal's number.
 
-    After SIGTERM Lightning goes on with a prediction, and with a test's last batch and all that comes after it. Handlers
-    are set in the main thread alone, and are those from before when the run is over.
+    After SIGTERM Lightning goes on with a prediction, and with a test's last batch and all that comes after it.
+    Handlers are set in the main thread alone, and are those from before when the run is over.
     """
 
     def __init__(self):
