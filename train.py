@@ -19,10 +19,10 @@ import torch
 import yaml
 from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.fabric.utilities.rank_zero import _get_rank
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from callbacks.checkpoint_files import CheckpointFiles
@@ -113,9 +113,14 @@ def _unwrapped(message: str) -> str:
     return f"{key}={value} is not allowed; give {' or '.join(dict.fromkeys(kinds)) or 'another value'}"
 
 
+def is_first_process() -> bool:
+    """Of all processes of a job, by the variables that whoever started them has set."""
+    return not (_get_rank() or LightningEnvironment().node_rank())
+
+
 def say(message: str) -> None:
     """One line for the user, from the first of several processes."""
-    if rank_zero_only.rank == 0:
+    if is_first_process():
         print(f"train.py: {' '.join(message.split())}", file=sys.stderr)
 
 
@@ -203,7 +208,7 @@ class CLI(LightningCLI):
     def _run_folder(self) -> Path:
         """This run's own: that of its `last.ckpt`, or a new one. The first of several processes claims and holds it."""
         resumed = runs.run_of(self._ckpt_path()) if self.subcommand == "fit" else None
-        if rank_zero_only.rank or LightningEnvironment().node_rank():
+        if not is_first_process():
             return resumed or self._runs() / "of the first process"
         named = self._given("run") if self.subcommand == "fit" or not self.restarted else None
         run = resumed or runs.claim(self._runs(), named, again=self.restarted)

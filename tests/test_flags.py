@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from safetensors.torch import load_file
 
 import train
 from checkpoints import runs
@@ -90,3 +91,26 @@ def test_a_new_run_begins_from_the_weights_of_another(name, capsys):
                 assert torch.equal(parameter, weights[key]), key
             assert found.keys() == weights.keys()
     assert len(list(Path("runs", name).iterdir())) == 3
+
+
+def test_shipped_weights_begin_a_run_where_they_are_all_there_are(capsys):
+    words = ["--trainer.max_epochs", "0", "--trainer.precision", "32-true", "--trainer.callbacks", "[]"]
+    config = ["--config", str(ROOT / "configs/pusht_beyond.yaml")]
+    begun = train.main(["fit", *config, "--init_from", "pusht_human", *words])
+    weights = load_file(ROOT / "pretrained/pusht_human/model.safetensors")
+    for key, parameter in begun.model.named_parameters():
+        assert torch.equal(parameter, weights[key].float()), key
+    gan = ["--config", str(ROOT / "configs/svhn_gan.yaml"), "--data.source", "fonts"]
+    with pytest.raises(ValueError, match="weights for testing and drawing alone"):
+        train.main(["fit", *gan, "--init_from", str(ROOT / "pretrained/svhn_gan"), *words])
+
+
+@pytest.mark.parametrize(
+    "line", ["test --ckpt_path last", "predict", "fit --ckpt_path runs/mnist_softmax/version_0/checkpoints/last.ckpt"]
+)
+def test_weights_alone_are_for_a_new_run(line):
+    fit("mnist_softmax", "")
+    config = ["--config", str(ROOT / "configs/mnist_softmax.yaml"), "--data.source", "fonts"]
+    command, *words = line.split()
+    with pytest.raises(ValueError, match="--init_from begins a new training run|needs a trained model"):
+        train.main([command, *config, "--init_from", "pusht", *words])
