@@ -110,7 +110,7 @@ def test_shipped_weights_begin_a_run_where_they_are_all_there_are(capsys):
 )
 def test_weights_alone_are_for_a_new_run(line):
     fit("mnist_softmax", "")
-    config = ["--config", str(ROOT / "configs/mnist_softmax.yaml"), "--data.source", "fonts"]
+    config = ["--config", str(ROOT / "configs/mnist_softmax.yaml"), *FAMILIES["mnist_softmax"].words()]
     command, *words = line.split()
-    with pytest.raises(ValueError, match="--init_from begins a new training run|needs a trained model"):
+    with pytest.raises(ValueError, match=r"--init_from begins a new training run|needs a trained model"):
         train.main([command, *config, "--init_from", "pusht", *words])
