@@ -31,7 +31,8 @@ class MLP(nn.Module):
     ):
         super().__init__()
         whole(in_features=in_features, out_features=out_features)
-        whole(**{f"hidden[{i}]": width for i, width in enumerate(hidden)})
+        for width in hidden:
+            whole(hidden=width)
         number("[0, 1)", dropout=dropout)
         layers: list[nn.Module] = [nn.Flatten()]
         for width in hidden:
