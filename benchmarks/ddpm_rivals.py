@@ -20,7 +20,6 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-import yaml
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -32,6 +31,7 @@ from lightning_modules.ddpm import DDPM
 from lightning_modules.optimizers import decay_matrices, one_cycle
 from lightning_modules.pixels import from_pixels, to_pixels
 from lightning_modules.precision import cpu_has_bfloat16
+from lightning_modules.pretrained import read_config
 from train import keep_freed_memory
 
 CONFIG = "configs/cifar10_ddpm.yaml"
@@ -61,8 +61,7 @@ def contestant(model, optimizer, loss, sample, rate=lambda share: 1.0) -> Contes
 
 
 def ours() -> Contestant:
-    with open(CONFIG) as file:
-        model = DDPM(**yaml.safe_load(file)["model"]["init_args"])
+    model = DDPM(**read_config(CONFIG)["model"]["init_args"])
     hp = model.hparams
 
     def loss(images: Tensor, labels: Tensor) -> Tensor:

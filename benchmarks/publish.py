@@ -6,8 +6,8 @@ The runs are of one config with different seeds. Tests the best checkpoint of ea
 
     pretrained/NAME/model.safetensors   the first run's weights, fp16, without those that serve training alone
     pretrained/NAME/config.yaml         its model, data and callbacks: all that a test needs
-    pretrained/NAME/card.json           metrics (means over the runs), n, seeds, minutes, command, date, commit,
-                                        machine, and with several runs the metrics of each
+    pretrained/NAME/card.json           metrics (of these weights), n, seeds, minutes, command, date, commit, machine;
+                                        with several runs also mean_over_seeds and by_seed, the shipped run first
 """
 
 import argparse
@@ -25,7 +25,7 @@ import yaml
 from safetensors.torch import save_file
 
 import train
-from lightning_modules.pretrained import build, inference_weights
+from lightning_modules.pretrained import build, inference_weights, read_config
 
 PRETRAINED = Path("pretrained")
 CHECKPOINT = Path("checkpoints") / "best.ckpt"
@@ -58,7 +58,7 @@ def for_testing(config: dict) -> dict:
 
 def put(run: Path, folder: Path) -> int:
     """Write a run's weights and config into a folder; returns the run's seed."""
-    config = for_testing(yaml.safe_load((run / "config.yaml").read_text()))
+    config = for_testing(read_config(run / "config.yaml"))
     module = build(config["model"])
     module.load_state_dict(torch.load(run / CHECKPOINT, map_location="cpu", weights_only=True)["state_dict"])
     weights = inference_weights(module)
@@ -78,7 +78,7 @@ def publish(name: str, runs: list[Path], minutes: float, n: int) -> Path:
         metrics, command = test(folder)
         figures.insert(0, metrics)
     card = {
-        "metrics": {metric: mean(figure[metric] for figure in figures) for metric in metrics},
+        "metrics": figures[0],
         "n": n,
         "seeds": seeds,
         "minutes": minutes,
@@ -88,6 +88,7 @@ def publish(name: str, runs: list[Path], minutes: float, n: int) -> Path:
         "machine": machine(),
     }
     if len(runs) > 1:
+        card["mean_over_seeds"] = {metric: mean(figure[metric] for figure in figures) for metric in metrics}
         card["by_seed"] = figures
     (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
     return folder

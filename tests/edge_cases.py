@@ -22,7 +22,14 @@ import numpy_core as nc
 from datamodules.pusht import Demonstrations
 from diffusion.objectives import OBJECTIVES
 from diffusion.scheduler import NoiseScheduler, cosine_betas
+from envs.play import Game
+from envs.pusht import PushT
 from envs.rollout import Episode
+from lightning_modules.ddpm import DDPM
+from lightning_modules.gan import GAN
+from lightning_modules.language_model import LanguageModel
+from lightning_modules.seq2seq import Seq2Seq
+from lightning_modules.sequence_tagger import SequenceTagger
 from networks.attention import Sight
 from networks.generation import Writer
 from networks.positions import SinusoidalPositions
@@ -130,6 +137,12 @@ def augmentation(**arguments) -> Case:
     return Case(lambda: dict(arguments), lambda made, _: made(images().byte(), torch.arange(2), 0, generator()))
 
 
+def game() -> Game:
+    made = Game(None)
+    made.reset()
+    return made
+
+
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
@@ -143,7 +156,14 @@ SCHEDULER = NoiseScheduler(cosine_betas(10))
 EPISODE = Episode(0, np.full((3, 2), 256.0), np.array([0.1, 0.2, 0.3]))
 STATE = np.array([100.0, 100.0, 0, 0, 256.0, 256.0, 0.5, 0, 0, 0])
 SMALL = {"shape": (1, 8, 8), "num_classes": 3}
+TINY_DDPM = {"shape": (1, 8, 8), "num_classes": 2, "widths": (64,), "blocks": 1, "attention": 0, "train_steps": 100}
+GENERATORS = {
+    "language_model.LanguageModel": LanguageModel,
+    "seq2seq.Seq2Seq": Seq2Seq,
+    "sequence_tagger.SequenceTagger": SequenceTagger,
+}
 STEPS = torch.zeros(2, dtype=torch.long)
+DATA = np.ones((2, 3), np.float32), np.array([0, 1])
 SGD = partial(torch.optim.SGD, [nn.Parameter(torch.zeros(2))])
 DEMONSTRATIONS = demonstrations()
 
@@ -200,6 +220,9 @@ CASES: dict[str, Case] = {
     "numpy_core.schedules.cosine": schedule(lr=0.1, steps=10, warmup=3, final=0.01),
     "numpy_core.trainer.Trainer": Case(
         lambda: trainer() | {"max_norm": 1.0}, lambda made, _: made.step(np.ones((2, 3), np.float32), np.array([0, 1]))
+    ),
+    "numpy_core.trainer.Trainer.fit": Case(
+        lambda: {"self": nc.Trainer(**trainer()), "train": DATA, "val": DATA, "epochs": 1, "batch_size": 2}, itself
     ),
     "numpy_core.trainer.evaluate": Case(
         lambda: {
@@ -336,6 +359,7 @@ CASES: dict[str, Case] = {
         )
         for name in ("Encoder", "Decoder")
     },
+    "networks.transformer.Decoder.cache": Case(lambda: {"self": decoder(), "capacity": 4}),
     "networks.transformer.causal_mask": call(new=2, length=3),
     "networks.transformer.token_positions": call(tokens=PROMPT, restart=4),
     "networks.unet2d.UNet2D": network(
@@ -454,6 +478,9 @@ CASES: dict[str, Case] = {
         weight_decay=0.1,
         warmup=0.1,
     ),
+    "lightning_modules.ddpm.DDPM.sample": Case(
+        lambda: {"self": DDPM(**TINY_DDPM), "labels": STEPS, "scale": 2.0, "steps": 3, "generator": generator()}, itself
+    ),
     "lightning_modules.diffusion_policy.DiffusionPolicy": build(
         n_obs_steps=2,
         horizon=8,
@@ -496,6 +523,9 @@ CASES: dict[str, Case] = {
         discriminator_clip=1.0,
         ema=0.9,
     ),
+    "lightning_modules.gan.GAN.latents": Case(
+        lambda: {"self": GAN(shape=[3, 16, 16], num_classes=2, latent=4, width=4), "count": 2}, itself
+    ),
     "lightning_modules.gan.averaging": build(decay=0.9),
     "lightning_modules.mlp_classifier.MLPClassifier": build(hidden=[4], dropout=0.1, **SMALL),
     "lightning_modules.optimizers.decay_matrices": call(module=nn.Linear(2, 2), weight_decay=0.1),
@@ -504,6 +534,18 @@ CASES: dict[str, Case] = {
         lambda: {"optimizer": SGD(lr=0.1), "total": 10, "warmup": 0.2},
         lambda made, _: made["optimizer"].param_groups[0]["lr"],
     ),
+    **{
+        f"lightning_modules.{kind}.generate": Case(
+            lambda model=model: {
+                "self": model(vocab_size=12, width=8, depth=1, heads=2, max_length=16),
+                "source": PROMPT,
+                "source_mask": PROMPT > 0,
+                "max_new_tokens": 4,
+            },
+            itself,
+        )
+        for kind, model in GENERATORS.items()
+    },
     "lightning_modules.sequence_model.SequenceModel": build(
         vocab_size=12, width=8, depth=1, heads=2, max_length=16, dropout=0.1, lr=0.1, weight_decay=0.1, warmup=0.1
     ),
@@ -541,6 +583,8 @@ CASES: dict[str, Case] = {
     "envs.pusht.reward_of": call(coverage=0.5),
     "envs.pusht.legacy_state": call(seed=0),
     "envs.pusht.PushT": Case(lambda: {"render_size": 64}, lambda made, _: made.reset(seed=0)[0]),
+    "envs.play.Game.step": Case(lambda: {"self": game(), "target": [100.0, 100.0]}),
+    "envs.pusht.PushT.reset": Case(lambda: {"self": PushT("state"), "seed": 0}, itself),
     "envs.record.best": call(episodes=[EPISODE], keep=1),
     "envs.rollout.make_worlds": Case(
         lambda: {"n": 1, "n_obs_steps": 2, "n_action_steps": 2, "parallel": False},
