@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from networks.measured import Measured
+
 
 class ResNet(nn.Module):
     """A residual network (He et al. 2015): pictures (B, C, H, W) -> logits (B, K).
@@ -25,6 +27,7 @@ class ResNet(nn.Module):
 
     def __init__(self, in_channels: int, num_classes: int, widths: Sequence[int] = (64, 128, 256), blocks: int = 2):
         super().__init__()
+        check_sizes(in_channels, num_classes, widths, blocks=blocks)
         self.first = nn.Conv2d(in_channels, widths[0], 3, padding=1, bias=False)
         layers: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.ReLU()]
         width = widths[0]
@@ -80,7 +83,7 @@ class WhitenedCNN(nn.Module):
         in_channels: C.
         num_classes: K.
         widths: channels of the groups.
-        depth: convolutions in a group; with 3, the last two have a shortcut around them.
+        depth: convolutions in a group; from 3 on, those after the first have a shortcut around them.
         norm_momentum: share of a batch in the running statistics of the batch norms.
     """
 
@@ -93,9 +96,13 @@ class WhitenedCNN(nn.Module):
         norm_momentum: float = 0.1,
     ):
         super().__init__()
+        check_sizes(in_channels, num_classes, widths, depth=depth)
+        if not 0 < norm_momentum <= 1:
+            raise ValueError(f"norm_momentum={norm_momentum} must be greater than 0 and at most 1: it is a share")
         patch = 2 * 2 * in_channels
         self.register_buffer("first_weight", torch.eye(patch).reshape(patch, in_channels, 2, 2).repeat(2, 1, 1, 1))
         self.first_weight[patch:].neg_()
+        self.whitened = Measured()  # first_weight
         groups = zip([2 * patch, *widths], widths, strict=False)
         self.groups = nn.Sequential(*(ConvGroup(narrow, wide, depth, norm_momentum) for narrow, wide in groups))
         self.head = nn.Linear(widths[-1], num_classes, bias=False)
@@ -115,6 +122,7 @@ class WhitenedCNN(nn.Module):
         values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
         filters = (vectors / (values + 5e-4).sqrt()).T.reshape(-1, *self.first_weight.shape[1:])
         self.first_weight.copy_(torch.cat([filters, -filters]))
+        self.whitened.note()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
@@ -126,7 +134,7 @@ class WhitenedCNN(nn.Module):
 
 
 class ConvGroup(nn.Module):
-    """Convolution, max-pool, then one more or two more convolutions: (B, C, H, W) -> (B, C', H / 2, W / 2)."""
+    """Convolution, max-pool, then `depth` - 1 more convolutions: (B, C, H, W) -> (B, C', H / 2, W / 2)."""
 
     def __init__(self, in_channels: int, out_channels: int, depth: int, norm_momentum: float = 0.1):
         super().__init__()
@@ -139,6 +147,8 @@ class ConvGroup(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = shortcut = F.gelu(self.norms[0](F.max_pool2d(self.convs[0](x), 2)))
+        if len(self.convs) == 1:
+            return x
         for conv, norm in zip(self.convs[1:-1], self.norms[1:-1], strict=True):
             x = F.gelu(norm(conv(x)))
         x = self.norms[-1](self.convs[-1](x))
@@ -160,3 +170,11 @@ class Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.weight.unflatten(1, (3, 3, -1)).permute(0, 3, 1, 2), padding=1)
+
+
+def check_sizes(in_channels: int, num_classes: int, widths: Sequence[int], **more: int) -> None:
+    """Raises ValueError where one of a network's sizes is less than 1, or it has no layer."""
+    sizes = {"in_channels": in_channels, "num_classes": num_classes, "widths": list(widths), **more}
+    if not widths or min(in_channels, num_classes, *widths, *more.values()) < 1:
+        given = ", ".join(f"{name}={value}" for name, value in sizes.items())
+        raise ValueError(f"{given}: all must be at least 1, and there must be at least one width")
