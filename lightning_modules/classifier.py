@@ -9,7 +9,7 @@ from rich.console import Console
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
-from lightning_modules import confusions, unequal_counts
+from lightning_modules import confusions, ranges, unequal_counts
 from lightning_modules.optimizers import OwnRates
 from networks.class_names import ClassNames
 from networks.measured import Measured
@@ -56,19 +56,13 @@ class Classifier(OwnRates):
         super().__init__()
         if (mean is None) != (std is None) or any(len(given) != shape[0] for given in (mean, std) if given is not None):
             raise ValueError(f"mean={mean} and std={std}: give both, a number for each of {shape[0]} channels, or none")
-        if not 0 <= label_smoothing < 1:
-            raise ValueError(f"label_smoothing={label_smoothing} must be at least 0 and less than 1: it is a share")
-        if not 0 <= warmup < 1:
-            raise ValueError(f"warmup={warmup} must be at least 0 and less than 1: it is a share of all steps")
-        if num_classes < 1 or len(shape) != 3 or min(shape) < 1:
-            raise ValueError(
-                f"shape={list(shape)} must be three numbers (channels, height, width) and num_classes={num_classes} one, "
-                "each at least 1"
-            )
-        if std is not None and min(std) <= 0:
+        ranges.shares(label_smoothing=label_smoothing, warmup=warmup)
+        ranges.at_least(0, lr=lr, weight_decay=weight_decay)
+        ranges.at_least(2, num_classes=num_classes)
+        if len(shape) != 3 or min(shape) < 1:
+            raise ValueError(f"shape={list(shape)} must be three numbers, each at least 1: channels, height and width")
+        if std is not None and not min(std) > 0:
             raise ValueError(f"std={std} must be greater than 0 in each channel: pictures are divided by it")
-        if lr < 0 or weight_decay < 0:
-            raise ValueError(f"lr={lr} and weight_decay={weight_decay} must be at least 0")
         if not 0 <= tta_shift < min(shape[1:]):
             raise ValueError(f"tta_shift={tta_shift} must be at least 0 and less than the picture's {min(shape[1:])} pixels")
         self.save_hyperparameters()

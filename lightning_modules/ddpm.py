@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from diffusion import guidance, objectives, samplers, scheduler, thresholding
-from lightning_modules import unequal_counts
+from lightning_modules import ranges, unequal_counts
 from lightning_modules.choices import choose
 from lightning_modules.optimizers import OwnRates, decay_matrices, fused, with_one_cycle
 from lightning_modules.pixels import from_pixels, to_pixels
@@ -71,10 +71,10 @@ class DDPM(OwnRates):
         warmup: float = 0.02,
     ):
         super().__init__()
-        if not 0 <= label_dropout < 1:
-            raise ValueError(f"label_dropout={label_dropout} must be at least 0 and less than 1: it is a share")
-        if not 0 <= warmup < 1:
-            raise ValueError(f"warmup={warmup} must be at least 0 and less than 1: it is a share of all steps")
+        ranges.shares(label_dropout=label_dropout, warmup=warmup)
+        ranges.at_least(0, lr=lr, weight_decay=weight_decay)
+        if min_snr is not None and not min_snr > 0:
+            raise ValueError(f"min_snr={min_snr} must be greater than 0, or None")
         self.save_hyperparameters()
         self.objective = choose("objective", objective, objectives.OBJECTIVES)
         betas = choose("schedule", schedule, scheduler.SCHEDULES)

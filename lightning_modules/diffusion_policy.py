@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from diffusion import objectives, samplers
 from diffusion.scheduler import NoiseScheduler, squared_cosine_betas
 from envs import tee
-from lightning_modules import unequal_counts
+from lightning_modules import ranges, unequal_counts
 from lightning_modules.choices import choose
 from lightning_modules.optimizers import OwnRates, decay_matrices, fallen, fused, scheduled, total_steps
 from networks.chunk_mlp import ChunkMLP
@@ -80,6 +80,8 @@ class DiffusionPolicy(OwnRates):
         self.save_hyperparameters()
         if not 1 <= n_action_steps <= horizon:
             raise ValueError(f"n_action_steps={n_action_steps} must lie between 1 and horizon={horizon}")
+        ranges.at_least(1, n_obs_steps=n_obs_steps, noises=noises)
+        ranges.at_least(0, temperature=temperature, lr=lr, weight_decay=weight_decay, warmup_steps=warmup_steps)
         samplers.timesteps(train_steps, sampling_steps)
         self.features = PushTFeatures(tee.corners(tee.TARGET_POSE).tolist(), tee.WORLD, n_obs_steps)
         self.network = _build(network, network_args or {}, horizon, self.features.dim)

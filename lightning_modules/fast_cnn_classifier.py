@@ -70,7 +70,7 @@ class FastCNNClassifier(Classifier):
             raise ValueError(f"small_size={small_size} must lie between {least} and {side} with {groups} widths")
         if not 0 < hard_share <= 1:
             raise ValueError(f"hard_share={hard_share} must be greater than 0 and at most 1: it is a share of a batch")
-        if min(bias_lr, head_lr) <= 0:
+        if not min(bias_lr, head_lr) > 0:
             raise ValueError(f"bias_lr={bias_lr} and head_lr={head_lr} must be greater than 0")
         choose("decay", decay, DECAYS)
         channels, classes = self.hparams.shape[0], self.hparams.num_classes

@@ -14,10 +14,11 @@ B batch, Z latent, C channels, H height, W width, K classes.
 from collections.abc import Callable
 
 import torch
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from lightning_modules import adversarial, unequal_counts
+from lightning_modules import adversarial, ranges, unequal_counts
 from lightning_modules import diff_augment as augmentation
 from lightning_modules.optimizers import OwnRates, one_cycle, scheduled, total_steps
 from lightning_modules.pixels import from_pixels, to_pixels
@@ -78,12 +79,17 @@ class GAN(OwnRates):
                 f"penalty={penalty} with discriminator_batch_norm=true: the penalty needs each picture's own gradient, "
                 "and batch norm mixes them; set one of the two to 0 or false"
             )
-        if discriminator_steps < 1:
-            raise ValueError(f"discriminator_steps={discriminator_steps} must be at least 1")
-        if not 0 <= ema < 1:
-            raise ValueError(f"ema={ema} must be at least 0 and less than 1")
-        if not 0 <= warmup < 1:
-            raise ValueError(f"warmup={warmup} must be at least 0 and less than 1: it is a share of all steps")
+        ranges.at_least(1, latent=latent, width=width, discriminator_steps=discriminator_steps)
+        ranges.at_least(0, num_classes=num_classes, penalty=penalty)
+        ranges.at_least(0, generator_lr=generator_lr, discriminator_lr=discriminator_lr)
+        ranges.at_least(0, generator_final_lr=generator_final_lr, discriminator_final_lr=discriminator_final_lr)
+        ranges.shares(ema=ema, warmup=warmup)
+        if len(betas) != 2:
+            raise ValueError(f"betas={list(betas)} must be two numbers")
+        ranges.shares(**{f"betas[{place}]": beta for place, beta in enumerate(betas)})
+        for name, clip in (("generator_clip", generator_clip), ("discriminator_clip", discriminator_clip)):
+            if clip is not None and not clip > 0:
+                raise ValueError(f"{name}={clip} must be greater than 0, or None for no limit")
         augmentation.check(diff_augment)
         self.automatic_optimization = False
         self.save_hyperparameters()
@@ -109,7 +115,19 @@ class GAN(OwnRates):
         latents = self.latents(len(labels), generator) if latents is None else latents
         return to_pixels(self.averaged(latents.to(self.dtype), labels))
 
+    def configure_callbacks(self) -> list:
+        """None of its own: the first hook that Lightning calls, before it refuses to clip without saying how to."""
+        if self.trainer.gradient_clip_val:
+            raise ValueError(
+                f"a GAN clips each network by itself: in place of gradient_clip_val={self.trainer.gradient_clip_val}, set "
+                "the model's generator_clip and discriminator_clip"
+            )
+        return []
+
     def setup(self, stage: str) -> None:
+        if isinstance(self.trainer.strategy, DDPStrategy):
+            # No step uses both networks' weights, and Lightning has no public way to say so to a strategy that is made.
+            self.trainer.strategy._ddp_kwargs["find_unused_parameters"] = True
         names = getattr(self.trainer.datamodule, "class_names", None)
         if names is not None and self.hparams.num_classes not in (0, len(names)):
             raise ValueError(f"the model has num_classes={self.hparams.num_classes}, its data {len(names)} classes")

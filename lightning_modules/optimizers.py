@@ -22,9 +22,10 @@ class OwnRates(L.LightningModule):
     """
 
     def on_train_start(self) -> None:
-        schedules, configured = self.lr_schedulers(), self.configure_optimizers()
+        schedules = self.lr_schedulers()
         if schedules is None:  # within the finder's own search
             return
+        configured = self.configure_optimizers()
         schedules = schedules if isinstance(schedules, list) else [schedules]
         configured = configured if isinstance(configured, tuple) else (configured,)
         for schedule, asked in zip(schedules, configured, strict=True):
