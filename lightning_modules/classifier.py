@@ -18,14 +18,14 @@ from networks.measured import Measured
 class Classifier(OwnRates):
     """Trained on {"image": (B, C, H, W) uint8, "label": (B,)}. A subclass builds `self.network`: pictures to logits.
 
-    Pictures come as uint8 and are normalised here; mean, standard deviation and the names of the classes are part of the
+    Pictures come as uint8 and are normalised here; mean, standard deviation and the classes' names are part of the
     checkpoint.
 
     Args:
         shape: C, H, W of the pictures.
         num_classes: K.
-        mean: of each channel, in [0, 1]; measured on the training pictures when training starts, where neither given nor
-            loaded.
+        mean: of each channel, in [0, 1]; measured on the training pictures when training starts, where it is neither
+            given nor loaded.
         std: standard deviation of each channel, likewise.
         label_smoothing: share of the target that is spread evenly over all classes, in the training loss only.
         lr: the highest learning rate, after warm-up; from there it falls to 0 along a cosine until the last step, or
@@ -64,7 +64,9 @@ class Classifier(OwnRates):
         if std is not None and not min(std) > 0:
             raise ValueError(f"std={std} must be greater than 0 in each channel: pictures are divided by it")
         if not 0 <= tta_shift < min(shape[1:]):
-            raise ValueError(f"tta_shift={tta_shift} must be at least 0 and less than the picture's {min(shape[1:])} pixels")
+            raise ValueError(
+                f"tta_shift={tta_shift} must be at least 0 and less than a picture's {min(shape[1:])} pixels"
+            )
         self.save_hyperparameters()
         self.register_buffer("mean", torch.tensor(mean or [0.0] * shape[0])[:, None, None])  # (C, 1, 1)
         self.register_buffer("std", torch.tensor(std or [1.0] * shape[0])[:, None, None])

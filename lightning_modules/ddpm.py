@@ -41,8 +41,8 @@ class DDPM(OwnRates):
         threshold: "none", "static" or "dynamic" (`diffusion.thresholding`).
         sampler: "ddpm", "ddim" or "dpm-solver" (`diffusion.samplers`).
         sampling_steps: network evaluations of `sample`, of a doubled batch where it guides.
-        lr: AdamW's highest learning rate; from there it falls to 0 along a cosine until the last step, or the end of the
-            trainer's `max_time`. A training without an end goes on at this rate.
+        lr: AdamW's highest learning rate; from there it falls to 0 along a cosine until the last step, or the end of
+            the trainer's `max_time`. A training without an end goes on at this rate.
         weight_decay: on weight matrices only.
         warmup: share of all steps (of 10,000 in a training without an end) in which the learning rate rises linearly
             from 0.

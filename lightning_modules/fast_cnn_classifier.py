@@ -33,7 +33,8 @@ class FastCNNClassifier(Classifier):
         depth: convolutions in a group.
         norm_momentum: share of a batch in the running statistics of the batch norms.
         small_size: height and width of the pictures at first.
-        small_share: for this share of all steps; 0 for whole pictures from the beginning, as in a training without an end.
+        small_share: for this share of all steps; 0 for whole pictures from the beginning. A training without an end has
+            no small ones.
         hard_share: share of each batch that is trained on, the hardest part; 1 for all of it, and no proxy.
         proxy_widths: channels of each group of the proxy, which sees pictures of `small_size`.
         bias_lr: the highest learning rate of biases.

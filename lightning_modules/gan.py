@@ -119,8 +119,8 @@ class GAN(OwnRates):
         """None of its own: the first hook that Lightning calls, before it refuses to clip without saying how to."""
         if self.trainer.gradient_clip_val:
             raise ValueError(
-                f"a GAN clips each network by itself: in place of gradient_clip_val={self.trainer.gradient_clip_val}, set "
-                "the model's generator_clip and discriminator_clip"
+                "a GAN clips each network by itself: in place of "
+                f"gradient_clip_val={self.trainer.gradient_clip_val}, set the model's generator_clip and discriminator_clip"
             )
         return []
 

@@ -34,8 +34,8 @@ class SequenceModel(OwnRates):
         positions: "none", "sinusoidal", "learned", "rotary" or "alibi" (`networks.positions`).
         max_length: most tokens that the network can read in one sequence.
         dropout: of what each block adds, in training.
-        lr: AdamW's highest learning rate, after warm-up; from there it falls to 0 along a cosine until the last step, or
-            the end of the trainer's `max_time`. A training without an end goes on at this rate.
+        lr: AdamW's highest learning rate, after warm-up; from there it falls to 0 along a cosine until the last step,
+            or the end of the trainer's `max_time`. A training without an end goes on at this rate.
         weight_decay: AdamW's, on weight matrices only.
         warmup: share of all steps (of 10,000 in a training without an end) in which the learning rate rises linearly
             from 0.

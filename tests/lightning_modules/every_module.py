@@ -47,7 +47,7 @@ class Rows(L.LightningDataModule):
 
     def __init__(self, batch: dict[str, torch.Tensor]):
         super().__init__()
-        self.rows = [{name: values[i] for name, values in batch.items()} for i in range(len(next(iter(batch.values()))))]
+        self.rows = [dict(zip(batch, row, strict=True)) for row in zip(*batch.values(), strict=True)]
 
     def train_dataloader(self) -> DataLoader:
         return DataLoader(self.rows, 8)
