@@ -49,8 +49,8 @@ class Posterior(NamedTuple):
 class NoiseScheduler(nn.Module):
     """alpha, beta and alpha_bar for T steps, and the equations written in them.
 
-    Computed in float64 and kept as float32 buffers that are not saved (they follow from `betas`), whatever the precision
-    of the layers beside them. Every method takes `t` as a (B,) tensor of steps in 0..T-1 and tensors (B, ...) of any
+    Computed in float64 and kept as float32 buffers that are not saved (they follow from `betas`), whatever the layers
+    beside them compute in. Every method takes `t` as a (B,) tensor of steps in 0..T-1 and tensors (B, ...) of any
     further shape.
     """
 

@@ -117,10 +117,11 @@ class GAN(OwnRates):
 
     def configure_callbacks(self) -> list:
         """None of its own: the first hook that Lightning calls, before it refuses to clip without saying how to."""
-        if self.trainer.gradient_clip_val:
+        clip = self.trainer.gradient_clip_val
+        if clip:
             raise ValueError(
-                "a GAN clips each network by itself: in place of "
-                f"gradient_clip_val={self.trainer.gradient_clip_val}, set the model's generator_clip and discriminator_clip"
+                f"gradient_clip_val={clip}: a GAN clips each network by itself; set the model's generator_clip and "
+                "discriminator_clip in its place"
             )
         return []
 
