@@ -9,8 +9,9 @@ from rich.console import Console
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
-from lightning_modules import confusions, ranges, unequal_counts
+from lightning_modules import confusions, unequal_counts
 from lightning_modules.optimizers import OwnRates
+from networks import ranges
 from networks.class_names import ClassNames
 from networks.measured import Measured
 
@@ -54,19 +55,18 @@ class Classifier(OwnRates):
         tta_shift: int = 0,
     ):
         super().__init__()
+        ranges.sizes(shape=shape, num_classes=num_classes)
+        ranges.at_least(2, num_classes=num_classes)
+        ranges.at_least(0, lr=lr, weight_decay=weight_decay, tta_shift=tta_shift)
+        ranges.shares(label_smoothing=label_smoothing, warmup=warmup)
+        if len(shape) != 3:
+            raise ValueError(f"shape={list(shape)} must be three numbers: channels, height and width")
         if (mean is None) != (std is None) or any(len(given) != shape[0] for given in (mean, std) if given is not None):
             raise ValueError(f"mean={mean} and std={std}: give both, a number for each of {shape[0]} channels, or none")
-        ranges.shares(label_smoothing=label_smoothing, warmup=warmup)
-        ranges.at_least(0, lr=lr, weight_decay=weight_decay)
-        ranges.at_least(2, num_classes=num_classes)
-        if len(shape) != 3 or min(shape) < 1:
-            raise ValueError(f"shape={list(shape)} must be three numbers, each at least 1: channels, height and width")
         if std is not None and not min(std) > 0:
             raise ValueError(f"std={std} must be greater than 0 in each channel: pictures are divided by it")
-        if not 0 <= tta_shift < min(shape[1:]):
-            raise ValueError(
-                f"tta_shift={tta_shift} must be at least 0 and less than a picture's {min(shape[1:])} pixels"
-            )
+        if tta_shift >= min(shape[1:]):
+            raise ValueError(f"tta_shift={tta_shift} must be less than the sides of shape={list(shape)}")
         self.save_hyperparameters()
         self.register_buffer("mean", torch.tensor(mean or [0.0] * shape[0])[:, None, None])  # (C, 1, 1)
         self.register_buffer("std", torch.tensor(std or [1.0] * shape[0])[:, None, None])

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from diffusion import guidance, objectives, samplers, scheduler, thresholding
-from lightning_modules import ranges, unequal_counts
+from lightning_modules import unequal_counts
 from lightning_modules.choices import choose
 from lightning_modules.optimizers import OwnRates, decay_matrices, fused, with_one_cycle
 from lightning_modules.pixels import from_pixels, to_pixels
+from networks import ranges
 from networks.unet2d import UNet2D
 
 LEVELS = 4  # parts of the T steps, whose losses are logged by themselves
@@ -71,10 +72,12 @@ class DDPM(OwnRates):
         warmup: float = 0.02,
     ):
         super().__init__()
+        ranges.sizes(shape=shape, num_classes=num_classes, widths=widths, blocks=blocks)
+        ranges.sizes(train_steps=train_steps, sampling_steps=sampling_steps)
         ranges.shares(label_dropout=label_dropout, warmup=warmup)
         ranges.at_least(0, lr=lr, weight_decay=weight_decay)
-        if min_snr is not None and not min_snr > 0:
-            raise ValueError(f"min_snr={min_snr} must be greater than 0, or None")
+        if min_snr is not None:
+            ranges.above_zero(min_snr=min_snr)
         self.save_hyperparameters()
         self.objective = choose("objective", objective, objectives.OBJECTIVES)
         betas = choose("schedule", schedule, scheduler.SCHEDULES)
@@ -83,7 +86,8 @@ class DDPM(OwnRates):
             ("sampler", sampler, samplers.SAMPLERS),
         ):
             choose(name, value, choices)
-        samplers.timesteps(train_steps, sampling_steps)
+        if sampling_steps > train_steps:
+            raise ValueError(f"sampling_steps={sampling_steps} must be at most train_steps={train_steps}")
         self.scheduler = scheduler.NoiseScheduler(betas(train_steps))
         self.network = UNet2D(shape, num_classes, widths, blocks, attention, dropout)
 

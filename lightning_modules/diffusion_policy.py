@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from diffusion import objectives, samplers
 from diffusion.scheduler import NoiseScheduler, squared_cosine_betas
 from envs import tee
-from lightning_modules import ranges, unequal_counts
+from lightning_modules import unequal_counts
 from lightning_modules.choices import choose
 from lightning_modules.optimizers import OwnRates, decay_matrices, fallen, fused, scheduled, total_steps
+from networks import ranges
 from networks.chunk_mlp import ChunkMLP
 from networks.chunk_unet import ChunkUNet
 from networks.measured import Measured
@@ -78,11 +79,13 @@ class DiffusionPolicy(OwnRates):
     ):
         super().__init__()
         self.save_hyperparameters()
+        ranges.sizes(n_obs_steps=n_obs_steps, horizon=horizon, noises=noises)
+        ranges.sizes(train_steps=train_steps, sampling_steps=sampling_steps)
+        ranges.at_least(0, temperature=temperature, lr=lr, weight_decay=weight_decay, warmup_steps=warmup_steps)
         if not 1 <= n_action_steps <= horizon:
             raise ValueError(f"n_action_steps={n_action_steps} must lie between 1 and horizon={horizon}")
-        ranges.at_least(1, n_obs_steps=n_obs_steps, noises=noises)
-        ranges.at_least(0, temperature=temperature, lr=lr, weight_decay=weight_decay, warmup_steps=warmup_steps)
-        samplers.timesteps(train_steps, sampling_steps)
+        if sampling_steps > train_steps:
+            raise ValueError(f"sampling_steps={sampling_steps} must be at most train_steps={train_steps}")
         self.features = PushTFeatures(tee.corners(tee.TARGET_POSE).tolist(), tee.WORLD, n_obs_steps)
         self.network = _build(network, network_args or {}, horizon, self.features.dim)
         self.scheduler = NoiseScheduler(squared_cosine_betas(train_steps))

@@ -13,6 +13,7 @@ from lightning_modules.choices import choose
 from lightning_modules.classifier import Classifier
 from lightning_modules.joined import Joined
 from lightning_modules.optimizers import DECAYS, total_steps, with_one_cycle
+from networks import ranges
 from networks.cnn import WhitenedCNN
 
 WHITENED_ON = 5_000  # pictures
@@ -68,11 +69,12 @@ class FastCNNClassifier(Classifier):
         groups, side = max(len(widths), len(proxy_widths)), min(self.hparams.shape[1:])
         least = max(16, 2**groups + 1)  # each group halves what is left
         if not least <= small_size <= side:
-            raise ValueError(f"small_size={small_size} must lie between {least} and {side} with {groups} widths")
+            raise ValueError(
+                f"small_size={small_size} must lie between {least} and {side}: shape={list(self.hparams.shape)}, {groups} widths"
+            )
         if not 0 < hard_share <= 1:
             raise ValueError(f"hard_share={hard_share} must be greater than 0 and at most 1: it is a share of a batch")
-        if not min(bias_lr, head_lr) > 0:
-            raise ValueError(f"bias_lr={bias_lr} and head_lr={head_lr} must be greater than 0")
+        ranges.above_zero(bias_lr=bias_lr, head_lr=head_lr)
         choose("decay", decay, DECAYS)
         channels, classes = self.hparams.shape[0], self.hparams.num_classes
         self.network = WhitenedCNN(channels, classes, widths, depth, norm_momentum)

@@ -18,10 +18,11 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from lightning_modules import adversarial, ranges, unequal_counts
+from lightning_modules import adversarial, unequal_counts
 from lightning_modules import diff_augment as augmentation
 from lightning_modules.optimizers import OwnRates, one_cycle, scheduled, total_steps
 from lightning_modules.pixels import from_pixels, to_pixels
+from networks import ranges
 from networks.dcgan import Discriminator, Generator
 
 
@@ -79,7 +80,7 @@ class GAN(OwnRates):
                 f"penalty={penalty} with discriminator_batch_norm=true: the penalty needs each picture's own gradient, "
                 "and batch norm mixes them; set one of the two to 0 or false"
             )
-        ranges.at_least(1, latent=latent, width=width, discriminator_steps=discriminator_steps)
+        ranges.sizes(shape=shape, latent=latent, width=width, discriminator_steps=discriminator_steps)
         ranges.at_least(0, num_classes=num_classes, penalty=penalty)
         ranges.at_least(0, generator_lr=generator_lr, discriminator_lr=discriminator_lr)
         ranges.at_least(0, generator_final_lr=generator_final_lr, discriminator_final_lr=discriminator_final_lr)
@@ -88,8 +89,8 @@ class GAN(OwnRates):
             raise ValueError(f"betas={list(betas)} must be two numbers")
         ranges.shares(**{f"betas[{place}]": beta for place, beta in enumerate(betas)})
         for name, clip in (("generator_clip", generator_clip), ("discriminator_clip", discriminator_clip)):
-            if clip is not None and not clip > 0:
-                raise ValueError(f"{name}={clip} must be greater than 0, or None for no limit")
+            if clip is not None:
+                ranges.above_zero(**{name: clip})
         augmentation.check(diff_augment)
         self.automatic_optimization = False
         self.save_hyperparameters()

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from lightning_modules import ranges, unequal_counts
+from lightning_modules import unequal_counts
 from lightning_modules.optimizers import OwnRates, decay_matrices, fused, with_one_cycle
-from networks import attention
+from networks import attention, ranges
 from networks.positions import POSITIONS, NoPositions
 from networks.vocabulary import PAD, Vocabulary
 
@@ -59,7 +59,7 @@ class SequenceModel(OwnRates):
         super().__init__()
         if positions not in POSITIONS:
             raise ValueError(f"positions={positions!r} is unknown; use one of {', '.join(POSITIONS)}")
-        ranges.at_least(1, vocab_size=vocab_size, width=width, depth=depth, heads=heads, max_length=max_length)
+        ranges.sizes(vocab_size=vocab_size, width=width, depth=depth, heads=heads, max_length=max_length)
         ranges.shares(dropout=dropout, warmup=warmup)
         ranges.at_least(0, lr=lr, weight_decay=weight_decay)
         self.save_hyperparameters()

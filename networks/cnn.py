@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from networks import ranges
 from networks.measured import Measured
 
 
@@ -27,7 +28,9 @@ class ResNet(nn.Module):
 
     def __init__(self, in_channels: int, num_classes: int, widths: Sequence[int] = (64, 128, 256), blocks: int = 2):
         super().__init__()
-        check_sizes(in_channels, num_classes, widths, blocks=blocks)
+        ranges.sizes(in_channels=in_channels, num_classes=num_classes, widths=widths, blocks=blocks)
+        if not widths:
+            raise ValueError("widths=[] must name at least one")
         self.first = nn.Conv2d(in_channels, widths[0], 3, padding=1, bias=False)
         layers: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.ReLU()]
         width = widths[0]
@@ -55,6 +58,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1):
         super().__init__()
+        ranges.sizes(in_channels=in_channels, out_channels=out_channels, stride=stride)
         self.residual = nn.Sequential(
             nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False),
             nn.BatchNorm2d(out_channels),
@@ -96,9 +100,9 @@ class WhitenedCNN(nn.Module):
         norm_momentum: float = 0.1,
     ):
         super().__init__()
-        check_sizes(in_channels, num_classes, widths, depth=depth)
-        if not 0 < norm_momentum <= 1:
-            raise ValueError(f"norm_momentum={norm_momentum} must be greater than 0 and at most 1: it is a share")
+        ranges.sizes(in_channels=in_channels, num_classes=num_classes, widths=widths)
+        if not widths:
+            raise ValueError("widths=[] must name at least one")
         patch = 2 * 2 * in_channels
         self.register_buffer("first_weight", torch.eye(patch).reshape(patch, in_channels, 2, 2).repeat(2, 1, 1, 1))
         self.first_weight[patch:].neg_()
@@ -138,6 +142,9 @@ class ConvGroup(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, depth: int, norm_momentum: float = 0.1):
         super().__init__()
+        ranges.sizes(depth=depth)
+        if not 0 < norm_momentum <= 1:
+            raise ValueError(f"norm_momentum={norm_momentum} must be greater than 0 and at most 1: it is a share")
         widths = [in_channels] + [out_channels] * depth
         self.convs = nn.ModuleList(Conv(widths[i], out_channels) for i in range(depth))
         # Scales are not learned: the next layer's normalisation would undo them.
@@ -163,6 +170,7 @@ class Conv(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__()
+        ranges.sizes(in_channels=in_channels, out_channels=out_channels)
         weight = torch.empty(out_channels, in_channels, 3, 3)
         nn.init.kaiming_uniform_(weight, a=5**0.5)
         nn.init.dirac_(weight[:in_channels])
@@ -170,11 +178,3 @@ class Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.weight.unflatten(1, (3, 3, -1)).permute(0, 3, 1, 2), padding=1)
-
-
-def check_sizes(in_channels: int, num_classes: int, widths: Sequence[int], **more: int) -> None:
-    """Raises ValueError where one of a network's sizes is less than 1, or it has no layer."""
-    sizes = {"in_channels": in_channels, "num_classes": num_classes, "widths": list(widths), **more}
-    if not widths or min(in_channels, num_classes, *widths, *more.values()) < 1:
-        given = ", ".join(f"{name}={value}" for name, value in sizes.items())
-        raise ValueError(f"{given}: all must be at least 1, and there must be at least one width")

@@ -23,6 +23,7 @@ from tests.edge_cases import CASES
 
 PACKAGES = ("numpy_core", "networks", "diffusion", "datamodules", "lightning_modules", "callbacks", "envs")
 CHECKS = ("float_array", "axis", "indices", "positive", "sizes", "between", "above_zero", "finite", "shares")
+RANGES = ("sizes", "at_least", "above_zero", "shares")
 EXCLUDED = {  # and why
     **{f"numpy_core.checks.{name}": "it is what refuses the numbers" for name in CHECKS},
     "numpy_core.windows.pair": "it is what refuses the numbers",
@@ -34,6 +35,8 @@ EXCLUDED = {  # and why
     "datamodules.pictures.read_pictures": "reads a folder; its shape comes from ImageDataModule's subclasses",
     "datamodules.augmentation.sampling_places": "takes the size of pictures that are there",
     "datamodules.augmentation.smooth_field": "takes the size of pictures that are there",
+    **{f"networks.ranges.{name}": "it is what refuses the numbers" for name in RANGES},
+    "lightning_modules.optimizers.total_steps": "takes Lightning's own estimate, which is infinite where there is none",
     "lightning_modules.precision.fast_precision": "hands Lightning's own argument on",
     "lightning_modules.unequal_counts.log_mean": "takes the length of a batch that is there",
     "callbacks.rollouts.table": "prints figures that are there",
@@ -82,16 +85,8 @@ KNOWN = {  # to be emptied: some number of these neither works nor is refused by
     "envs.rollout.rollout",
     "envs.video.frames",
     "envs.video.wall",
-    "lightning_modules.classifier.Classifier",
-    "lightning_modules.cnn_classifier.CNNClassifier",
     "lightning_modules.ddpm.DDPM",
-    "lightning_modules.diffusion_policy.DiffusionPolicy",
-    "lightning_modules.fast_cnn_classifier.FastCNNClassifier",
     "lightning_modules.gan.GAN",
-    "lightning_modules.mlp_classifier.MLPClassifier",
-    "lightning_modules.optimizers.decay_matrices",
-    "lightning_modules.optimizers.one_cycle",
-    "lightning_modules.optimizers.with_one_cycle",
     "networks.attention.CrossAttention",
     "networks.attention.SelfAttention",
     "networks.chunk_mlp.AdaptiveBlock",
@@ -99,11 +94,6 @@ KNOWN = {  # to be emptied: some number of these neither works nor is refused by
     "networks.chunk_mlp.ResidualBlock",
     "networks.chunk_unet.ChunkUNet",
     "networks.chunk_unet.FiLMBlock",
-    "networks.cnn.Conv",
-    "networks.cnn.ConvGroup",
-    "networks.cnn.ResNet",
-    "networks.cnn.ResidualBlock",
-    "networks.cnn.WhitenedCNN",
     "networks.dcgan.Discriminator",
     "networks.dcgan.Generator",
     "networks.dcgan.stages",
@@ -113,7 +103,6 @@ KNOWN = {  # to be emptied: some number of these neither works nor is refused by
     "networks.generation.generate",
     "networks.gpt2.gpt2_decoder",
     "networks.kv_cache.KVCache",
-    "networks.mlp.MLP",
     "networks.positions.LearnedPositions",
     "networks.positions.LinearBiases",
     "networks.positions.RotaryPositions",
