@@ -70,7 +70,8 @@ class FastCNNClassifier(Classifier):
         least = max(16, 2**groups + 1)  # each group halves what is left
         if not least <= small_size <= side:
             raise ValueError(
-                f"small_size={small_size} must lie between {least} and {side}: shape={list(self.hparams.shape)}, {groups} widths"
+                f"small_size={small_size} must lie between {least} and {side}: "
+                f"shape={list(self.hparams.shape)}, {groups} widths"
             )
         if not 0 < hard_share <= 1:
             raise ValueError(f"hard_share={hard_share} must be greater than 0 and at most 1: it is a share of a batch")
