@@ -1,6 +1,7 @@
 """What all families do alike when they configure an optimizer."""
 
 import math
+from collections.abc import Callable
 
 import lightning as L
 from lightning.pytorch.callbacks import Timer
@@ -14,6 +15,10 @@ DECAYS = {  # share of the highest learning rate by the share of the fall that i
     "linear": lambda share: 1 - share,
 }
 ENDLESS = 10_000  # steps, of which warm-up takes its share where a training has no known end
+
+
+class Schedule(optim.lr_scheduler.LambdaLR):
+    """A schedule made by `scheduled`."""
 
 
 class OwnRates(L.LightningModule):
@@ -30,10 +35,10 @@ class OwnRates(L.LightningModule):
         configured = self.configure_optimizers()
         schedules = schedules if isinstance(schedules, list) else [schedules]
         configured = configured if isinstance(configured, tuple) else (configured,)
-        for schedule, asked in zip(schedules, configured, strict=True):
-            rates = asked["lr_scheduler"]["scheduler"].base_lrs
-            if schedule.base_lrs == rates:
+        for schedule, asked in zip(schedules, configured, strict=False):
+            if not isinstance(schedule, Schedule) or schedule.base_lrs == asked["lr_scheduler"]["scheduler"].base_lrs:
                 continue
+            rates = asked["lr_scheduler"]["scheduler"].base_lrs
             schedule.base_lrs = rates
             for group, rate, factor in zip(schedule.optimizer.param_groups, rates, schedule.lr_lambdas, strict=True):
                 group["initial_lr"], group["lr"] = rate, rate * factor(schedule.last_epoch)
@@ -99,7 +104,7 @@ def with_one_cycle(optimizer: optim.Optimizer, trainer: L.Trainer, warmup: float
     return scheduled(optimizer, lambda step: one_cycle(step, total_steps(trainer, step, planned), warmup, decay))
 
 
-def scheduled(optimizer: optim.Optimizer, factor, name: str | None = None) -> dict:
+def scheduled(optimizer: optim.Optimizer, factor: Callable[[int], float], name: str | None = None) -> dict:
     """What `configure_optimizers` returns for an optimizer whose learning rates are multiplied by `factor(step)`."""
-    schedule = optim.lr_scheduler.LambdaLR(optimizer, factor)
+    schedule = Schedule(optimizer, factor)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step", "name": name}}

@@ -1,4 +1,6 @@
-"""Pictures to classes by a network whose weights one common optimizer takes."""
+"""Pictures to classes by a network that a common optimizer trains."""
+
+from functools import partial
 
 import torch
 
@@ -7,8 +9,8 @@ from lightning_modules.classifier import Classifier
 from lightning_modules.optimizers import decay_matrices, fused, with_one_cycle
 
 OPTIMIZERS = {
-    "adamw": lambda groups, lr, fused: torch.optim.AdamW(groups, lr, fused=fused),
-    "sgd": lambda groups, lr, fused: torch.optim.SGD(groups, lr, momentum=0.9, nesterov=True, fused=fused),
+    "adamw": torch.optim.AdamW,
+    "sgd": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
 }
 
 
@@ -22,9 +24,9 @@ class PlainClassifier(Classifier):
 
     def __init__(self, optimizer: str = "adamw", **options):
         super().__init__(**options)
-        self.optimizer = choose("optimizer", optimizer, OPTIMIZERS)
+        choose("optimizer", optimizer, OPTIMIZERS)
 
     def configure_optimizers(self):
         hp = self.hparams
-        optimizer = self.optimizer(decay_matrices(self, hp.weight_decay), hp.lr, fused(self.trainer))
-        return with_one_cycle(optimizer, self.trainer, hp.warmup)
+        make, groups = OPTIMIZERS[hp.optimizer], decay_matrices(self, hp.weight_decay)
+        return with_one_cycle(make(groups, hp.lr, fused=fused(self.trainer)), self.trainer, hp.warmup)
