@@ -121,7 +121,8 @@ class FastCNNClassifier(Classifier):
         return self.network(pixels).float()
 
     def _small(self, pixels: Tensor) -> Tensor:
-        return F.interpolate(pixels, [self.hparams.small_size] * 2, mode="bilinear", antialias=True)
+        size = [self.hparams.small_size] * 2
+        return F.interpolate(pixels.float(), size, mode="bilinear", antialias=True).to(pixels.dtype)  # no bfloat16
 
     def configure_optimizers(self):
         hp, networks = self.hparams, self._trained()
