@@ -11,7 +11,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 
 from lightning_modules import confusions, unequal_counts
 from lightning_modules.optimizers import OwnRates
-from networks import ranges
+from limits import number, whole
 from networks.class_names import ClassNames
 from networks.measured import Measured
 
@@ -55,16 +55,18 @@ class Classifier(OwnRates):
         tta_shift: int = 0,
     ):
         super().__init__()
-        ranges.sizes(shape=shape, num_classes=num_classes)
-        ranges.at_least(2, num_classes=num_classes)
-        ranges.at_least(0, lr=lr, weight_decay=weight_decay, tta_shift=tta_shift)
-        ranges.shares(label_smoothing=label_smoothing, warmup=warmup)
+        for size in shape:
+            whole(shape=size)
+        whole(2, num_classes=num_classes)
+        whole(0, tta_shift=tta_shift)
+        number("[0, 1)", label_smoothing=label_smoothing, warmup=warmup)
+        number("[0, inf)", lr=lr, weight_decay=weight_decay)
         if len(shape) != 3:
             raise ValueError(f"shape={list(shape)} must be three numbers: channels, height and width")
         if (mean is None) != (std is None) or any(len(given) != shape[0] for given in (mean, std) if given is not None):
             raise ValueError(f"mean={mean} and std={std}: give both, a number for each of {shape[0]} channels, or none")
-        if std is not None and not min(std) > 0:
-            raise ValueError(f"std={std} must be greater than 0 in each channel: pictures are divided by it")
+        for deviation in std or ():
+            number("(0, inf)", std=deviation)
         if tta_shift >= min(shape[1:]):
             raise ValueError(f"tta_shift={tta_shift} must be less than the sides of shape={list(shape)}")
         self.save_hyperparameters()

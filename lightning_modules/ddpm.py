@@ -18,7 +18,7 @@ from lightning_modules import unequal_counts
 from lightning_modules.choices import choose
 from lightning_modules.optimizers import OwnRates, decay_matrices, fused, with_one_cycle
 from lightning_modules.pixels import from_pixels, to_pixels
-from networks import ranges
+from limits import number, whole
 from networks.unet2d import UNet2D
 
 LEVELS = 4  # parts of the T steps, whose losses are logged by themselves
@@ -72,12 +72,15 @@ class DDPM(OwnRates):
         warmup: float = 0.02,
     ):
         super().__init__()
-        ranges.sizes(shape=shape, num_classes=num_classes, widths=widths, blocks=blocks)
-        ranges.sizes(train_steps=train_steps, sampling_steps=sampling_steps)
-        ranges.shares(label_dropout=label_dropout, warmup=warmup)
-        ranges.at_least(0, lr=lr, weight_decay=weight_decay)
+        for size in shape:
+            whole(shape=size)
+        for width in widths:
+            whole(widths=width)
+        whole(num_classes=num_classes, blocks=blocks, train_steps=train_steps, sampling_steps=sampling_steps)
+        number("[0, 1)", label_dropout=label_dropout, warmup=warmup)
+        number("[0, inf)", lr=lr, weight_decay=weight_decay)
         if min_snr is not None:
-            ranges.above_zero(min_snr=min_snr)
+            number("(0, inf)", min_snr=min_snr)
         self.save_hyperparameters()
         self.objective = choose("objective", objective, objectives.OBJECTIVES)
         betas = choose("schedule", schedule, scheduler.SCHEDULES)
@@ -174,9 +177,9 @@ class DDPM(OwnRates):
         errors, t = self._errors(batch["image"], batch["label"], torch.Generator(self.device).manual_seed(batch_idx))
         unequal_counts.log_mean(self, f"{stage}/loss", errors.mean(), len(errors), prog_bar=True)
         level = t * LEVELS // self.scheduler.steps
-        for number in range(LEVELS):  # also where a batch has none of them: processes must log the same
-            own = errors[level == number]
-            unequal_counts.log_mean(self, f"{stage}/loss/level_{number}", own.sum() / max(len(own), 1), len(own))
+        for part in range(LEVELS):  # also where a batch has none of them: processes must log the same
+            own = errors[level == part]
+            unequal_counts.log_mean(self, f"{stage}/loss/level_{part}", own.sum() / max(len(own), 1), len(own))
 
     def configure_optimizers(self):
         hp = self.hparams

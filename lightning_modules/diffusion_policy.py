@@ -22,7 +22,7 @@ from envs import tee
 from lightning_modules import unequal_counts
 from lightning_modules.choices import choose
 from lightning_modules.optimizers import OwnRates, decay_matrices, fallen, fused, scheduled, total_steps
-from networks import ranges
+from limits import number, whole
 from networks.chunk_mlp import ChunkMLP
 from networks.chunk_unet import ChunkUNet
 from networks.measured import Measured
@@ -79,9 +79,10 @@ class DiffusionPolicy(OwnRates):
     ):
         super().__init__()
         self.save_hyperparameters()
-        ranges.sizes(n_obs_steps=n_obs_steps, horizon=horizon, noises=noises)
-        ranges.sizes(train_steps=train_steps, sampling_steps=sampling_steps)
-        ranges.at_least(0, temperature=temperature, lr=lr, weight_decay=weight_decay, warmup_steps=warmup_steps)
+        whole(n_obs_steps=n_obs_steps, horizon=horizon, noises=noises)
+        whole(train_steps=train_steps, sampling_steps=sampling_steps)
+        whole(0, warmup_steps=warmup_steps)
+        number("[0, inf)", temperature=temperature, lr=lr, weight_decay=weight_decay)
         if not 1 <= n_action_steps <= horizon:
             raise ValueError(f"n_action_steps={n_action_steps} must lie between 1 and horizon={horizon}")
         if sampling_steps > train_steps:

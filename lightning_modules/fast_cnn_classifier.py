@@ -13,7 +13,7 @@ from lightning_modules.choices import choose
 from lightning_modules.classifier import Classifier
 from lightning_modules.joined import Joined
 from lightning_modules.optimizers import DECAYS, total_steps, with_one_cycle
-from networks import ranges
+from limits import number
 from networks.cnn import WhitenedCNN
 
 WHITENED_ON = 5_000  # pictures
@@ -73,9 +73,8 @@ class FastCNNClassifier(Classifier):
                 f"small_size={small_size} must lie between {least} and {side}: "
                 f"shape={list(self.hparams.shape)}, {groups} widths"
             )
-        if not 0 < hard_share <= 1:
-            raise ValueError(f"hard_share={hard_share} must be greater than 0 and at most 1: it is a share of a batch")
-        ranges.above_zero(bias_lr=bias_lr, head_lr=head_lr)
+        number("(0, 1]", hard_share=hard_share)
+        number("(0, inf)", bias_lr=bias_lr, head_lr=head_lr)
         choose("decay", decay, DECAYS)
         channels, classes = self.hparams.shape[0], self.hparams.num_classes
         self.network = WhitenedCNN(channels, classes, widths, depth, norm_momentum)

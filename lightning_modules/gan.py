@@ -22,7 +22,7 @@ from lightning_modules import adversarial, unequal_counts
 from lightning_modules import diff_augment as augmentation
 from lightning_modules.optimizers import OwnRates, one_cycle, scheduled, total_steps
 from lightning_modules.pixels import from_pixels, to_pixels
-from networks import ranges
+from limits import number, whole
 from networks.dcgan import Discriminator, Generator
 
 
@@ -80,17 +80,20 @@ class GAN(OwnRates):
                 f"penalty={penalty} with discriminator_batch_norm=true: the penalty needs each picture's own gradient, "
                 "and batch norm mixes them; set one of the two to 0 or false"
             )
-        ranges.sizes(shape=shape, latent=latent, width=width, discriminator_steps=discriminator_steps)
-        ranges.at_least(0, num_classes=num_classes, penalty=penalty)
-        ranges.at_least(0, generator_lr=generator_lr, discriminator_lr=discriminator_lr)
-        ranges.at_least(0, generator_final_lr=generator_final_lr, discriminator_final_lr=discriminator_final_lr)
-        ranges.shares(ema=ema, warmup=warmup)
+        for size in shape:
+            whole(shape=size)
+        whole(latent=latent, width=width, discriminator_steps=discriminator_steps)
+        whole(0, num_classes=num_classes)
+        number("[0, inf)", penalty=penalty, generator_lr=generator_lr, discriminator_lr=discriminator_lr)
+        number("[0, inf)", generator_final_lr=generator_final_lr, discriminator_final_lr=discriminator_final_lr)
+        number("[0, 1)", ema=ema, warmup=warmup)
         if len(betas) != 2:
             raise ValueError(f"betas={list(betas)} must be two numbers")
-        ranges.shares(**{f"betas[{place}]": beta for place, beta in enumerate(betas)})
+        for beta in betas:
+            number("[0, 1)", betas=float(beta))
         for name, clip in (("generator_clip", generator_clip), ("discriminator_clip", discriminator_clip)):
             if clip is not None:
-                ranges.above_zero(**{name: clip})
+                number("(0, inf)", **{name: clip})
         augmentation.check(diff_augment)
         self.automatic_optimization = False
         self.save_hyperparameters()

@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.plugins import MixedPrecision
 from torch import nn, optim
 
-from networks import ranges
+from limits import number
 
 DECAYS = {  # share of the highest learning rate by the share of the fall that is over
     "cosine": lambda share: 0.5 * (1 + math.cos(math.pi * share)),
@@ -49,7 +49,7 @@ def decay_matrices(module: nn.Module, weight_decay: float) -> list[dict]:
 
     A vector's size does not add to what the network can express; pulling it to zero only slows learning.
     """
-    ranges.at_least(0, weight_decay=weight_decay)
+    number("[0, inf)", weight_decay=weight_decay)
     matrices = [p for p in module.parameters() if p.ndim >= 2]
     vectors = [p for p in module.parameters() if p.ndim < 2]
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]

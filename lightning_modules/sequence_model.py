@@ -10,7 +10,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from lightning_modules import unequal_counts
 from lightning_modules.optimizers import OwnRates, decay_matrices, fused, with_one_cycle
-from networks import attention, ranges
+from limits import number, whole
+from networks import attention
 from networks.positions import POSITIONS, NoPositions
 from networks.vocabulary import PAD, Vocabulary
 
@@ -59,9 +60,9 @@ class SequenceModel(OwnRates):
         super().__init__()
         if positions not in POSITIONS:
             raise ValueError(f"positions={positions!r} is unknown; use one of {', '.join(POSITIONS)}")
-        ranges.sizes(vocab_size=vocab_size, width=width, depth=depth, heads=heads, max_length=max_length)
-        ranges.shares(dropout=dropout, warmup=warmup)
-        ranges.at_least(0, lr=lr, weight_decay=weight_decay)
+        whole(vocab_size=vocab_size, width=width, depth=depth, heads=heads, max_length=max_length)
+        number("[0, 1)", dropout=dropout, warmup=warmup)
+        number("[0, inf)", lr=lr, weight_decay=weight_decay)
         self.save_hyperparameters()
         self.vocabulary = Vocabulary()
         self._mean = unequal_counts.StepMean()

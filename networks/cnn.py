@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from networks import ranges
+from limits import number, whole
 from networks.measured import Measured
 
 
@@ -28,7 +28,9 @@ class ResNet(nn.Module):
 
     def __init__(self, in_channels: int, num_classes: int, widths: Sequence[int] = (64, 128, 256), blocks: int = 2):
         super().__init__()
-        ranges.sizes(in_channels=in_channels, num_classes=num_classes, widths=widths, blocks=blocks)
+        for width in widths:
+            whole(widths=width)
+        whole(in_channels=in_channels, num_classes=num_classes, blocks=blocks)
         if not widths:
             raise ValueError("widths=[] must name at least one")
         self.first = nn.Conv2d(in_channels, widths[0], 3, padding=1, bias=False)
@@ -58,7 +60,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1):
         super().__init__()
-        ranges.sizes(in_channels=in_channels, out_channels=out_channels, stride=stride)
+        whole(in_channels=in_channels, out_channels=out_channels, stride=stride)
         self.residual = nn.Sequential(
             nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False),
             nn.BatchNorm2d(out_channels),
@@ -100,7 +102,9 @@ class WhitenedCNN(nn.Module):
         norm_momentum: float = 0.1,
     ):
         super().__init__()
-        ranges.sizes(in_channels=in_channels, num_classes=num_classes, widths=widths)
+        for width in widths:
+            whole(widths=width)
+        whole(in_channels=in_channels, num_classes=num_classes)
         if not widths:
             raise ValueError("widths=[] must name at least one")
         patch = 2 * 2 * in_channels
@@ -142,9 +146,8 @@ class ConvGroup(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, depth: int, norm_momentum: float = 0.1):
         super().__init__()
-        ranges.sizes(depth=depth)
-        if not 0 < norm_momentum <= 1:
-            raise ValueError(f"norm_momentum={norm_momentum} must be greater than 0 and at most 1: it is a share")
+        whole(depth=depth)
+        number("(0, 1]", norm_momentum=norm_momentum)
         widths = [in_channels] + [out_channels] * depth
         self.convs = nn.ModuleList(Conv(widths[i], out_channels) for i in range(depth))
         # Scales are not learned: the next layer's normalisation would undo them.
@@ -170,7 +173,7 @@ class Conv(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__()
-        ranges.sizes(in_channels=in_channels, out_channels=out_channels)
+        whole(in_channels=in_channels, out_channels=out_channels)
         weight = torch.empty(out_channels, in_channels, 3, 3)
         nn.init.kaiming_uniform_(weight, a=5**0.5)
         nn.init.dirac_(weight[:in_channels])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from networks import ranges
+from limits import number, whole
 
 
 class MLP(nn.Module):
@@ -30,8 +30,10 @@ class MLP(nn.Module):
         batch_norm: bool = False,
     ):
         super().__init__()
-        ranges.sizes(in_features=in_features, out_features=out_features, hidden=hidden)
-        ranges.shares(dropout=dropout)
+        whole(in_features=in_features, out_features=out_features)
+        for width in hidden:
+            whole(hidden=width)
+        number("[0, 1)", dropout=dropout)
         layers: list[nn.Module] = [nn.Flatten()]
         for width in hidden:
             layers.append(nn.Linear(in_features, width, bias=not batch_norm))  # batch norm has its own offset

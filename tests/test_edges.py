@@ -23,7 +23,6 @@ from tests.edge_cases import CASES
 
 PACKAGES = ("numpy_core", "networks", "diffusion", "datamodules", "lightning_modules", "callbacks", "envs")
 CHECKS = ("float_array", "axis", "indices", "positive", "sizes", "between", "above_zero", "finite", "shares")
-RANGES = ("sizes", "at_least", "above_zero", "shares")
 EXCLUDED = {  # and why
     **{f"numpy_core.checks.{name}": "it is what refuses the numbers" for name in CHECKS},
     "numpy_core.windows.pair": "it is what refuses the numbers",
@@ -35,7 +34,6 @@ EXCLUDED = {  # and why
     "datamodules.pictures.read_pictures": "reads a folder; its shape comes from ImageDataModule's subclasses",
     "datamodules.augmentation.sampling_places": "takes the size of pictures that are there",
     "datamodules.augmentation.smooth_field": "takes the size of pictures that are there",
-    **{f"networks.ranges.{name}": "it is what refuses the numbers" for name in RANGES},
     "lightning_modules.optimizers.total_steps": "takes Lightning's own estimate, which is infinite where there is none",
     "lightning_modules.precision.fast_precision": "hands Lightning's own argument on",
     "lightning_modules.unequal_counts.log_mean": "takes the length of a batch that is there",

@@ -115,11 +115,11 @@ def test_every_convolution_is_used_once(depth):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: WhitenedCNN(3, 10, depth=0), "depth=0 must be at least 1"),
+        (lambda: WhitenedCNN(3, 10, depth=0), "depth=0 must be"),
         (lambda: WhitenedCNN(3, 10, []), r"widths=\[\] must name"),
-        (lambda: WhitenedCNN(3, 10, [8, 0]), r"widths=\[8, 0\]"),
+        (lambda: WhitenedCNN(3, 10, [8, 0]), "widths=0 must be"),
         (lambda: WhitenedCNN(3, 0), "num_classes=0"),
-        (lambda: WhitenedCNN(3, 10, norm_momentum=0.0), "norm_momentum=0.0 must be greater than 0"),
+        (lambda: WhitenedCNN(3, 10, norm_momentum=0.0), r"norm_momentum=0\.0 must be"),
         (lambda: ResNet(3, 10, blocks=0), "blocks=0"),
         (lambda: ResNet(3, 10, blocks=-1), "blocks=-1"),
         (lambda: ResNet(0, 10), "in_channels=0"),
