@@ -13,7 +13,7 @@ from lightning_modules.choices import choose
 from lightning_modules.classifier import Classifier
 from lightning_modules.joined import Joined
 from lightning_modules.optimizers import DECAYS, total_steps, with_one_cycle
-from limits import number
+from limits import number, whole
 from networks.cnn import WhitenedCNN
 
 WHITENED_ON = 5_000  # pictures
@@ -74,6 +74,8 @@ class FastCNNClassifier(Classifier):
                 f"shape={list(self.hparams.shape)}, {groups} widths"
             )
         number("(0, 1]", hard_share=hard_share)
+        for width in proxy_widths:
+            whole(proxy_widths=width)
         number("(0, inf)", bias_lr=bias_lr, head_lr=head_lr)
         choose("decay", decay, DECAYS)
         channels, classes = self.hparams.shape[0], self.hparams.num_classes
