@@ -46,8 +46,10 @@ def machine() -> str:
 
 
 def for_testing(config: dict) -> dict:
-    """What of a run's full config `train.py test` needs: the model, the data, and Firstlight's own callbacks."""
-    own = [c for c in config["trainer"]["callbacks"] or [] if c["class_path"].startswith("callbacks.")]
+    """What of a run's full config `train.py test` needs: the model, the data, and Firstlight's own callbacks that do
+    something at test."""
+    given = [c for c in config["trainer"]["callbacks"] or [] if "weight_averaging" not in c["class_path"]]
+    own = [c for c in given if c["class_path"].startswith("callbacks.")]
     return {
         "seed_everything": config["seed_everything"],
         "model": config["model"],

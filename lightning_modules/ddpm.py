@@ -10,21 +10,21 @@ B batch, C channels, H height, W width, K classes.
 
 from collections.abc import Sequence
 
-import lightning as L
 import torch
 from torch import Tensor
 
 from diffusion import guidance, objectives, samplers, scheduler, thresholding
 from lightning_modules import unequal_counts
 from lightning_modules.choices import choose
-from lightning_modules.optimizers import decay_matrices, with_one_cycle
+from lightning_modules.optimizers import OwnRates, decay_matrices, fused, with_one_cycle
 from lightning_modules.pixels import from_pixels, to_pixels
+from limits import number, whole
 from networks.unet2d import UNet2D
 
 LEVELS = 4  # parts of the T steps, whose losses are logged by themselves
 
 
-class DDPM(L.LightningModule):
+class DDPM(OwnRates):
     """Trained on {"image": (B, C, H, W) uint8, "label": (B,)}; draws pictures by `sample`.
 
     Args:
@@ -42,9 +42,11 @@ class DDPM(L.LightningModule):
         threshold: "none", "static" or "dynamic" (`diffusion.thresholding`).
         sampler: "ddpm", "ddim" or "dpm-solver" (`diffusion.samplers`).
         sampling_steps: network evaluations of `sample`, of a doubled batch where it guides.
-        lr: AdamW's highest learning rate; from there it falls to 0 along a cosine until the last step.
+        lr: AdamW's highest learning rate; from there it falls to 0 along a cosine until the last step, or the end of
+            the trainer's `max_time`. A training without an end goes on at this rate.
         weight_decay: on weight matrices only.
-        warmup: share of all steps in which the learning rate rises linearly from 0.
+        warmup: share of all steps (of 10,000 in a training without an end) in which the learning rate rises linearly
+            from 0.
     """
 
     def __init__(
@@ -70,10 +72,15 @@ class DDPM(L.LightningModule):
         warmup: float = 0.02,
     ):
         super().__init__()
-        if not 0 <= label_dropout < 1:
-            raise ValueError(f"label_dropout={label_dropout} must be at least 0 and less than 1: it is a share")
-        if not 0 <= warmup < 1:
-            raise ValueError(f"warmup={warmup} must be at least 0 and less than 1: it is a share of all steps")
+        for size in shape:
+            whole(shape=size)
+        for width in widths:
+            whole(widths=width)
+        whole(num_classes=num_classes, blocks=blocks, train_steps=train_steps, sampling_steps=sampling_steps)
+        number("[0, 1)", label_dropout=label_dropout, warmup=warmup)
+        number("[0, inf)", lr=lr, weight_decay=weight_decay)
+        if min_snr is not None:
+            number("(0, inf)", min_snr=min_snr)
         self.save_hyperparameters()
         self.objective = choose("objective", objective, objectives.OBJECTIVES)
         betas = choose("schedule", schedule, scheduler.SCHEDULES)
@@ -82,7 +89,8 @@ class DDPM(L.LightningModule):
             ("sampler", sampler, samplers.SAMPLERS),
         ):
             choose(name, value, choices)
-        samplers.timesteps(train_steps, sampling_steps)
+        if sampling_steps > train_steps:
+            raise ValueError(f"sampling_steps={sampling_steps} must be at most train_steps={train_steps}")
         self.scheduler = scheduler.NoiseScheduler(betas(train_steps))
         self.network = UNet2D(shape, num_classes, widths, blocks, attention, dropout)
 
@@ -110,13 +118,13 @@ class DDPM(L.LightningModule):
         def denoise(x: Tensor, t: Tensor) -> Tensor:
             return keep_within(self.objective.x0(self.scheduler, x, output(x, t), t))
 
-        x = torch.randn(len(labels), *hp.shape, generator=generator, device=labels.device)
+        x = torch.randn(len(labels), *hp.shape, generator=generator, device=labels.device, dtype=torch.float32)
         steps = hp.sampling_steps if steps is None else steps
         return to_pixels(walk(denoise, x, self.scheduler, steps, generator, on_step))
 
     def _predict(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         """The network's output, in float32 whatever the precision of its layers: the maths around it stays exact."""
-        return self.network(x, t, labels).float()
+        return self.network(x.to(self.dtype), t, labels).float()
 
     def setup(self, stage: str) -> None:
         data, hp = self.trainer.datamodule, self.hparams
@@ -155,7 +163,7 @@ class DDPM(L.LightningModule):
         """Mean squared error of each picture's prediction and the random step it was noised to, (B,) each."""
         x0 = from_pixels(images)
         t = torch.randint(self.scheduler.steps, (len(x0),), generator=generator, device=x0.device)
-        noise = torch.randn(x0.shape, generator=generator, device=x0.device)
+        noise = torch.randn(x0.shape, generator=generator, device=x0.device, dtype=x0.dtype)
         errors = objectives.errors(
             lambda x, t: self._predict(x, t, labels), self.scheduler, self.objective, x0, noise, t
         )
@@ -169,11 +177,13 @@ class DDPM(L.LightningModule):
         errors, t = self._errors(batch["image"], batch["label"], torch.Generator(self.device).manual_seed(batch_idx))
         unequal_counts.log_mean(self, f"{stage}/loss", errors.mean(), len(errors), prog_bar=True)
         level = t * LEVELS // self.scheduler.steps
-        for number in range(LEVELS):  # also where a batch has none of them: processes must log the same
-            own = errors[level == number]
-            unequal_counts.log_mean(self, f"{stage}/loss/level_{number}", own.sum() / max(len(own), 1), len(own))
+        for part in range(LEVELS):  # also where a batch has none of them: processes must log the same
+            own = errors[level == part]
+            unequal_counts.log_mean(self, f"{stage}/loss/level_{part}", own.sum() / max(len(own), 1), len(own))
 
     def configure_optimizers(self):
         hp = self.hparams
-        optimizer = torch.optim.AdamW(decay_matrices(self, hp.weight_decay), lr=hp.lr, betas=(0.9, 0.99), fused=True)
-        return with_one_cycle(optimizer, self.trainer.estimated_stepping_batches, hp.warmup)
+        optimizer = torch.optim.AdamW(
+            decay_matrices(self, hp.weight_decay), lr=hp.lr, betas=(0.9, 0.99), fused=fused(self.trainer)
+        )
+        return with_one_cycle(optimizer, self.trainer, hp.warmup)

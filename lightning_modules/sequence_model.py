@@ -3,20 +3,20 @@
 B batch, S source tokens, T target tokens, N tokens of an answer, H heads, V vocabulary.
 """
 
-import lightning as L
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from lightning_modules import unequal_counts
-from lightning_modules.optimizers import decay_matrices, with_one_cycle
+from lightning_modules.optimizers import OwnRates, decay_matrices, fused, with_one_cycle
+from limits import number, whole
 from networks import attention
 from networks.positions import POSITIONS, NoPositions
 from networks.vocabulary import PAD, Vocabulary
 
 
-class SequenceModel(L.LightningModule):
+class SequenceModel(OwnRates):
     """Trained on {"source": (B, S), "source_mask": (B, S), "target": (B, T), "target_mask": (B, T)}, ids and bools.
 
     Sequences are padded on the right; masks are True at tokens. A subclass builds `self.network` and says what it reads
@@ -35,9 +35,11 @@ class SequenceModel(L.LightningModule):
         positions: "none", "sinusoidal", "learned", "rotary" or "alibi" (`networks.positions`).
         max_length: most tokens that the network can read in one sequence.
         dropout: of what each block adds, in training.
-        lr: AdamW's highest learning rate, after warm-up; from there it falls to 0 along a cosine until the last step.
+        lr: AdamW's highest learning rate, after warm-up; from there it falls to 0 along a cosine until the last step,
+            or the end of the trainer's `max_time`. A training without an end goes on at this rate.
         weight_decay: AdamW's, on weight matrices only.
-        warmup: share of all steps in which the learning rate rises linearly from 0.
+        warmup: share of all steps (of 10,000 in a training without an end) in which the learning rate rises linearly
+            from 0.
     """
 
     network: nn.Module
@@ -58,10 +60,12 @@ class SequenceModel(L.LightningModule):
         super().__init__()
         if positions not in POSITIONS:
             raise ValueError(f"positions={positions!r} is unknown; use one of {', '.join(POSITIONS)}")
-        if not 0 <= warmup < 1:
-            raise ValueError(f"warmup={warmup} must be at least 0 and less than 1: it is a share of all steps")
+        whole(vocab_size=vocab_size, width=width, depth=depth, heads=heads, max_length=max_length)
+        number("[0, 1)", dropout=dropout, warmup=warmup)
+        number("[0, inf)", lr=lr, weight_decay=weight_decay)
         self.save_hyperparameters()
         self.vocabulary = Vocabulary()
+        self._mean = unequal_counts.StepMean()
 
     def _positions(self) -> NoPositions:
         hp = self.hparams
@@ -107,7 +111,10 @@ class SequenceModel(L.LightningModule):
         loss, accuracy, tokens = self._loss(batch)
         self.log("train/loss", loss, prog_bar=True)
         self.log("train/token_accuracy", accuracy)
-        return loss * unequal_counts.weight(self, tokens)
+        return loss * self._mean.weight(self, tokens)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        self._mean.settle(self, optimizer)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         loss, accuracy, tokens = self._loss(batch)
@@ -144,6 +151,7 @@ class SequenceModel(L.LightningModule):
         optimizer = torch.optim.AdamW(
             decay_matrices(self, self.hparams.weight_decay),
             lr=self.hparams.lr,
-            betas=(0.9, 0.98),  # Vaswani et al. 2017, Sec. 5.3; not fused: Lightning then refuses to clip in bf16-mixed
+            betas=(0.9, 0.98),  # Vaswani et al. 2017, Sec. 5.3
+            fused=fused(self.trainer),
         )
-        return with_one_cycle(optimizer, self.trainer.estimated_stepping_batches, self.hparams.warmup)
+        return with_one_cycle(optimizer, self.trainer, self.hparams.warmup)

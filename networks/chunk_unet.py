@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from networks.embeddings import SinusoidalEmbedding
+from networks.embeddings import SinusoidalEmbedding, StepEmbedding
 
 
 def _convolution(inputs: int, outputs: int, groups: int = 8) -> nn.Sequential:
@@ -49,7 +49,7 @@ class ChunkUNet(nn.Module):
             )
         self.encode = nn.Identity()
         context = condition_dim + 256
-        self.embed_step = nn.Sequential(SinusoidalEmbedding(256), nn.Linear(256, 1024), nn.Mish(), nn.Linear(1024, 256))
+        self.embed_step = StepEmbedding(SinusoidalEmbedding(256), nn.Linear(256, 1024), nn.Mish(), nn.Linear(1024, 256))
         pairs = list(zip((action_dim, *widths[:-1]), widths, strict=True))
         self.down = nn.ModuleList(nn.ModuleList([FiLMBlock(a, b, context), FiLMBlock(b, b, context)]) for a, b in pairs)
         self.shrink = nn.ModuleList(nn.Conv1d(width, width, 3, 2, 1) for width in widths[:-1])

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from networks.attention import SelfAttention, Sight
-from networks.embeddings import SinusoidalEmbedding
+from networks.embeddings import SinusoidalEmbedding, StepEmbedding
 
 GROUP = 16  # channels that share their statistics in a normalisation
 HEAD = 64  # channels of an attention head
@@ -54,7 +54,7 @@ class UNet2D(nn.Module):
         if any(width % HEAD for width in widths):
             raise ValueError(f"widths={tuple(widths)} must be divisible by {HEAD}, the width of an attention head")
         condition = 4 * widths[0]
-        self.embed_step = nn.Sequential(
+        self.embed_step = StepEmbedding(
             SinusoidalEmbedding(widths[0]), nn.Linear(widths[0], condition), nn.SiLU(), nn.Linear(condition, condition)
         )
         self.embed_class = nn.Embedding(num_classes + 1, condition)

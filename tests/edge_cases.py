@@ -10,6 +10,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import mkdtemp
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium as gym
@@ -529,9 +530,14 @@ CASES: dict[str, Case] = {
     "lightning_modules.gan.averaging": build(decay=0.9),
     "lightning_modules.mlp_classifier.MLPClassifier": build(hidden=[4], dropout=0.1, **SMALL),
     "lightning_modules.optimizers.decay_matrices": call(module=nn.Linear(2, 2), weight_decay=0.1),
+    "lightning_modules.optimizers.fallen": call(step=3, total=10),
     "lightning_modules.optimizers.one_cycle": call(step=3, total=10, warmup=0.2),
     "lightning_modules.optimizers.with_one_cycle": Case(
-        lambda: {"optimizer": SGD(lr=0.1), "total": 10, "warmup": 0.2},
+        lambda: {
+            "optimizer": SGD(lr=0.1),
+            "trainer": SimpleNamespace(estimated_stepping_batches=10, callbacks=[]),
+            "warmup": 0.2,
+        },
         lambda made, _: made["optimizer"].param_groups[0]["lr"],
     ),
     **{
