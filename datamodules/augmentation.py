@@ -37,10 +37,11 @@ class Shift(Augmentation):
     """
 
     def __init__(self, pixels: int, fill: str = "zeros"):
-        self.pixels, self.fill = _at_least_zero("shift", "pixels", pixels), fill
+        self.pixels, self.fill = _whole("shift", "pixels", pixels), fill
         _fill("shift", fill)
 
     def apply(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        _smaller("shift", self.pixels, images)
         options = {"generator": generator, "device": images.device}
         shifts = torch.randint(2 * self.pixels + 1, (2, len(images)), **options) - self.pixels  # rows, columns
         (rows, in_rows), (columns, in_columns) = map(self._sources, shifts, images.shape[-2:])
@@ -88,14 +89,13 @@ class Cutout(Augmentation):
     """
 
     def __init__(self, size: int):
-        self.size = _at_least_zero("cutout", "size", size)
+        self.size = _whole("cutout", "size", size)
 
     def apply(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        _smaller("cutout", self.size, images)
         covered = torch.ones(len(images), 1, 1, 1, dtype=torch.bool, device=images.device)
         for dim in (2, 3):
             length = images.shape[dim]
-            if self.size > length:
-                raise ValueError(f"cutout of {self.size} pixels is larger than pictures of {length}")
             options = {"generator": generator, "device": images.device}
             start = torch.randint(length - self.size + 1, (len(images), 1), **options)
             offset = torch.arange(length, device=images.device) - start  # (B, length)
@@ -131,16 +131,18 @@ class Warp(Augmentation):
         nodes: int = 4,
         fill: str = "zeros",
     ):
-        self.rotate, self.scale = _at_least_zero("warp", "rotate", rotate), _at_least_zero("warp", "scale", scale)
-        self.shear, self.shift = _at_least_zero("warp", "shear", shear), _at_least_zero("warp", "shift", shift)
-        self.bend, self.nodes = _at_least_zero("warp", "bend", bend), nodes
-        if scale >= 1:
-            raise ValueError(f"warp: scale={scale} must be less than 1")
-        if nodes < 2:
-            raise ValueError(f"warp: nodes={nodes} must be at least 2")
+        self.rotate = _number("warp", "rotate", rotate, 360)
+        self.scale = _number("warp", "scale", scale, 0.99)
+        self.shear = _number("warp", "shear", shear, 89)
+        self.shift, self.bend = _number("warp", "shift", shift), _number("warp", "bend", bend)
+        self.nodes = _whole("warp", "nodes", nodes, 2)
         self.padding_mode = _fill("warp", fill)
 
     def apply(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        for name in ("shift", "bend"):
+            _smaller(f"warp: {name}", getattr(self, name), images)
+        if self.bend and self.nodes > max(images.shape[-2:]):
+            raise ValueError(f"warp: nodes={self.nodes} is more than the pixels of pictures of {_size(images)}")
         options = {"generator": generator, "device": images.device}
         draws = 2 * torch.rand(5, len(images), **options) - 1  # from -1 to 1
         angle, shear = self.rotate * draws[0], self.shear * draws[1]
@@ -209,12 +211,19 @@ AUGMENTATIONS = {
 }
 
 
-def build(choices: dict) -> list[Augmentation]:
+def build(choices: dict, shape: tuple[int, int, int] | None = None) -> list[Augmentation]:
     """Augmentations from plain values: {"shift": 2, "flip": None, "warp": {"rotate": 10}}, in that order.
 
-    A number is the first argument, a dict holds arguments by name, None stands for no arguments.
+    A number is the first argument, a dict holds arguments by name, None stands for no arguments. Where `shape` (C, H,
+    W) is given, what does not suit such pictures is refused here.
     """
-    return [_build(name, value) for name, value in choices.items()]
+    augmentations = [_build(name, value) for name, value in choices.items()]
+    if shape is not None:
+        for augmentation in augmentations:
+            augmentation(
+                torch.zeros(1, *shape, dtype=torch.uint8), torch.zeros(1, dtype=torch.long), 0, torch.Generator()
+            )
+    return augmentations
 
 
 def _build(name: str, value) -> Augmentation:
@@ -235,10 +244,26 @@ def _build(name: str, value) -> Augmentation:
     return AUGMENTATIONS[name](**value)
 
 
-def _at_least_zero(augmentation: str, name: str, value: float) -> float:
-    if not isinstance(value, int | float) or value < 0:
-        raise ValueError(f"{augmentation}: {name}={value!r} must be a number that is at least 0")
+def _whole(augmentation: str, name: str, value: int, low: int = 0) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+        raise ValueError(f"{augmentation}: {name}={value!r} must be a whole number that is at least {low}")
     return value
+
+
+def _number(augmentation: str, name: str, value: float, high: float = math.inf) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= high or value == math.inf:
+        up_to = f" and at most {high}" if high < math.inf else ""
+        raise ValueError(f"{augmentation}: {name}={value!r} must be a number that is at least 0{up_to}")
+    return value
+
+
+def _smaller(what: str, pixels: float, images: Tensor) -> None:
+    if pixels and pixels >= min(images.shape[-2:]):
+        raise ValueError(f"{what} of {pixels} pixels leaves nothing of pictures of {_size(images)}; give less")
+
+
+def _size(images: Tensor) -> str:
+    return " x ".join(map(str, images.shape[-2:]))
 
 
 def _fill(augmentation: str, name: str) -> str:

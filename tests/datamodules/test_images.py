@@ -104,28 +104,28 @@ def test_the_split_goes_by_its_seed(write):
 
 def test_grey_pictures_become_what_is_asked_for(write):
     source = write()
-    grey = read_images(source, "test", (1, 8, 6), 3, "img")
+    grey = read_images(source, "test", (1, 8, 6), Squares.class_names, "img")
     expected = [np.asarray(Image.fromarray(picture).convert("L")) for picture in pixels(seed=1)]
     assert torch.equal(grey.images[:, 0], torch.from_numpy(np.stack(expected)))
 
 
 def test_the_cache_is_used_and_survives_damage(write, monkeypatch, tmp_path):
     source = write()
-    first = read_images(source, "test", Squares.shape, 3, "img")
+    first = read_images(source, "test", Squares.shape, Squares.class_names, "img")
     (path,) = (tmp_path / "cache").iterdir()
     path.write_bytes(path.read_bytes()[:100])
-    again = read_images(source, "test", Squares.shape, 3, "img")
+    again = read_images(source, "test", Squares.shape, Squares.class_names, "img")
     assert torch.equal(first.images, again.images)
     monkeypatch.setattr(images, "_decode", None)  # from here on nothing can be decoded
-    third = read_images(source, "test", Squares.shape, 3, "img")
+    third = read_images(source, "test", Squares.shape, Squares.class_names, "img")
     assert torch.equal(first.images, third.images)
     assert torch.equal(first.labels, third.labels)
 
 
 def test_changed_data_are_not_taken_from_the_cache(write):
-    first = read_images(write(), "test", Squares.shape, 3, "img")
-    other = read_images(write(train=pixels(seed=5)), "test", Squares.shape, 3, "img")
-    relabelled = read_images(write(train=pixels(seed=5), labels=[2] * 40), "test", Squares.shape, 3, "img")
+    first = read_images(write(), "test", Squares.shape, Squares.class_names, "img")
+    other = read_images(write(train=pixels(seed=5)), "test", Squares.shape, Squares.class_names, "img")
+    relabelled = read_images(write(train=pixels(seed=5), labels=[2] * 40), "test", Squares.shape, Squares.class_names, "img")
     assert not torch.equal(first.images, other.images)
     assert torch.equal(other.images, relabelled.images)
     assert (relabelled.labels == 2).all()
@@ -194,7 +194,7 @@ def test_paths_instead_of_bytes(tmp_path, monkeypatch):
     picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     files = pa.array([{"bytes": None, "path": str(tmp_path / "0.png")}], picture)
     pq.write_table(pa.table({"img": files, "label": [0]}), tmp_path / "rows.parquet")
-    read = read_images(str(tmp_path / "rows.parquet"), "train", Squares.shape, 3, "img")
+    read = read_images(str(tmp_path / "rows.parquet"), "train", Squares.shape, Squares.class_names, "img")
     assert torch.equal(read.images[0], torch.from_numpy(pixels(1)[0]).permute(2, 0, 1))
 
 
@@ -223,12 +223,12 @@ def test_an_empty_split_is_named(write, monkeypatch):
     rows = images.sources.load(write(), "test").select([])
     monkeypatch.setattr(images.sources, "load", lambda *args: rows)
     with pytest.raises(ValueError, match="'test' of 'somewhere' holds no pictures"):
-        read_images("somewhere", "test", Squares.shape, 3, "img")
+        read_images("somewhere", "test", Squares.shape, Squares.class_names, "img")
 
 
 def test_a_missing_column_is_named(write):
     with pytest.raises(ValueError, match="lacks the column image; it has img, label"):
-        read_images(write(), "test", Squares.shape, 3)
+        read_images(write(), "test", Squares.shape, Squares.class_names)
 
 
 @pytest.mark.parametrize(
