@@ -39,7 +39,7 @@ def read_image(file: Path | bytes, channels: int) -> Image.Image:
         with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as picture:
             picture.load()
             upright = TURNS.get(_orientation(picture))
-            pixels = _opaque(picture, MODES[channels])
+            pixels = opaque(picture, MODES[channels])
     except UnidentifiedImageError as error:
         raise ValueError("it is no picture, or of a format that Pillow does not read") from error
     except Exception as error:  # Pillow's readers meet a damaged file with errors of every kind
@@ -56,7 +56,7 @@ def _orientation(picture: Image.Image):
         return None
 
 
-def _opaque(picture: Image.Image, mode: str) -> Image.Image:
+def opaque(picture: Image.Image, mode: str) -> Image.Image:
     if picture.mode == "F" or picture.mode.startswith("I"):
         picture = _eight_bits(picture)
     if not picture.has_transparency_data:

@@ -212,8 +212,8 @@ class ImageDataModule(L.LightningDataModule):
                 f"{type(self).__name__} does not say what its pictures are; take datamodules.mnist.MNIST, "
                 "datamodules.cifar10.CIFAR10 or datamodules.svhn.SVHN, or a subclass with a shape and class_names"
             )
-        if batch_size < 1:
-            raise ValueError(f"batch_size={batch_size} must be at least 1")
+        if not 1 <= batch_size < 2**63:
+            raise ValueError(f"batch_size={batch_size} must be at least 1 and less than 2^63")
         held_out.check(val_share, split_seed)
         if class_names is not None and (source == FONTS or len(set(class_names)) != max(1, len(class_names))):
             wrong = (

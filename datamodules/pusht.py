@@ -59,19 +59,13 @@ def read_demonstrations(source: str | Sequence[str]) -> Demonstrations:
         if not source:
             raise ValueError("source=[] names no demonstrations; name at least one file, folder or Hub id")
         return _joined([read_demonstrations(one) for one in source])
-    return _joined([_read(rows, source) for rows in sources.load_files(source) if len(rows)])
+    parts = sources.load_files(source, columns=COLUMNS, optional=[FRAME])
+    return _joined([_read(rows, source) for rows in parts if len(rows)])
 
 
 def _read(rows: Rows, source: str) -> Demonstrations:
     """The episodes of one file."""
-    missing = [name for name in COLUMNS if name not in rows.column_names]
-    if missing:
-        raise ValueError(
-            f"the data at {source!r} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; "
-            f"it has {', '.join(rows.column_names)}"
-        )
-    columns = [*COLUMNS, *({FRAME} & set(rows.column_names))]
-    values = rows.select_columns(columns).with_format("numpy")[:]
+    values = rows.with_format("numpy")[:]
     pointer, corners, action = (np.asarray(values[column]) for column in COLUMNS[:3])
     for name, array, width in [(COLUMNS[0], pointer, 2), (COLUMNS[1], corners, 16), (COLUMNS[2], action, 2)]:
         if array.shape != (len(rows), width):
@@ -80,7 +74,7 @@ def _read(rows: Rows, source: str) -> Demonstrations:
             raise ValueError(f"column {name} of {source!r} holds {array.dtype}; expected numbers")
         if not np.isfinite(array.astype(np.float64)).all():
             raise ValueError(f"column {name} of {source!r} holds values that are not finite")
-    for name in columns[3:]:
+    for name in rows.column_names[3:]:
         if np.asarray(values[name]).dtype.kind not in "iu":
             raise ValueError(f"column {name} of {source!r} must hold whole numbers; it has {rows.features[name]}")
     order, borders = _episodes(np.asarray(values[EPISODE]), values.get(FRAME), source)
@@ -226,12 +220,11 @@ class PushTDemos(L.LightningDataModule):
         split_seed: int = 0,
     ):
         super().__init__()
-        for name, value in {"batch_size": batch_size, "n_obs_steps": n_obs_steps, "horizon": horizon}.items():
-            if value < 1:
-                raise ValueError(f"{name}={value} must be at least 1")
-        for name, value in {"n_obs_steps": n_obs_steps, "horizon": horizon}.items():
-            if value > LONGEST:
-                raise ValueError(f"{name}={value} must be at most {LONGEST}")
+        if not 1 <= batch_size < 2**63:
+            raise ValueError(f"batch_size={batch_size} must be at least 1 and less than 2^63")
+        for name, steps in {"n_obs_steps": n_obs_steps, "horizon": horizon}.items():
+            if not 1 <= steps <= LONGEST:
+                raise ValueError(f"{name}={steps} must be at least 1 and at most {LONGEST}")
         held_out.check(val_share, split_seed)
         if pad_after is not None and not 0 <= pad_after < horizon:
             raise ValueError(f"pad_after={pad_after} must lie between 0 and horizon-1 = {horizon - 1}")

@@ -14,7 +14,7 @@ import glob
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -68,29 +68,43 @@ def load(source: str, split: str = "train", columns: list[str] | None = None) ->
     return _asked(source, lambda: _dataset(pa.concat_tables(tables, promote_options="permissive")))
 
 
-def load_files(source: str, split: str = "train", columns: list[str] | None = None) -> list[Dataset]:
-    """The same, file by file; what is not Parquet files on this machine counts as one. Raises as `load` does."""
+def load_files(
+    source: str, split: str = "train", columns: list[str] | None = None, optional: Sequence[str] = ()
+) -> list[Dataset]:
+    """The same, file by file; what is not Parquet files on this machine counts as one. Raises as `load` does.
+
+    Of the columns in `optional` those are read that are there.
+    """
     place = resolve(source)
     files, features = _asked(source, lambda: _local(source))
     if not files:
-        parts = [_asked(source, lambda: load_dataset(place, HUB_CONFIGS.get(place), split=split))]
+        rows = _asked(source, lambda: load_dataset(place, HUB_CONFIGS.get(place), split=split))
+        parts = [rows.select_columns(_wanted(place, rows.column_names, columns, optional))]
     elif split in files:
-        parts = [_asked(source, lambda file=file: _read(file, columns, features)) for file in files[split]]
+        parts = []
+        for file in files[split]:
+            names = _asked(source, lambda file=file: parquet.read_schema(file).names)
+            wanted = _wanted(place, names, columns, optional)
+            parts.append(_asked(source, lambda file=file, wanted=wanted: _read(file, wanted, features)))
     else:
         raise ValueError(
             f"the data at {place!r} have no split {split!r}, only {', '.join(files)}; a file belongs to the split that "
             "is a word of its name or its folder's"
         )
-    for rows in parts:
-        missing = [column for column in columns or [] if column not in rows.column_names]
-        if missing:
-            raise ValueError(
-                f"the data at {place!r} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; "
-                f"it has {', '.join(rows.column_names)}"
-            )
     if not any(map(len, parts)):
         raise ValueError(f"the split {split!r} of {source!r} holds no rows")
-    return [rows.select_columns(columns) if columns else rows for rows in parts]
+    return parts
+
+
+def _wanted(place: str, names: list[str], columns: list[str] | None, optional: Sequence[str]) -> list[str]:
+    """Which of the columns `names` to read. Raises ValueError where one of `columns` is not among them."""
+    missing = [column for column in columns or [] if column not in names]
+    if missing:
+        raise ValueError(
+            f"the data at {place!r} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; "
+            f"it has {', '.join(names)}"
+        )
+    return names if columns is None else [*columns, *(column for column in optional if column in names)]
 
 
 def splits(source: str) -> list[str]:
@@ -179,11 +193,10 @@ def _refuse_unreadable(folder: Path) -> None:
         raise ValueError("its files are in MNIST's IDX format; write them as Parquet, as docs/mlp.md shows")
 
 
-def _read(file: str, columns: list[str] | None, features: Features | None) -> Dataset:
-    """The rows of a Parquet file, of `columns` those that it has."""
+def _read(file: str, names: list[str], features: Features | None) -> Dataset:
+    """These columns of a Parquet file."""
     with parquet.ParquetFile(file) as opened:
-        names = [name for name in opened.schema_arrow.names if columns is None or name in columns]
-        table = opened.read(names).select(names) if names else opened.schema_arrow.empty_table()
+        table = opened.read(names).select(names)
     known = {name: kind for name, kind in (features or {}).items() if name in names}
     if known:
         own = Features.from_arrow_schema(table.schema)
