@@ -31,7 +31,8 @@ def digits(split: str, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
     """The pictures (N, C, H, W) uint8 and their labels (N,) of a split, always the same ones; kept in a cache file."""
     if split not in SIZES:
         raise ValueError(f"there are no digits from fonts for the split {split!r}; use one of {', '.join(SIZES)}")
-    contents = repr((DRAWING, split, SIZES[split], shape, version("pillow"), [path.name for path in fonts()]))
+    versions = [version(package) for package in ("pillow", "matplotlib")]
+    contents = repr((DRAWING, split, SIZES[split], shape, versions, [path.name for path in fonts()]))
     key = f"fonts-{cache.digest([contents.encode()])}"
 
     def make() -> dict[str, Tensor]:

@@ -127,7 +127,8 @@ def _local(source: str) -> tuple[dict[str, list[str]], Features | None]:
     named, features = _readme(folder, HUB_CONFIGS.get(source))
     files = named or _parquet_files(folder)
     if files and all(file.endswith(".parquet") for part in files.values() for file in part):
-        return {split: sorted(part, key=_by_numbers) for split, part in files.items()}, features
+        order = sorted(files, key=lambda split: (split != "train", split))
+        return {split: sorted(files[split], key=_by_numbers) for split in order}, features
     _refuse_unreadable(folder)
     _builder(folder, None)  # stays inside?
     return {}, None
