@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+import limits
+
 FILLS = {"zeros": "zeros", "edge": "border", "reflect": "reflection"}  # our names -> those of grid_sample
 
 
@@ -37,8 +39,9 @@ class Shift(Augmentation):
     """
 
     def __init__(self, pixels: int, fill: str = "zeros"):
-        self.pixels, self.fill = _whole("shift", "pixels", pixels), fill
-        _fill("shift", fill)
+        limits.whole(0, pixels=pixels)
+        self.pixels, self.fill = pixels, fill
+        _fill(fill)
 
     def apply(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
         _smaller("shift", self.pixels, images)
@@ -89,7 +92,8 @@ class Cutout(Augmentation):
     """
 
     def __init__(self, size: int):
-        self.size = _whole("cutout", "size", size)
+        limits.whole(0, size=size)
+        self.size = size
 
     def apply(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
         _smaller("cutout", self.size, images)
@@ -131,12 +135,14 @@ class Warp(Augmentation):
         nodes: int = 4,
         fill: str = "zeros",
     ):
-        self.rotate = _number("warp", "rotate", rotate, 360)
-        self.scale = _number("warp", "scale", scale, 0.99)
-        self.shear = _number("warp", "shear", shear, 89)
-        self.shift, self.bend = _number("warp", "shift", shift), _number("warp", "bend", bend)
-        self.nodes = _whole("warp", "nodes", nodes, 2)
-        self.padding_mode = _fill("warp", fill)
+        limits.number("[0, 360]", rotate=rotate)
+        limits.number("[0, 1)", scale=scale)
+        limits.number("[0, 89]", shear=shear)
+        limits.number("[0, inf)", shift=shift, bend=bend)
+        limits.whole(2, nodes=nodes)
+        self.rotate, self.scale, self.shear, self.shift = rotate, scale, shear, shift
+        self.bend, self.nodes = bend, nodes
+        self.padding_mode = _fill(fill)
 
     def apply(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
         for name in ("shift", "bend"):
@@ -241,20 +247,10 @@ def _build(name: str, value) -> Augmentation:
     missing = [p.name for p in parameters.values() if p.default is p.empty and p.name not in value]
     if missing:
         raise ValueError(f"augmentation {name!r} needs {', '.join(missing)}")
-    return AUGMENTATIONS[name](**value)
-
-
-def _whole(augmentation: str, name: str, value: int, low: int = 0) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < low:
-        raise ValueError(f"{augmentation}: {name}={value!r} must be a whole number that is at least {low}")
-    return value
-
-
-def _number(augmentation: str, name: str, value: float, high: float = math.inf) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= high or value == math.inf:
-        up_to = f" and at most {high}" if high < math.inf else ""
-        raise ValueError(f"{augmentation}: {name}={value!r} must be a number that is at least 0{up_to}")
-    return value
+    try:
+        return AUGMENTATIONS[name](**value)
+    except ValueError as error:
+        raise ValueError(f"augmentation {name!r}: {error}") from error
 
 
 def _smaller(what: str, pixels: float, images: Tensor) -> None:
@@ -266,7 +262,7 @@ def _size(images: Tensor) -> str:
     return " x ".join(map(str, images.shape[-2:]))
 
 
-def _fill(augmentation: str, name: str) -> str:
+def _fill(name: str) -> str:
     if name not in FILLS:
-        raise ValueError(f"{augmentation}: fill={name!r} is unknown; use one of {', '.join(FILLS)}")
+        raise ValueError(f"fill={name!r} is unknown; use one of {', '.join(FILLS)}")
     return FILLS[name]

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rich.progress import track
 from torch import Tensor
 
+import limits
 from datamodules import cache
 
 CLASS_NAMES = tuple("0123456789")
@@ -47,6 +48,8 @@ def draw(
     n: int, shape: tuple[int, int, int], rng: np.random.Generator, progress: str | None = None
 ) -> tuple[Tensor, Tensor]:
     """n digits, as many of each: (n, C, H, W) uint8 and (n,) int64. `progress` names the progress bar, if any."""
+    limits.whole(0, n=n)
+    limits.whole(**dict(zip(("channels", "height", "width"), shape, strict=True)))
     channels, height, width = shape
     labels = rng.permutation(np.arange(n) % len(CLASS_NAMES))
     quiet = progress is None or rank_zero_only.rank != 0

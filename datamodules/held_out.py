@@ -4,13 +4,13 @@ import lightning as L
 import torch
 from torch import Tensor
 
+import limits
+
 
 def check(val_share: float, split_seed: int) -> None:
     """Raises ValueError for a share or a seed that cannot be drawn by."""
-    if not 0 <= val_share < 1:
-        raise ValueError(f"val_share={val_share} must be at least 0 and less than 1; 0 holds nothing out")
-    if not 0 <= split_seed < 2**63:
-        raise ValueError(f"split_seed={split_seed} must be at least 0 and less than 2^63")
+    limits.number("[0, 1)", val_share=val_share)
+    limits.whole(0, 2**63 - 1, split_seed=split_seed)
 
 
 def split(count: int, what: str, val_share: float, split_seed: int, at_least: int = 0) -> tuple[Tensor, Tensor]:

@@ -21,6 +21,7 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+import limits
 from datamodules import augmentation, cache, fonts, held_out, sources
 from datamodules.image_reader import read_image
 from datamodules.pictures import PictureSet, dark_on_light, read_pictures
@@ -212,8 +213,7 @@ class ImageDataModule(L.LightningDataModule):
                 f"{type(self).__name__} does not say what its pictures are; take datamodules.mnist.MNIST, "
                 "datamodules.cifar10.CIFAR10 or datamodules.svhn.SVHN, or a subclass with a shape and class_names"
             )
-        if not 1 <= batch_size < 2**63:
-            raise ValueError(f"batch_size={batch_size} must be at least 1 and less than 2^63")
+        limits.whole(batch_size=batch_size)
         held_out.check(val_share, split_seed)
         if class_names is not None and (source == FONTS or len(set(class_names)) != max(1, len(class_names))):
             wrong = (

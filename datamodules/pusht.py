@@ -21,6 +21,7 @@ from datasets import Dataset as Rows
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+import limits
 from datamodules import held_out, sources
 from datamodules.resumable_loader import ResumableLoader
 from envs import tee
@@ -129,6 +130,7 @@ class Windows(Dataset):
     """
 
     def __init__(self, demos: Demonstrations, episodes: Tensor, n_obs_steps: int, horizon: int, pad_after: int):
+        _check_window(n_obs_steps, horizon, pad_after)
         self.demos, self.n_obs_steps, self.horizon = demos, n_obs_steps, horizon
         counts = (demos.lengths - horizon + 1 + pad_after).clamp(max=demos.lengths)[episodes]  # windows per episode
         if (counts < 1).any():
@@ -157,6 +159,11 @@ class Windows(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         return {name: values[0] for name, values in self.__getitems__([index]).items()}
+
+
+def _check_window(n_obs_steps: int, horizon: int, pad_after: int) -> None:
+    limits.whole(1, LONGEST, n_obs_steps=n_obs_steps, horizon=horizon)
+    limits.whole(0, horizon - 1, pad_after=pad_after)
 
 
 def aligned(demos: Demonstrations) -> Demonstrations:
@@ -220,14 +227,9 @@ class PushTDemos(L.LightningDataModule):
         split_seed: int = 0,
     ):
         super().__init__()
-        if not 1 <= batch_size < 2**63:
-            raise ValueError(f"batch_size={batch_size} must be at least 1 and less than 2^63")
-        for name, steps in {"n_obs_steps": n_obs_steps, "horizon": horizon}.items():
-            if not 1 <= steps <= LONGEST:
-                raise ValueError(f"{name}={steps} must be at least 1 and at most {LONGEST}")
+        limits.whole(batch_size=batch_size)
         held_out.check(val_share, split_seed)
-        if pad_after is not None and not 0 <= pad_after < horizon:
-            raise ValueError(f"pad_after={pad_after} must lie between 0 and horizon-1 = {horizon - 1}")
+        _check_window(n_obs_steps, horizon, horizon - 1 if pad_after is None else pad_after)
         self.save_hyperparameters()
 
     def setup(self, stage: str | None = None) -> None:

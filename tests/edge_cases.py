@@ -410,7 +410,6 @@ CASES: dict[str, Case] = {
     "datamodules.augmentation.Cutout": augmentation(size=2),
     "datamodules.augmentation.Warp": augmentation(rotate=5.0, scale=0.1, shear=5.0, shift=1.0, bend=1.0, nodes=4),
     "datamodules.fonts.draw": Case(lambda: {"n": 2, "shape": (1, 12, 12), "rng": rng()}, itself),
-    "datamodules.images.ImageDataModule": build(source="fonts", batch_size=4, val_share=0.1, split_seed=0),
     "datamodules.svhn.SVHN": build(val_share=0.1),
     "datamodules.pairs.similar_lengths": call(lengths=torch.arange(1, 6), batch_size=2),
     "datamodules.pig_latin.PigLatin": build(

@@ -261,7 +261,7 @@ def test_one_demonstration(write):
 @pytest.mark.parametrize(
     ("name", "good", "bad"),
     [
-        ("batch_size", [1, 2**62], [0, -1, 2**100]),
+        ("batch_size", [1, 2**31 - 1], [0, -1, 2**100]),
         ("n_obs_steps", [1, 10_000], [0, -1, 2**31]),
         ("horizon", [1, 64], [0, -1, 2**31]),
         ("pad_after", [0, 1, 15], [-1, 16, 2**31]),
