@@ -225,6 +225,8 @@ def build(choices: dict, shape: tuple[int, int, int] | None = None) -> list[Augm
     """
     augmentations = [_build(name, value) for name, value in choices.items()]
     if shape is not None:
+        for size in shape:
+            limits.whole(shape=size)
         for augmentation in augmentations:
             augmentation(
                 torch.zeros(1, *shape, dtype=torch.uint8), torch.zeros(1, dtype=torch.long), 0, torch.Generator()

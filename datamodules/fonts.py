@@ -48,8 +48,9 @@ def draw(
     n: int, shape: tuple[int, int, int], rng: np.random.Generator, progress: str | None = None
 ) -> tuple[Tensor, Tensor]:
     """n digits, as many of each: (n, C, H, W) uint8 and (n,) int64. `progress` names the progress bar, if any."""
-    limits.whole(0, n=n)
-    limits.whole(**dict(zip(("channels", "height", "width"), shape, strict=True)))
+    limits.whole(n=n)
+    for low, size in zip((1, 2, 2), shape, strict=True):  # no font is smaller
+        limits.whole(low, shape=size)
     channels, height, width = shape
     labels = rng.permutation(np.arange(n) % len(CLASS_NAMES))
     quiet = progress is None or rank_zero_only.rank != 0

@@ -18,6 +18,9 @@ def split(count: int, what: str, val_share: float, split_seed: int, at_least: in
 
     At least `at_least` are held out where `val_share` is above 0. Raises ValueError where none is left to train on.
     """
+    limits.whole(count=count)
+    limits.whole(0, at_least=at_least)
+    check(val_share, split_seed)
     order = torch.randperm(count, generator=torch.Generator().manual_seed(split_seed))
     n_val = max(at_least, round(val_share * count)) if val_share else 0
     if n_val >= count:

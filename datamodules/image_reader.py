@@ -35,6 +35,8 @@ def read_image(file: Path | bytes, channels: int) -> Image.Image:
 
     Raises ValueError, in one line, where it cannot be read.
     """
+    if channels not in MODES:
+        raise ValueError(f"channels={channels} must be 1 (grey) or 3 (red, green and blue)")
     try:
         with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as picture:
             picture.load()

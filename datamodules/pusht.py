@@ -163,7 +163,9 @@ class Windows(Dataset):
 
 def _check_window(n_obs_steps: int, horizon: int, pad_after: int) -> None:
     limits.whole(1, LONGEST, n_obs_steps=n_obs_steps, horizon=horizon)
-    limits.whole(0, horizon - 1, pad_after=pad_after)
+    limits.whole(0, LONGEST, pad_after=pad_after)
+    if pad_after >= horizon:
+        raise ValueError(f"pad_after={pad_after} must be less than horizon={horizon}")
 
 
 def aligned(demos: Demonstrations) -> Demonstrations:

@@ -131,7 +131,7 @@ def test_mirrored_and_plain_windows_come_from_the_same_rows(human_data):
         ({"columns": {"action": [[1.0, 2.0, 3.0]] * 70}}, ["action", "(2,)"]),
         ({"columns": {"action": [[float("nan"), 0.0]] * 70}}, ["action", "not finite"]),
         ({"lengths": (3, 40), "pad_after": 0}, ["3 steps", "horizon=16"]),
-        ({"pad_after": 16}, ["pad_after=16", "15"]),
+        ({"pad_after": 16}, ["pad_after=16", "horizon=16"]),
         ({"val_share": 1.0}, ["val_share=1.0"]),
         ({"val_share": 0.9}, ["val_share=0.9", "2 episodes", "lower it"]),
     ],
