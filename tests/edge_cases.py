@@ -16,6 +16,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+import torchvision
 from torch import Tensor, nn
 
 import envs  # noqa: F401  (registers Push-T)
@@ -35,6 +36,8 @@ from networks.attention import Sight
 from networks.generation import Writer
 from networks.positions import SinusoidalPositions
 from networks.transformer import Decoder
+
+PNG = torchvision.io.encode_png(torch.zeros(1, 4, 4, dtype=torch.uint8)).numpy().tobytes()
 
 
 def nothing(made: Any, arguments: dict) -> None:
@@ -409,8 +412,11 @@ CASES: dict[str, Case] = {
     "datamodules.augmentation.Shift": augmentation(pixels=1),
     "datamodules.augmentation.Cutout": augmentation(size=2),
     "datamodules.augmentation.Warp": augmentation(rotate=5.0, scale=0.1, shear=5.0, shift=1.0, bend=1.0, nodes=4),
+    "datamodules.augmentation.build": build(choices={"flip": None}, shape=(1, 8, 8)),
+    "datamodules.held_out.check": call(val_share=0.1, split_seed=0),
+    "datamodules.held_out.split": call(count=10, what="rows", val_share=0.2, split_seed=0, at_least=1),
+    "datamodules.image_reader.read_image": Case(lambda: {"file": PNG, "channels": 1}),
     "datamodules.fonts.draw": Case(lambda: {"n": 2, "shape": (1, 12, 12), "rng": rng()}, itself),
-    "datamodules.images.ImageDataModule": build(source="fonts", batch_size=4, val_share=0.1, split_seed=0),
     "datamodules.svhn.SVHN": build(val_share=0.1),
     "datamodules.pairs.similar_lengths": call(lengths=torch.arange(1, 6), batch_size=2),
     "datamodules.pig_latin.PigLatin": build(
