@@ -40,11 +40,11 @@ class TextSamples(L.Callback):
         """The samples and the module's answers as a Markdown table."""
         batch = {name: value.to(module.device) for name, value in batch.items()}
         questions, expected = (module.vocabulary.decode(batch[name]) for name in ("source", "target"))
-        answers = module.vocabulary.decode(module.generate(batch["source"], batch["source_mask"]))
+        ids = module.generate(batch["source"], batch["source_mask"])
+        answers, right = module.vocabulary.decode(ids), module.is_exact(ids, batch).tolist()
         lines = ["| source | target | answer | |", "| --- | --- | --- | --- |"]
-        for question, target, answer in zip(questions, expected, answers, strict=True):
-            verdict = "right" if answer == target else "**wrong**"
-            lines.append(f"| {_cell(question)} | {_cell(target)} | {_cell(answer)} | {verdict} |")
+        for *texts, exact in zip(questions, expected, answers, right, strict=True):
+            lines.append(f"| {' | '.join(map(_cell, texts))} | {'right' if exact else '**wrong**'} |")
         return "\n".join(lines)
 
 

@@ -25,8 +25,10 @@ class KVCache:
     def advance(self, tokens: Tensor, mask: Tensor | None = None) -> None:
         """Take slots for tokens (B, T), of which those are padding where the mask (B, T) is False.
 
-        Raises ValueError where there are not enough slots left.
+        Raises ValueError where there are not enough slots left, or other rows than before.
         """
+        if self._tokens is not None and len(tokens) != len(self._tokens):
+            raise ValueError(f"the cache holds {len(self._tokens)} rows; got tokens of {len(tokens)}")
         start, end = self.length, self.length + tokens.shape[1]
         if end > self.capacity:
             raise ValueError(

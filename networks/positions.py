@@ -21,6 +21,9 @@ class NoPositions(nn.Module):
 
     def __init__(self, width: int, heads: int, max_length: int):
         super().__init__()
+        check_heads(width, heads)
+        if max_length < 1:
+            raise ValueError(f"max_length={max_length} must be at least 1")
         self.max_length = max_length
 
     def embed(self, x: Tensor, at: Tensor) -> Tensor:
@@ -105,6 +108,14 @@ POSITIONS = {
     "rotary": RotaryPositions,
     "alibi": LinearBiases,
 }
+
+
+def check_heads(width: int, heads: int) -> None:
+    """Raises ValueError where a width cannot be split into so many heads."""
+    if width < 1 or heads < 1:
+        raise ValueError(f"width={width} and heads={heads} must be at least 1")
+    if width % heads:
+        raise ValueError(f"width={width} is not divisible by heads={heads}")
 
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:

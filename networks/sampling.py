@@ -1,8 +1,11 @@
-"""The distribution that the next token is drawn from.
+"""The distribution that the next token is drawn from, and the draw.
 
-B batch, V vocabulary.
+B batch, V vocabulary, N new tokens.
 """
 
+from collections.abc import Iterable
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,9 +19,14 @@ def next_distribution(
     the fewest whose probabilities sum to at least `top_p` (Holtzman et al. 2020, Eq. 2-3). What is kept is scaled to
     sum to 1.
     """
+    # The likeliest at 0, so that no temperature is too small: what overflows is a probability of 0.
+    logits = logits - logits.amax(-1, keepdim=True)
+    logits = logits / max(temperature, torch.finfo(logits.dtype).tiny)
+    if top_p == 1:
+        top_p = None  # sums that are rounded would lose the least likely tokens
     if top_k is None and top_p is None:
-        return (logits / temperature).softmax(-1)
-    ordered, order = (logits / temperature).sort(dim=-1, descending=True, stable=True)
+        return logits.softmax(-1)
+    ordered, order = logits.sort(dim=-1, descending=True, stable=True)
     probabilities = ordered[:, :top_k].softmax(-1)
     if top_p is not None:
         before = probabilities.cumsum(-1) - probabilities  # of all tokens that are likelier
@@ -27,11 +35,30 @@ def next_distribution(
     return torch.zeros_like(logits).scatter(-1, order[:, :top_k], probabilities)
 
 
-def check(temperature: float, top_k: int | None, top_p: float | None) -> None:
+def uniform(seed: int, rows: Iterable[int], count: int) -> Tensor:
+    """Random numbers in [0, 1) for the draws of N tokens, (B, N): each row's own, from the seed and the row's number.
+
+    They are the same in any batch, and the first of more are those of fewer.
+    """
+    return torch.from_numpy(np.stack([np.random.default_rng([seed, row]).random(count, np.float32) for row in rows]))
+
+
+def draw(distribution: Tensor, number: Tensor) -> Tensor:
+    """A token for each row, by inversion of its distribution: (B, V) and numbers (B,) in [0, 1) -> (B,)."""
+    cumulated = distribution.cumsum(-1)
+    # The first token whose sum is more than the number; one without probability adds nothing and is never the first.
+    return torch.searchsorted(cumulated, number[:, None] * cumulated[:, -1:], right=True)[:, 0]
+
+
+def check(temperature: float, top_k: int | None, top_p: float | None, seed: int = 0, first_row: int = 0) -> None:
     """Raises ValueError where one of them is out of its range."""
-    if temperature < 0:
-        raise ValueError(f"temperature={temperature} must be at least 0; 0 takes the likeliest token")
+    if not 0 <= temperature < float("inf"):
+        raise ValueError(f"temperature={temperature} must be a number of at least 0; 0 takes the likeliest token")
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k={top_k} must be at least 1")
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"top_p={top_p} must be more than 0 and at most 1")
+    if temperature == 0 and not (top_k is None and top_p is None):
+        raise ValueError("top_k and top_p choose what to draw from, and temperature=0 draws nothing; raise temperature")
+    if seed < 0 or first_row < 0:
+        raise ValueError(f"seed={seed} and first_row={first_row} must be at least 0")

@@ -74,6 +74,10 @@ class _Stack(nn.Module):
         cross: bool = False,
     ):
         super().__init__()
+        if vocab_size < 1 or depth < 1:
+            raise ValueError(f"vocab_size={vocab_size} and depth={depth} must be at least 1")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout={dropout} must be at least 0 and less than 1")
         self.embedding = nn.Embedding(vocab_size, width)
         self.positions = positions
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
@@ -96,7 +100,11 @@ class _Stack(nn.Module):
         """(..., C) -> (..., V)"""
         return F.linear(features, self.embedding.weight)
 
-    def _check_length(self, length: int) -> None:
+    def _check_length(self, tokens: Tensor, mask: Tensor | None) -> None:
+        """Raises ValueError where a row of tokens (B, T) is too long; padding does not count."""
+        length = tokens.shape[1]
+        if length > self.positions.max_length and mask is not None and len(mask):
+            length = int(mask.sum(1).max())
         if length > self.positions.max_length:
             raise ValueError(
                 f"a sequence of {length} tokens is too long: this network has max_length={self.positions.max_length}; "
@@ -131,7 +139,7 @@ class Encoder(_Stack):
 
     def features(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """What the logits are read from: (B, T) -> (B, T, C)."""
-        self._check_length(tokens.shape[1])
+        self._check_length(tokens, mask)
         at = token_positions(tokens, mask)
         sight = self._sight(at, at, None if mask is None else mask[:, None, None])
         x = self.dropout(self.positions.embed(self.embedding(tokens), at))
@@ -199,7 +207,7 @@ class Decoder(_Stack):
             cache.advance(tokens, mask)
             tokens, mask = cache.tokens, cache.mask
         length = tokens.shape[1]
-        self._check_length(length)
+        self._check_length(tokens, mask)
         keys_at = token_positions(tokens, mask, self.restart)
         at = keys_at[..., length - new :]
         if mask is not None:
