@@ -4,6 +4,8 @@ import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
+from callbacks.validation_rows import validation_rows
+
 
 class TextSamples(L.Callback):
     """A table of question, expected answer and the model's own, at every validation.
@@ -26,15 +28,9 @@ class TextSamples(L.Callback):
         loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         if batch_idx or dataloader_idx or trainer.sanity_checking or not trainer.is_global_zero or not loggers:
             return
-        table = self.table(module, self.samples(trainer.datamodule))
+        table = self.table(module, validation_rows(trainer, batch, self.count))
         for logger in loggers:
             logger.experiment.add_text("val/samples", table, trainer.global_step)
-
-    def samples(self, datamodule: L.LightningDataModule) -> dict[str, Tensor]:
-        """A batch of `count` rows, evenly spread over the validation set."""
-        rows = datamodule.val_dataloader().dataset
-        count = min(self.count, len(rows))
-        return rows.__getitems__([index * len(rows) // count for index in range(count)])
 
     def table(self, module: L.LightningModule, batch: dict[str, Tensor]) -> str:
         """The samples and the module's answers as a Markdown table."""

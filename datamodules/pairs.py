@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 from datamodules.resumable_loader import ResumableLoader
 from networks.vocabulary import PAD
 
+MOST = 10_000_000  # rows
+SEEDS = 2**32  # of training; those of validation and test sets lie beyond
 BLOCK = 32  # batches that are sorted by length together
 
 
@@ -32,7 +34,7 @@ class Pairs(Dataset):
     @classmethod
     def from_lists(cls, source: list[list[int]], target: list[list[int]]) -> "Pairs":
         """Pairs of sequences that are still lists of ids."""
-        return cls(*(pad_sequence([torch.tensor(ids) for ids in lists], True, PAD) for lists in (source, target)))
+        return cls(*map(padded, (source, target)))
 
     def __len__(self) -> int:
         return len(self.source)
@@ -50,12 +52,19 @@ class Pairs(Dataset):
         return Pairs(self.source[order], self.target[order])
 
 
+def padded(rows: list[list[int]]) -> Tensor:
+    """N rows of ids, any of which may be empty, padded on the right with PAD: (N, L)."""
+    tensors = [torch.tensor(ids, dtype=torch.long) for ids in rows]
+    return pad_sequence(tensors, batch_first=True, padding_value=PAD) if rows else torch.zeros(0, 0, dtype=torch.long)
+
+
 def similar_lengths(lengths: Tensor, batch_size: int, generator: torch.Generator | None = None) -> Tensor:
     """A random order of N pairs in which every `batch_size` neighbours have similar lengths.
 
     Pairs are shuffled, sorted within blocks of `BLOCK` batches, and the batches shuffled again. A smaller batch, where
     N does not divide, comes last.
     """
+    batch_size = min(batch_size, max(len(lengths), 1))
     order = torch.randperm(len(lengths), generator=generator)
     blocks = [block[lengths[block].argsort(stable=True)] for block in order.split(BLOCK * batch_size)]
     batches = torch.cat(blocks).split(batch_size)
@@ -82,13 +91,22 @@ class PairsDataModule(L.LightningDataModule):
         raise NotImplementedError
 
     def setup(self, stage: str | None = None) -> None:
-        for name in ("batch_size", "train_size"):
-            if self.hparams[name] < 1:
-                raise ValueError(f"{name}={self.hparams[name]} must be at least 1")
+        self.check_sizes()
         if self.trainer:  # so that `train_dataloader` is asked for a fresh one
             self.trainer.reload_dataloaders_every_n_epochs = 1
-        if not hasattr(self, "val_pairs"):
+        if stage != "predict" and not hasattr(self, "val_pairs"):  # what is asked in `predict` needs no other data
             self.make_held_out()
+
+    def check_sizes(self) -> None:
+        """Raises ValueError where a number of rows, or the seed, is out of range."""
+        for name, most in (("batch_size", None), ("train_size", MOST), ("val_size", MOST), ("test_size", MOST)):
+            size = self.hparams.get(name, 1)
+            if size < 1:
+                raise ValueError(f"{name}={size} must be at least 1")
+            if most and size > most:
+                raise ValueError(f"{name}={size} must be at most {most}: they are made at once; train for more epochs")
+        if not 0 <= self.hparams.seed < SEEDS:
+            raise ValueError(f"seed={self.hparams.seed} must be at least 0 and less than 2**32")
 
     def train_pairs(self, epoch: int) -> Pairs:
         """What is trained on in an epoch, in that order."""
@@ -98,7 +116,8 @@ class PairsDataModule(L.LightningDataModule):
 
     def loader(self, pairs: Pairs, **options) -> DataLoader:
         """Batches of pairs in their order."""
-        return ResumableLoader(pairs, batch_size=self.hparams.batch_size, collate_fn=_as_is, in_order=True, **options)
+        batch_size = min(self.hparams.batch_size, max(len(pairs), 1))
+        return ResumableLoader(pairs, batch_size=batch_size, collate_fn=_as_is, in_order=True, **options)
 
     def train_dataloader(self) -> DataLoader:
         epoch = self.trainer.current_epoch if self.trainer else 0

@@ -109,7 +109,7 @@ def generate(
     """What the decoder writes after each prompt: (B, P) -> (B, N), up to and with `end`, then PAD.
 
     Prompts may be ragged: right-padded, with a mask (B, P) that is True at tokens. A row's answer depends on nothing
-    but its own prompt (and, drawn at random, on the seed and its number), in any batch. A row without `end` was cut off.
+    but its own prompt (and, drawn at random, on the seed and its number), in any batch. One without `end` was cut off.
     The decoder answers in evaluation mode, whatever mode it is in, and stays in that.
 
     Args:
@@ -128,7 +128,7 @@ def generate(
     sampling.check(temperature, top_k, top_p, seed, first_row)
     if not 1 <= beams <= MOST_BEAMS or (beams > 1 and temperature > 0):
         raise ValueError(
-            f"beams={beams} must be 1 to {MOST_BEAMS}, and more than 1 need temperature=0; got temperature={temperature}"
+            f"beams={beams} must be 1 to {MOST_BEAMS}, and more than 1 go without temperature={temperature}: leave one out"
         )
     vocabulary = decoder.embedding.num_embeddings
     if not set(suppress_tokens) < set(range(vocabulary)):

@@ -51,9 +51,12 @@ class Vocabulary(nn.Module):
 
     def encode(self, texts: list[str]) -> list[list[int]]:
         """B texts to B lists of ids. Raises ValueError that names what is not known."""
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
             raise ValueError(f'texts must be a list of texts, such as ["one", "two"]; got {texts!r:.80}')
-        encodings = self._known().encode_batch(texts, add_special_tokens=False)
+        try:
+            encodings = self._known().encode_batch(texts, add_special_tokens=False)
+        except TypeError as error:
+            raise ValueError("a text holds a lone surrogate, half of a character; it is not in UTF-8") from error
         for text, encoding in zip(texts, encodings, strict=True):
             for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
                 if token < SPECIAL:
@@ -68,9 +71,16 @@ class Vocabulary(nn.Module):
             raise ValueError(f"the id {highest} is no token: the tokenizer has {self.size}, from 0 to {self.size - 1}")
         return tokenizer.decode_batch([[token for token in row if token >= SPECIAL] for row in rows])
 
+    def tokens(self, ids: list[int]) -> list[str]:
+        """The tokens of a row as they are called, special ones included."""
+        return [self._known().id_to_token(token) or f"<{token}>" for token in ids]
+
     def _known(self) -> Tokenizer:
         if self.tokenizer is None:
-            raise ValueError("this model has no tokenizer yet; train it, or load a checkpoint")
+            raise ValueError(
+                "this model has no tokenizer yet; train it on a datamodule that has one, give it one by vocabulary.adopt, "
+                "or load a checkpoint"
+            )
         return self.tokenizer
 
     def get_extra_state(self) -> Tensor:
