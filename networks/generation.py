@@ -127,9 +127,7 @@ def generate(
     """
     sampling.check(temperature, top_k, top_p, seed, first_row)
     if not 1 <= beams <= MOST_BEAMS or (beams > 1 and temperature > 0):
-        raise ValueError(
-            f"beams={beams} must be 1 to {MOST_BEAMS}, and more than 1 go without temperature={temperature}: leave one out"
-        )
+        raise ValueError(f"beams={beams} must be 1 to {MOST_BEAMS}, and 1 with temperature={temperature}")
     vocabulary = decoder.embedding.num_embeddings
     if not set(suppress_tokens) < set(range(vocabulary)):
         raise ValueError(f"suppress_tokens={list(suppress_tokens)} must be ids of 0 to {vocabulary - 1}, and not all")
