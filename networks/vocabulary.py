@@ -78,8 +78,8 @@ class Vocabulary(nn.Module):
     def _known(self) -> Tokenizer:
         if self.tokenizer is None:
             raise ValueError(
-                "this model has no tokenizer yet; train it on a datamodule with one, give it one (vocabulary.adopt), or "
-                "load a checkpoint"
+                "this model has no tokenizer yet; train it on a datamodule with one, give it one (vocabulary.adopt) "
+                "or load a checkpoint"
             )
         return self.tokenizer
 
