@@ -4,6 +4,7 @@ import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
+import limits
 from callbacks.validation_rows import validation_rows
 
 
@@ -18,8 +19,7 @@ class TextSamples(L.Callback):
     """
 
     def __init__(self, count: int = 16):
-        if count < 1:
-            raise ValueError(f"count={count} samples must be at least 1")
+        limits.whole(count=count)
         self.count = count
 
     # Averaged weights are swapped in between the start and the end of the validation epoch: a batch lies between the

@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
+import limits
 from datamodules.resumable_loader import ResumableLoader
 from networks.vocabulary import PAD
 
-MOST = 10_000_000  # rows
+MOST = 10_000_000  # rows, which are made at once; more epochs are as good as larger ones
 SEEDS = 2**32  # of training; those of validation and test sets lie beyond
 BLOCK = 32  # batches that are sorted by length together
 
@@ -64,7 +65,7 @@ def similar_lengths(lengths: Tensor, batch_size: int, generator: torch.Generator
     Pairs are shuffled, sorted within blocks of `BLOCK` batches, and the batches shuffled again. A smaller batch, where
     N does not divide, comes last.
     """
-    batch_size = min(batch_size, max(len(lengths), 1))
+    limits.whole(batch_size=batch_size)
     order = torch.randperm(len(lengths), generator=generator)
     blocks = [block[lengths[block].argsort(stable=True)] for block in order.split(BLOCK * batch_size)]
     batches = torch.cat(blocks).split(batch_size)
@@ -91,22 +92,14 @@ class PairsDataModule(L.LightningDataModule):
         raise NotImplementedError
 
     def setup(self, stage: str | None = None) -> None:
-        self.check_sizes()
+        limits.whole(batch_size=self.hparams.batch_size)
+        limits.whole(0, SEEDS - 1, seed=self.hparams.seed)
+        for name in {"train_size", "val_size", "test_size"} & self.hparams.keys():
+            limits.whole(1, MOST, **{name: self.hparams[name]})
         if self.trainer:  # so that `train_dataloader` is asked for a fresh one
             self.trainer.reload_dataloaders_every_n_epochs = 1
         if stage != "predict" and not hasattr(self, "val_pairs"):  # what is asked in `predict` needs no other data
             self.make_held_out()
-
-    def check_sizes(self) -> None:
-        """Raises ValueError where a number of rows, or the seed, is out of range."""
-        for name, most in (("batch_size", None), ("train_size", MOST), ("val_size", MOST), ("test_size", MOST)):
-            size = self.hparams.get(name, 1)
-            if size < 1:
-                raise ValueError(f"{name}={size} must be at least 1")
-            if most and size > most:
-                raise ValueError(f"{name}={size} must be at most {most}: they are made at once; train for more epochs")
-        if not 0 <= self.hparams.seed < SEEDS:
-            raise ValueError(f"seed={self.hparams.seed} must be at least 0 and less than 2**32")
 
     def train_pairs(self, epoch: int) -> Pairs:
         """What is trained on in an epoch, in that order."""
@@ -116,8 +109,7 @@ class PairsDataModule(L.LightningDataModule):
 
     def loader(self, pairs: Pairs, **options) -> DataLoader:
         """Batches of pairs in their order."""
-        batch_size = min(self.hparams.batch_size, max(len(pairs), 1))
-        return ResumableLoader(pairs, batch_size=batch_size, collate_fn=_as_is, in_order=True, **options)
+        return ResumableLoader(pairs, batch_size=self.hparams.batch_size, collate_fn=_as_is, in_order=True, **options)
 
     def train_dataloader(self) -> DataLoader:
         epoch = self.trainer.current_epoch if self.trainer else 0

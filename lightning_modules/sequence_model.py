@@ -93,8 +93,8 @@ class SequenceModel(OwnRates):
         can read no more. No other special id is in it. Options are those of `networks.generation.generate`. The module
         answers in evaluation mode, whatever mode it is in, and stays in that.
         """
-        if max_new_tokens is not None and max_new_tokens < 1:
-            raise ValueError(f"max_new_tokens={max_new_tokens} must be at least 1")
+        if max_new_tokens is not None:
+            whole(max_new_tokens=max_new_tokens)
         source, source_mask = packed(source, source != PAD if source_mask is None else source_mask)
         with evaluating(self):
             return self._write(source, source_mask, max_new_tokens, **options)

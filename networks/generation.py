@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+import limits
 from networks import sampling
 from networks.evaluation import evaluating
 from networks.transformer import Decoder, Memory
@@ -38,8 +39,8 @@ class Writer:
         max_new_tokens: int | None = None,
         cached: bool = True,
     ):
-        if max_new_tokens is not None and max_new_tokens < 1:
-            raise ValueError(f"max_new_tokens={max_new_tokens} must be at least 1")
+        if max_new_tokens is not None:
+            limits.whole(max_new_tokens=max_new_tokens)
         if prompt_mask is not None and prompt_mask.all():
             prompt_mask = None  # without padding, attention needs no mask
         lengths = prompt.new_full((len(prompt),), prompt.shape[1]) if prompt_mask is None else prompt_mask.sum(1)
@@ -119,18 +120,27 @@ def generate(
         top_k, top_p: draw from these only.
         beams: more than 1 searches for the likeliest answer as a whole with so many beams (`beam_search`).
         seed, first_row: of the draws (`sampling.uniform`); row b of the batch is row first_row + b of all.
-        end: the id that ends a row.
+        end: the id that ends a row; -1: none does.
         suppress_tokens: ids that are never written.
         cached: False reads everything again for each new token: slow, and the same.
 
     Raises ValueError for empty or too long prompts and for options that are out of range.
     """
-    sampling.check(temperature, top_k, top_p, seed, first_row)
-    if not 1 <= beams <= MOST_BEAMS or (beams > 1 and temperature > 0):
-        raise ValueError(f"beams={beams} must be 1 to {MOST_BEAMS}, and 1 with temperature={temperature}")
+    sampling.check(temperature, top_k, top_p)
+    limits.whole(1, MOST_BEAMS, beams=beams)
+    if temperature > 0 and beams > 1:
+        raise ValueError(f"beams={beams} search for the likeliest, and temperature={temperature} draws; leave one out")
+    if temperature == 0 and not (top_k is None and top_p is None):
+        raise ValueError(
+            f"top_k={top_k} and top_p={top_p} choose what to draw from, and temperature=0 draws nothing; raise it"
+        )
+    limits.whole(0, first_row=first_row)
+    limits.whole(-1, end=end)
     vocabulary = decoder.embedding.num_embeddings
-    if not set(suppress_tokens) < set(range(vocabulary)):
-        raise ValueError(f"suppress_tokens={list(suppress_tokens)} must be ids of 0 to {vocabulary - 1}, and not all")
+    for token in suppress_tokens:
+        limits.whole(0, vocabulary - 1, suppress_tokens=token)
+    if len(set(suppress_tokens)) == vocabulary:
+        raise ValueError("suppress_tokens holds all there are; leave one to write")
     if not len(prompt):
         return prompt.new_zeros(0, 0)
     writer = Writer(decoder, prompt, prompt_mask, memory, max_new_tokens, cached)
@@ -165,6 +175,8 @@ def beam_search(writer: Writer, beams: int, end: int, silent: Tensor) -> Tensor:
     like ended ones, those with one of the `silent` ids not at all. With as many beams as there are beginnings nothing
     is missed: the result is the likeliest of all answers.
     """
+    limits.whole(1, MOST_BEAMS, beams=beams)
+    limits.whole(-1, end=end)
     logits = writer.first()
     batch, vocabulary = logits.shape
     room = writer.room[:, None]  # (B, 1)

@@ -9,6 +9,8 @@ B batch, T time (tokens), L tokens that are attended, C channels, H heads, D hea
 import torch
 from torch import Tensor, nn
 
+import limits
+
 
 class NoPositions(nn.Module):
     """A transformer without positions: an encoder does not see order, a decoder sees it through its causal mask.
@@ -22,8 +24,7 @@ class NoPositions(nn.Module):
     def __init__(self, width: int, heads: int, max_length: int):
         super().__init__()
         check_heads(width, heads)
-        if max_length < 1:
-            raise ValueError(f"max_length={max_length} must be at least 1")
+        limits.whole(max_length=max_length)
         self.max_length = max_length
 
     def embed(self, x: Tensor, at: Tensor) -> Tensor:
@@ -112,8 +113,7 @@ POSITIONS = {
 
 def check_heads(width: int, heads: int) -> None:
     """Raises ValueError where a width cannot be split into so many heads."""
-    if width < 1 or heads < 1:
-        raise ValueError(f"width={width} and heads={heads} must be at least 1")
+    limits.whole(width=width, heads=heads)
     if width % heads:
         raise ValueError(f"width={width} is not divisible by heads={heads}")
 

@@ -9,6 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import limits
+
+SEEDS = 2**32
+
 
 def next_distribution(
     logits: Tensor, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
@@ -19,9 +23,12 @@ def next_distribution(
     the fewest whose probabilities sum to at least `top_p` (Holtzman et al. 2020, Eq. 2-3). What is kept is scaled to
     sum to 1.
     """
+    check(temperature, top_k, top_p)
+    limits.number("(0, inf)", temperature=temperature)
     # The likeliest at 0, so that no temperature is too small: what overflows is a probability of 0.
     logits = logits - logits.amax(-1, keepdim=True)
-    logits = logits / max(temperature, torch.finfo(logits.dtype).tiny)
+    limit = torch.finfo(logits.dtype)
+    logits = logits / min(max(temperature, limit.tiny), limit.max)
     if top_p == 1:
         top_p = None  # sums that are rounded would lose the least likely tokens
     if top_k is None and top_p is None:
@@ -40,6 +47,8 @@ def uniform(seed: int, rows: Iterable[int], count: int) -> Tensor:
 
     They are the same in any batch, and the first of more are those of fewer.
     """
+    limits.whole(0, SEEDS - 1, seed=seed)
+    limits.whole(0, count=count)
     return torch.from_numpy(np.stack([np.random.default_rng([seed, row]).random(count, np.float32) for row in rows]))
 
 
@@ -50,15 +59,10 @@ def draw(distribution: Tensor, number: Tensor) -> Tensor:
     return torch.searchsorted(cumulated, number[:, None] * cumulated[:, -1:], right=True)[:, 0]
 
 
-def check(temperature: float, top_k: int | None, top_p: float | None, seed: int = 0, first_row: int = 0) -> None:
-    """Raises ValueError where one of them is out of its range."""
-    if not 0 <= temperature < float("inf"):
-        raise ValueError(f"temperature={temperature} must be a number of at least 0; 0 takes the likeliest token")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k={top_k} must be at least 1")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"top_p={top_p} must be more than 0 and at most 1")
-    if temperature == 0 and not (top_k is None and top_p is None):
-        raise ValueError("top_k and top_p choose what to draw from, and temperature=0 draws nothing; raise temperature")
-    if seed < 0 or first_row < 0:
-        raise ValueError(f"seed={seed} and first_row={first_row} must be at least 0")
+def check(temperature: float, top_k: int | None, top_p: float | None) -> None:
+    """Raises ValueError where one of them is out of its range; a temperature of 0 takes the likeliest token."""
+    limits.number("[0, inf)", temperature=temperature)
+    if top_k is not None:
+        limits.whole(top_k=min(top_k, limits.LARGEST))  # any number of tokens may be more than there are
+    if top_p is not None:
+        limits.number("(0, 1]", top_p=top_p)

@@ -15,9 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import limits
 from networks.attention import CrossAttention, SelfAttention, Sight
 from networks.kv_cache import KVCache
-from networks.positions import NoPositions
+from networks.positions import NoPositions, check_heads
 
 
 class Memory(NamedTuple):
@@ -36,6 +37,7 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int, cross: bool = False, dropout: float = 0.0):
         super().__init__()
+        check_heads(width, heads)
         self.attention_norm = nn.LayerNorm(width)
         self.attention = SelfAttention(width, heads)
         if cross:
@@ -43,7 +45,7 @@ class Block(nn.Module):
             self.cross_attention = CrossAttention(width, heads)
         self.mlp_norm = nn.LayerNorm(width)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.dropout = _dropout(dropout)
 
     def forward(
         self,
@@ -60,6 +62,11 @@ class Block(nn.Module):
         return x + self.dropout(self.mlp(self.mlp_norm(x)))
 
 
+def _dropout(dropout: float) -> nn.Module:
+    limits.number("[0, 1)", dropout=dropout)
+    return nn.Dropout(dropout) if dropout else nn.Identity()
+
+
 class _Stack(nn.Module):
     """Embedding, positions, blocks, norm, and logits: what encoder and decoder share."""
 
@@ -74,13 +81,11 @@ class _Stack(nn.Module):
         cross: bool = False,
     ):
         super().__init__()
-        if vocab_size < 1 or depth < 1:
-            raise ValueError(f"vocab_size={vocab_size} and depth={depth} must be at least 1")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout={dropout} must be at least 0 and less than 1")
+        check_heads(width, heads)
+        limits.whole(vocab_size=vocab_size, depth=depth)
         self.embedding = nn.Embedding(vocab_size, width)
         self.positions = positions
-        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.dropout = _dropout(dropout)
         self.blocks = nn.ModuleList(Block(width, heads, cross, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self._initialise()
@@ -256,6 +261,8 @@ class EncoderDecoder(nn.Module):
 
 def causal_mask(new: int, length: int, device: torch.device | None = None) -> Tensor:
     """(T, L), True where one of the last T tokens may attend: itself, and those before it."""
+    limits.whole(0, new=new)
+    limits.whole(new, length=length)
     places = torch.arange(length, device=device)
     return places <= places[length - new :, None]
 

@@ -65,12 +65,12 @@ def test_odd_widths_are_named(kind, words):
 @pytest.mark.parametrize(
     ("numbers", "words"),
     [
-        ((0, 1, 8), "width=0 and heads=1 must be at least 1"),
+        ((0, 1, 8), "width=0"),
         ((8, 0, 8), "heads=0"),
         ((8, -1, 8), "heads=-1"),
         ((-8, 1, 8), "width=-8"),
         ((8, 3, 8), "width=8 is not divisible by heads=3"),
-        ((8, 10**30, 8), "width=8 is not divisible"),
+        ((8, 10**30, 8), "heads=10+"),
         ((8, 2, 0), "max_length=0"),
         ((8, 2, -1), "max_length=-1"),
     ],
