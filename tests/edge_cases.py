@@ -417,6 +417,7 @@ CASES: dict[str, Case] = {
     "datamodules.images.ImageDataModule": build(source="fonts", batch_size=4, val_share=0.1, split_seed=0),
     "datamodules.svhn.SVHN": build(val_share=0.1),
     "datamodules.pairs.similar_lengths": call(lengths=torch.arange(1, 6), batch_size=2),
+    "datamodules.everyday.everyday_sentences": call(words=["tea", "cup"], count=2),
     "datamodules.pig_latin.PigLatin": build(
         max_length=60, batch_size=8, train_size=16, word_share=0.5, pseudo_share=0.3, seed=0
     ),
