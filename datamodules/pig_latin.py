@@ -94,7 +94,7 @@ class PigLatin(PairsDataModule):
             if not 0 <= share <= 1:
                 raise ValueError(f"{name}={share} must lie between 0 and 1")
         limits.whole(SHORTEST_LIMIT, max_length=max_length)
-        text = None if text is None else plain(text)
+        self.text = text = None if text is None else plain(text)
         if text is not None and not text.strip():
             raise ValueError('the text to translate is empty; for example --data.text "the quick brown fox"')
         if text is not None and len(text) > max_length:
@@ -195,11 +195,11 @@ class PigLatin(PairsDataModule):
         return self.pairs(self.train_texts(epoch))
 
     def predict_dataloader(self) -> DataLoader:
-        if self.hparams.text is None:
+        if self.text is None:
             raise ValueError('nothing to translate; say what with --data.text "the quick brown fox"')
         if self.tokenizer is None and self.trainer:  # learned from a corpus; the weights carry it
             self.tokenizer = self.trainer.lightning_module.vocabulary.tokenizer
-        return self.loader(self.pairs([self.hparams.text]))
+        return self.loader(self.pairs([self.text]))
 
 
 def unseen(word_list: list[str], corpus_words: list[str]) -> list[str]:
