@@ -4,8 +4,8 @@ import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
-import limits
 from callbacks.validation_rows import validation_rows
+from limits import whole
 
 
 class TextSamples(L.Callback):
@@ -19,7 +19,7 @@ class TextSamples(L.Callback):
     """
 
     def __init__(self, count: int = 16):
-        limits.whole(count=count)
+        whole(count=count)
         self.count = count
 
     # Averaged weights are swapped in between the start and the end of the validation epoch: a batch lies between the

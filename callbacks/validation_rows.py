@@ -4,8 +4,8 @@ import lightning as L
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-import limits
 from datamodules.pairs import Pairs
+from limits import whole
 
 
 def validation_rows(trainer: L.Trainer, batch: dict[str, Tensor], count: int) -> dict[str, Tensor]:
@@ -14,7 +14,7 @@ def validation_rows(trainer: L.Trainer, batch: dict[str, Tensor], count: int) ->
     A set that is no `Pairs`, such as one that is read on the way, gives its rows in order alone: there they are spread
     over `batch`, the first of the validation.
     """
-    limits.whole(count=count)
+    whole(count=count)
     rows = getattr(tree_leaves(trainer.val_dataloaders)[0], "dataset", None)
     size = len(rows) if isinstance(rows, Pairs) else len(batch["source"])
     count = min(count, size)

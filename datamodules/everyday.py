@@ -6,7 +6,7 @@ is short, asks, exclaims, or has no end at all.
 
 from itertools import cycle, islice
 
-import limits
+from limits import whole
 
 # {} is a word of the list. Each sentence is used with the end of its kind.
 STATEMENTS = (
@@ -66,7 +66,7 @@ def everyday_sentences(words: list[str], count: int) -> dict[str, list[str]]:
 
     Raises ValueError for an empty list.
     """
-    limits.whole(0, 1_000_000, count=count)
+    whole(0, 1_000_000, count=count)
     if not words:
         raise ValueError("everyday sentences need at least one word to write about")
     supply = cycle(words)

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
-import limits
 from datamodules.resumable_loader import ResumableLoader
+from limits import whole
 from networks.vocabulary import PAD
 
 MOST = 10_000_000  # rows, which are made at once; more epochs are as good as larger ones
@@ -65,13 +65,13 @@ def similar_lengths(lengths: Tensor, batch_size: int, generator: torch.Generator
     Pairs are shuffled, sorted within blocks of `BLOCK` batches, and the batches shuffled again. A smaller batch, where
     N does not divide, comes last.
     """
-    limits.whole(batch_size=batch_size)
+    whole(batch_size=batch_size)
     order = torch.randperm(len(lengths), generator=generator)
     blocks = [block[lengths[block].argsort(stable=True)] for block in order.split(BLOCK * batch_size)]
     batches = torch.cat(blocks).split(batch_size)
-    whole = len(lengths) // batch_size
-    shuffled = [batches[i] for i in torch.randperm(whole, generator=generator).tolist()]
-    return torch.cat([*shuffled, *batches[whole:]])
+    full = len(lengths) // batch_size
+    shuffled = [batches[i] for i in torch.randperm(full, generator=generator).tolist()]
+    return torch.cat([*shuffled, *batches[full:]])
 
 
 class PairsDataModule(L.LightningDataModule):
@@ -92,10 +92,10 @@ class PairsDataModule(L.LightningDataModule):
         raise NotImplementedError
 
     def setup(self, stage: str | None = None) -> None:
-        limits.whole(batch_size=self.hparams.batch_size)
-        limits.whole(0, SEEDS - 1, seed=self.hparams.seed)
+        whole(batch_size=self.hparams.batch_size)
+        whole(0, SEEDS - 1, seed=self.hparams.seed)
         for name in {"train_size", "val_size", "test_size"} & self.hparams.keys():
-            limits.whole(1, MOST, **{name: self.hparams[name]})
+            whole(1, MOST, **{name: self.hparams[name]})
         if self.trainer:  # so that `train_dataloader` is asked for a fresh one
             self.trainer.reload_dataloaders_every_n_epochs = 1
         if stage != "predict" and not hasattr(self, "val_pairs"):  # what is asked in `predict` needs no other data

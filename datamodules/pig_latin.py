@@ -15,7 +15,6 @@ import numpy as np
 from tokenizers import Tokenizer
 from torch.utils.data import DataLoader
 
-import limits
 from datamodules import sources
 from datamodules.everyday import everyday_sentences
 from datamodules.pairs import Pairs, PairsDataModule
@@ -24,6 +23,7 @@ from datamodules.pseudo_words import PseudoWords, dressed
 from datamodules.punctuation import punctuated
 from datamodules.sentences import PYDOC, plain, read_text, read_words, sentences
 from datamodules.tokenization import bpe_tokenizer, character_tokenizer
+from limits import whole
 from networks.vocabulary import Vocabulary
 
 TEST_SHARE, VAL_SHARE = 0.20, 0.05
@@ -93,7 +93,7 @@ class PigLatin(PairsDataModule):
         for name, share in [("word_share", word_share), ("pseudo_share", pseudo_share)]:
             if not 0 <= share <= 1:
                 raise ValueError(f"{name}={share} must lie between 0 and 1")
-        limits.whole(SHORTEST_LIMIT, max_length=max_length)
+        whole(SHORTEST_LIMIT, max_length=max_length)
         self.text = text = None if text is None else plain(text)
         if text is not None and not text.strip():
             raise ValueError('the text to translate is empty; for example --data.text "the quick brown fox"')

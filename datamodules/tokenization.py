@@ -9,7 +9,7 @@ import string
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-import limits
+from limits import whole
 
 SPECIAL_TOKENS = ["<pad>", "<bos>", "<eos>", "<sep>"]  # ids 0 to 3
 ALPHABET = string.ascii_letters + string.digits + string.punctuation + " "  # the 95 printable ASCII characters
@@ -30,7 +30,7 @@ def character_tokenizer() -> Tokenizer:
 
 def number_tokenizer(numbers: int = 100) -> Tokenizer:
     """One token for each of the numbers 0, 1, ... (number k has id 4 + k), set apart by blanks in text."""
-    limits.whole(1, 1_000_000, numbers=numbers)
+    whole(1, 1_000_000, numbers=numbers)
     tokenizer = _words([str(number) for number in range(numbers)])
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return tokenizer

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-import limits
+from limits import whole
 from networks import sampling
 from networks.evaluation import evaluating
 from networks.transformer import Decoder, Memory
@@ -40,7 +40,7 @@ class Writer:
         cached: bool = True,
     ):
         if max_new_tokens is not None:
-            limits.whole(max_new_tokens=max_new_tokens)
+            whole(max_new_tokens=max_new_tokens)
         if prompt_mask is not None and prompt_mask.all():
             prompt_mask = None  # without padding, attention needs no mask
         lengths = prompt.new_full((len(prompt),), prompt.shape[1]) if prompt_mask is None else prompt_mask.sum(1)
@@ -127,18 +127,18 @@ def generate(
     Raises ValueError for empty or too long prompts and for options that are out of range.
     """
     sampling.check(temperature, top_k, top_p)
-    limits.whole(1, MOST_BEAMS, beams=beams)
+    whole(1, MOST_BEAMS, beams=beams)
     if temperature > 0 and beams > 1:
         raise ValueError(f"beams={beams} search for the likeliest, and temperature={temperature} draws; leave one out")
     if temperature == 0 and not (top_k is None and top_p is None):
         raise ValueError(
             f"top_k={top_k} and top_p={top_p} choose what to draw from, and temperature=0 draws nothing; raise it"
         )
-    limits.whole(0, first_row=first_row)
-    limits.whole(-1, end=end)
+    whole(0, first_row=first_row)
+    whole(-1, end=end)
     vocabulary = decoder.embedding.num_embeddings
     for token in suppress_tokens:
-        limits.whole(0, vocabulary - 1, suppress_tokens=token)
+        whole(0, vocabulary - 1, suppress_tokens=token)
     if len(set(suppress_tokens)) == vocabulary:
         raise ValueError("suppress_tokens holds all there are; leave one to write")
     if not len(prompt):
@@ -175,8 +175,8 @@ def beam_search(writer: Writer, beams: int, end: int, silent: Tensor) -> Tensor:
     like ended ones, those with one of the `silent` ids not at all. With as many beams as there are beginnings nothing
     is missed: the result is the likeliest of all answers.
     """
-    limits.whole(1, MOST_BEAMS, beams=beams)
-    limits.whole(-1, end=end)
+    whole(1, MOST_BEAMS, beams=beams)
+    whole(-1, end=end)
     logits = writer.first()
     batch, vocabulary = logits.shape
     room = writer.room[:, None]  # (B, 1)

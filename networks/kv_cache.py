@@ -5,7 +5,7 @@ B batch, T new tokens, L tokens read so far (L = length), H heads, D head dim.
 
 from torch import Tensor
 
-import limits
+from limits import whole
 
 
 class KVCache:
@@ -19,7 +19,7 @@ class KVCache:
     """
 
     def __init__(self, capacity: int, layers: int):
-        limits.whole(capacity=capacity, layers=layers)
+        whole(capacity=capacity, layers=layers)
         self.capacity, self.length = capacity, 0
         self._tokens: Tensor | None = None  # (B, capacity)
         self._mask: Tensor | None = None  # (B, capacity)

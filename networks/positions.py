@@ -9,7 +9,7 @@ B batch, T time (tokens), L tokens that are attended, C channels, H heads, D hea
 import torch
 from torch import Tensor, nn
 
-import limits
+from limits import whole
 
 
 class NoPositions(nn.Module):
@@ -24,7 +24,7 @@ class NoPositions(nn.Module):
     def __init__(self, width: int, heads: int, max_length: int):
         super().__init__()
         check_heads(width, heads)
-        limits.whole(max_length=max_length)
+        whole(max_length=max_length)
         self.max_length = max_length
 
     def embed(self, x: Tensor, at: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ POSITIONS = {
 
 def check_heads(width: int, heads: int) -> None:
     """Raises ValueError where a width cannot be split into so many heads."""
-    limits.whole(width=width, heads=heads)
+    whole(width=width, heads=heads)
     if width % heads:
         raise ValueError(f"width={width} is not divisible by heads={heads}")
 

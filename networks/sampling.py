@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import limits
+from limits import LARGEST, number, whole
 
 SEEDS = 2**32
 
@@ -24,7 +24,7 @@ def next_distribution(
     sum to 1.
     """
     check(temperature, top_k, top_p)
-    limits.number("(0, inf)", temperature=temperature)
+    number("(0, inf)", temperature=temperature)
     # The likeliest at 0, so that no temperature is too small: what overflows is a probability of 0.
     logits = logits - logits.amax(-1, keepdim=True)
     limit = torch.finfo(logits.dtype)
@@ -47,22 +47,22 @@ def uniform(seed: int, rows: Iterable[int], count: int) -> Tensor:
 
     They are the same in any batch, and the first of more are those of fewer.
     """
-    limits.whole(0, SEEDS - 1, seed=seed)
-    limits.whole(0, count=count)
+    whole(0, SEEDS - 1, seed=seed)
+    whole(0, count=count)
     return torch.from_numpy(np.stack([np.random.default_rng([seed, row]).random(count, np.float32) for row in rows]))
 
 
-def draw(distribution: Tensor, number: Tensor) -> Tensor:
+def draw(distribution: Tensor, drawn: Tensor) -> Tensor:
     """A token for each row, by inversion of its distribution: (B, V) and numbers (B,) in [0, 1) -> (B,)."""
     cumulated = distribution.cumsum(-1)
     # The first token whose sum is more than the number; one without probability adds nothing and is never the first.
-    return torch.searchsorted(cumulated, number[:, None] * cumulated[:, -1:], right=True)[:, 0]
+    return torch.searchsorted(cumulated, drawn[:, None] * cumulated[:, -1:], right=True)[:, 0]
 
 
 def check(temperature: float, top_k: int | None, top_p: float | None) -> None:
     """Raises ValueError where one of them is out of its range; a temperature of 0 takes the likeliest token."""
-    limits.number("[0, inf)", temperature=temperature)
+    number("[0, inf)", temperature=temperature)
     if top_k is not None:
-        limits.whole(top_k=min(top_k, limits.LARGEST))  # any number of tokens may be more than there are
+        whole(top_k=min(top_k, LARGEST))  # any number of tokens may be more than there are
     if top_p is not None:
-        limits.number("(0, 1]", top_p=top_p)
+        number("(0, 1]", top_p=top_p)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import limits
+from limits import number, whole
 from networks.attention import CrossAttention, SelfAttention, Sight
 from networks.kv_cache import KVCache
 from networks.positions import NoPositions, check_heads
@@ -63,7 +63,7 @@ class Block(nn.Module):
 
 
 def _dropout(dropout: float) -> nn.Module:
-    limits.number("[0, 1)", dropout=dropout)
+    number("[0, 1)", dropout=dropout)
     return nn.Dropout(dropout) if dropout else nn.Identity()
 
 
@@ -82,7 +82,7 @@ class _Stack(nn.Module):
     ):
         super().__init__()
         check_heads(width, heads)
-        limits.whole(vocab_size=vocab_size, depth=depth)
+        whole(vocab_size=vocab_size, depth=depth)
         self.embedding = nn.Embedding(vocab_size, width)
         self.positions = positions
         self.dropout = _dropout(dropout)
@@ -261,8 +261,8 @@ class EncoderDecoder(nn.Module):
 
 def causal_mask(new: int, length: int, device: torch.device | None = None) -> Tensor:
     """(T, L), True where one of the last T tokens may attend: itself, and those before it."""
-    limits.whole(0, new=new)
-    limits.whole(new, length=length)
+    whole(0, new=new)
+    whole(new, length=length)
     places = torch.arange(length, device=device)
     return places <= places[length - new :, None]
 
