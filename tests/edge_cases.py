@@ -306,7 +306,7 @@ CASES: dict[str, Case] = {
     "networks.dcgan.stages": call(shape=[3, 16, 16]),
     "networks.embeddings.SinusoidalEmbedding": network(lambda a: (torch.arange(3),), width=8, max_period=1e4),
     "networks.generation.Writer": Case(
-        lambda: {"decoder": decoder(), "prompt": PROMPT, "prompt_mask": None, "memory": None, "new_tokens": 4},
+        lambda: {"decoder": decoder(), "prompt": PROMPT, "prompt_mask": None, "memory": None, "max_new_tokens": 4},
         lambda made, _: made.first(),
     ),
     "networks.generation.generate": Case(
@@ -318,13 +318,15 @@ CASES: dict[str, Case] = {
             "top_k": None,
             "top_p": None,
             "beams": 1,
+            "seed": 0,
+            "first_row": 0,
             "end": 2,
-            "generator": generator(),
+            "suppress_tokens": [1, 3],
         },
         itself,
     ),
     "networks.generation.beam_search": Case(
-        lambda: {"writer": writer(), "beams": 2, "max_new_tokens": 4, "end": 2}, itself
+        lambda: {"writer": writer(), "beams": 2, "end": 2, "silent": torch.tensor([1])}, itself
     ),
     "networks.gpt2.gpt2_decoder": Case(
         lambda: {"vocab_size": 12, "width": 8, "depth": 1, "heads": 2, "max_length": 16},
@@ -338,6 +340,7 @@ CASES: dict[str, Case] = {
         f"networks.positions.{name}": positions()
         for name in ("NoPositions", "SinusoidalPositions", "LearnedPositions", "RotaryPositions", "LinearBiases")
     },
+    "networks.positions.check_heads": call(width=8, heads=2),
     "networks.pusht_features.PushTFeatures": network(
         lambda a: (torch.rand(2, a["n_obs_steps"], 18),),
         target_corners=torch.rand(8, 2).tolist(),
@@ -345,6 +348,7 @@ CASES: dict[str, Case] = {
         n_obs_steps=2,
     ),
     "networks.sampling.next_distribution": call(logits=torch.randn(2, 5), temperature=1.0, top_k=2, top_p=0.9),
+    "networks.sampling.uniform": call(seed=0, rows=range(2), count=3),
     "networks.sampling.check": call(temperature=1.0, top_k=2, top_p=0.9),
     "networks.transformer.Block": network(
         lambda a: (torch.zeros(2, 3, a["width"]), Sight()), width=8, heads=2, dropout=0.1
@@ -419,6 +423,7 @@ CASES: dict[str, Case] = {
     "datamodules.fonts.draw": Case(lambda: {"n": 2, "shape": (1, 12, 12), "rng": rng()}, itself),
     "datamodules.svhn.SVHN": build(val_share=0.1),
     "datamodules.pairs.similar_lengths": call(lengths=torch.arange(1, 6), batch_size=2),
+    "datamodules.everyday.everyday_sentences": call(words=["tea", "cup"], count=2),
     "datamodules.pig_latin.PigLatin": build(
         max_length=60, batch_size=8, train_size=16, word_share=0.5, pseudo_share=0.3, seed=0
     ),
@@ -578,6 +583,9 @@ CASES: dict[str, Case] = {
     "callbacks.sample_quality.SampleQuality": build(classifier="pretrained/mnist_mlp", samples=10, seed=0),
     "callbacks.saturation.Saturation": build(scales=(1.0, 3.0), samples=4),
     "callbacks.text_samples.TextSamples": build(count=2),
+    "callbacks.validation_rows.validation_rows": call(
+        trainer=SimpleNamespace(val_dataloaders=[None]), batch={"source": torch.ones(3, 2)}, count=2
+    ),
     # envs
     "envs.chunks.ActionChunks": Case(
         lambda: {"env": gym.make("firstlight/PushT-v0"), "n_action_steps": 2, "n_obs_steps": 2},

@@ -266,6 +266,13 @@ def test_every_family_trains_fast_and_answers(config, options, tmp_path):
         assert (question in done.stdout) == config.startswith(family)
 
 
+def test_a_line_is_translated_without_the_corpus_and_with_any_quotes(tmp_path):
+    given = ["--data.source", "none.txt", "--data.words", "none.txt", "--data.text", "“Don’t go”"]
+    done = call(*PIG_LATIN, *given, FIRSTLIGHT_DATA=str(tmp_path))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert '"Don\'t go" -> "On\'tday ogay"' in done.stdout
+
+
 @pytest.mark.slow
 def test_two_processes_share_a_batch_of_pictures(tmp_path):
     """4 steps of 2 x 32 pictures; the processes see different halves of the training set."""
