@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.progress import track
 
 from envs.arguments import one_or_more, parquet_file
-from envs.physics import place, state_of
-from envs.pusht import PushT
+from envs.physics import STATE, place, state_of
+from envs.pusht import PushT, numbers
 from envs.recording import Take, record
 from envs.runner import FIRST_SEED
 from envs.search import BeamSearch
@@ -52,11 +52,7 @@ def plan(
     Every attempt searches with other random numbers; `seed` draws them all. Plans are replayed in an environment that
     `start` brings to its beginning; by default, it is placed into the state.
     """
-    state = np.asarray(state, dtype=np.float64)
-    if state.shape != (10,) or not np.isfinite(state).all():
-        raise ValueError(
-            f"a plan starts from the 10 finite numbers of envs.physics.state_of(env); got {state.tolist()}"
-        )
+    state = numbers(state, STATE, "a plan starts from the 10 finite numbers of envs.physics.state_of(env)")
     env, search = PushT("state"), search or BeamSearch()
     for attempt in range(attempts):
         for actions in search.plans(state, seed=[seed, attempt])[:REPLAYED]:
