@@ -5,6 +5,8 @@ from collections import deque
 import gymnasium as gym
 import numpy as np
 
+from envs.pusht import MAX_EPISODE_STEPS
+
 
 class ActionChunks(gym.Wrapper):
     """`step(chunk)` carries out a whole chunk (n_action_steps, A) and stops early where the episode ends.
@@ -16,6 +18,9 @@ class ActionChunks(gym.Wrapper):
     """
 
     def __init__(self, env: gym.Env, n_action_steps: int, n_obs_steps: int):
+        for name, steps in (("n_action_steps", n_action_steps), ("n_obs_steps", n_obs_steps)):
+            if not 1 <= steps <= MAX_EPISODE_STEPS:
+                raise ValueError(f"{name}={steps} must lie between 1 and {MAX_EPISODE_STEPS}, the steps of an episode")
         super().__init__(env)
         self.n_action_steps = n_action_steps
         self.action_space = gym.vector.utils.batch_space(env.action_space, n_action_steps)

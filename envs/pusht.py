@@ -15,7 +15,7 @@ import pymunk
 from gymnasium.error import ResetNeeded
 
 from envs import tee
-from envs.drawing import draw
+from envs.drawing import LARGEST_PICTURE, draw
 
 ObservationKind = Literal["state", "keypoints", "pixels"]
 
@@ -27,9 +27,8 @@ PHYSICS_STEPS = round(1 / (CONTROL_HZ * PHYSICS_DT))
 MAX_EPISODE_STEPS = 300
 SUCCESS_COVERAGE = 0.95
 PIXELS = 96
-LARGEST_PICTURE = 4096
-# The pointer reaches 15 px past the edge, the T is 142 px long and only moves while it is pushed, at most about 40 px at
-# a time: no part of it gets farther out.
+# The block moves only while it is pushed, the pointer reaches 15 px past the edge, the T is 142 px long: pushed out as
+# far as a search could, no corner got farther than 157 px.
 ROOM = 8 * tee.UNIT
 OPTIONS = ("reset_to_state", "benchmark_order")
 

@@ -14,6 +14,7 @@ from envs.pushes import WALKING_SPEED, paths, perturbed, sample
 from envs.pusht import MAX_EPISODE_STEPS, SUCCESS_COVERAGE
 
 NEVER_DONE = 4.0  # px: no block that far from its target covers 95 % of it
+LARGEST_COUNT = 10_000
 _TARGET = tee.corners(tee.TARGET_POSE)
 
 
@@ -85,6 +86,13 @@ class BeamSearch:
     walking_speed: float = WALKING_SPEED
 
     def __post_init__(self):
+        for name in ("beam", "samples", "first_samples", "refinements", "depth", "shortest_push"):
+            low = 0 if name == "refinements" else 1
+            if not low <= getattr(self, name) <= LARGEST_COUNT:
+                raise ValueError(f"{name}={getattr(self, name)} must lie between {low} and {LARGEST_COUNT}")
+        for name in ("distance_weight", "unfinished", "walking_speed"):
+            if not 0 < getattr(self, name) <= LARGEST_COUNT:
+                raise ValueError(f"{name}={getattr(self, name)} must be above 0 and at most {LARGEST_COUNT}")
         if not SUCCESS_COVERAGE <= self.done_coverage < 1:
             raise ValueError(
                 f"done_coverage={self.done_coverage} must be at least {SUCCESS_COVERAGE}, where an episode ends, "
