@@ -9,6 +9,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command import as_command
 from benchmarks.publish import PRETRAINED, test
 
 TOLERANCE = 0.02
@@ -30,4 +31,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)
