@@ -5,6 +5,7 @@ from collections import deque
 import gymnasium as gym
 import numpy as np
 
+import limits
 from envs.pusht import MAX_EPISODE_STEPS
 
 
@@ -18,9 +19,7 @@ class ActionChunks(gym.Wrapper):
     """
 
     def __init__(self, env: gym.Env, n_action_steps: int, n_obs_steps: int):
-        for name, steps in (("n_action_steps", n_action_steps), ("n_obs_steps", n_obs_steps)):
-            if not 1 <= steps <= MAX_EPISODE_STEPS:
-                raise ValueError(f"{name}={steps} must lie between 1 and {MAX_EPISODE_STEPS}, the steps of an episode")
+        limits.whole(1, MAX_EPISODE_STEPS, n_action_steps=n_action_steps, n_obs_steps=n_obs_steps)
         super().__init__(env)
         self.n_action_steps = n_action_steps
         self.action_space = gym.vector.utils.batch_space(env.action_space, n_action_steps)

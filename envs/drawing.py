@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
+import limits
 from envs import tee
 
 BACKGROUND, WALL = "white", (211, 211, 211)
@@ -19,8 +20,7 @@ def draw(pointer: Sequence[float], block_pose: np.ndarray, size: int, trail: np.
     `pointer` (2,) and `block_pose` (3,) in pixels of the world; `trail` (n, 2), where given, is drawn as dots: the
     actions that a policy is about to take.
     """
-    if not 1 <= size <= LARGEST_PICTURE:
-        raise ValueError(f"a picture has 1 to {LARGEST_PICTURE} pixels a side; got {size}")
+    limits.whole(1, LARGEST_PICTURE, size=size)
     canvas = _background().copy()
     pen = ImageDraw.Draw(canvas)
     _tee(pen, block_pose, BLOCK)

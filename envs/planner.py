@@ -22,6 +22,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+import limits
 from envs.arguments import one_or_more, parquet_file, processes, seeds_from, start_seed
 from envs.physics import STATE, place, state_of
 from envs.pusht import PushT, numbers
@@ -52,8 +53,7 @@ def plan(
     Every attempt searches with other random numbers; `seed` draws them all. Plans are replayed in an environment that
     `start` brings to its beginning; by default, it is placed into the state.
     """
-    if attempts < 1:
-        raise ValueError(f"attempts={attempts} must be at least 1")
+    limits.whole(attempts=attempts)
     state = numbers(state, STATE, "a plan starts from the 10 finite numbers of envs.physics.state_of(env)")
     env, search = PushT("state"), search or BeamSearch()
     for attempt in range(attempts):

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+import limits
 from envs import tee
-from envs.arguments import parquet_file, start_seed, whole_number
+from envs.arguments import LARGEST_SEED, parquet_file, start_seed, whole_number
 from envs.pusht import PushT, target_of
 from envs.recording import Take, record
 
@@ -31,6 +32,7 @@ class Game:
     """One world, the episode being played, and the episodes kept so far. An episode ends when it is solved."""
 
     def __init__(self, out: Path | None, first_seed: int = FIRST_SEED):
+        limits.whole(0, LARGEST_SEED, first_seed=first_seed)
         self.env = PushT("keypoints", legacy_resets=True)
         self.out, self.seed = out, first_seed - 1
         self.kept: list[Take] = []

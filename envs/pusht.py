@@ -14,6 +14,7 @@ import numpy as np
 import pymunk
 from gymnasium.error import ResetNeeded
 
+import limits
 from envs import tee
 from envs.drawing import LARGEST_PICTURE, draw
 
@@ -35,6 +36,7 @@ OPTIONS = ("reset_to_state", "benchmark_order")
 
 def reward_of(coverage: float) -> float:
     """min(coverage / 0.95, 1): 1 exactly where an episode counts as solved."""
+    limits.number("[-inf, inf]", coverage=coverage)  # which NaN lies outside of
     return min(float(coverage) / SUCCESS_COVERAGE, 1.0)
 
 
@@ -62,8 +64,7 @@ def legacy_state(seed: int) -> np.ndarray:
 
     Published figures were measured on seeds 100000 and up of this rule.
     """
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"seed={seed} must lie between 0 and {2**32 - 1}, as the paper's starts are drawn")
+    limits.whole(0, 2**32 - 1, seed=seed)
     random = np.random.RandomState(seed)
     return np.array(
         [
@@ -137,8 +138,7 @@ class PushT(gym.Env):
             raise ValueError(
                 f"render_mode={render_mode!r} is unknown; use 'rgb_array' or None ('human' works in gymnasium.make)"
             )
-        if not 1 <= render_size <= LARGEST_PICTURE:
-            raise ValueError(f"render_size={render_size} must lie between 1 and {LARGEST_PICTURE} pixels")
+        limits.whole(1, LARGEST_PICTURE, render_size=render_size)
         self.observation = observation
         self.observation_space = spaces[observation]
         self.action_space = gym.spaces.Box(0, tee.WORLD, (2,), np.float32)

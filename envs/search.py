@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+import limits
 from envs import tee
 from envs.physics import Simulator
 from envs.pushes import WALKING_SPEED, paths, perturbed, sample
@@ -87,12 +88,9 @@ class BeamSearch:
 
     def __post_init__(self):
         for name in ("beam", "samples", "first_samples", "refinements", "depth", "shortest_push"):
-            low = 0 if name == "refinements" else 1
-            if not low <= getattr(self, name) <= LARGEST_COUNT:
-                raise ValueError(f"{name}={getattr(self, name)} must lie between {low} and {LARGEST_COUNT}")
+            limits.whole(name != "refinements", LARGEST_COUNT, **{name: getattr(self, name)})
         for name in ("distance_weight", "unfinished", "walking_speed"):
-            if not 0 < getattr(self, name) <= LARGEST_COUNT:
-                raise ValueError(f"{name}={getattr(self, name)} must be above 0 and at most {LARGEST_COUNT}")
+            limits.number(f"(0, {LARGEST_COUNT}]", **{name: getattr(self, name)})
         if not SUCCESS_COVERAGE <= self.done_coverage < 1:
             raise ValueError(
                 f"done_coverage={self.done_coverage} must be at least {SUCCESS_COVERAGE}, where an episode ends, "
