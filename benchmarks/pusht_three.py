@@ -1,4 +1,4 @@
-"""Planner, person and policy from the same starts, side by side: the film in the README and on the page.
+"""Planner, person and policy from the same starts, side by side: the film on the page.
 
     python -m benchmarks.pusht_three --policy pretrained/pusht_planner --out docs/pusht_three.gif
 
