@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.command import as_command
 from datamodules.cifar10 import CIFAR10
 from lightning_modules.pretrained import read_config
 from train import keep_freed_memory
@@ -243,4 +244,4 @@ def summary(races: dict[str, list[Race]], flops: float, peak: float) -> Table:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

@@ -26,6 +26,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from benchmarks.command import as_command
 from benchmarks.sample_measures import BATCH, Judge
 from lightning_modules.ddpm import DDPM
 from lightning_modules.optimizers import decay_matrices, one_cycle
@@ -203,4 +204,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

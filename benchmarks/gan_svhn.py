@@ -31,6 +31,7 @@ from torch import nn
 from torchvision.io import write_png
 
 from benchmarks.cifar10_speed import built
+from benchmarks.command import as_command
 from callbacks.sample_grid import draw, grid
 from callbacks.sample_quality import SampleQuality
 from datamodules.svhn import SVHN
@@ -163,4 +164,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

@@ -26,6 +26,7 @@ import yaml
 from safetensors.torch import save_file
 
 import train
+from benchmarks.command import as_command
 from lightning_modules.pretrained import build, inference_weights, read_config
 
 PRETRAINED = Path("pretrained")
@@ -121,4 +122,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

@@ -25,7 +25,10 @@ from rich.table import Table
 from safetensors.torch import save_file
 
 import train
+from benchmarks.command import as_command
+from callbacks.rollouts import VAL_SEEDS
 from envs import correct, planner, record
+from envs.arguments import one_or_more, whole_number
 
 CONFIG, PEOPLE = "configs/pusht_beyond.yaml", "lerobot/pusht_keypoints"
 PEOPLES_POLICY = "pretrained/pusht_human"
@@ -108,8 +111,13 @@ def weights(way: str, folder: Path) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pusht_ways", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--steps", type=int, default=1500, help="optimizer steps of each way (default 1500)")
-    parser.add_argument("--episodes", type=int, default=200, help="validation episodes of each (default 200)")
+    parser.add_argument("--steps", type=one_or_more, default=1500, help="optimizer steps of each way (default 1500)")
+    parser.add_argument(
+        "--episodes",
+        type=whole_number(1, len(VAL_SEEDS)),
+        default=200,
+        help="validation episodes of each (default 200)",
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/pusht_ways"), help="where everything is kept")
     options = parser.parse_args()
     figures = options.out / "figures.json"
@@ -129,4 +137,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

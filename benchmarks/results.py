@@ -11,6 +11,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command import as_command
 from benchmarks.publish import PRETRAINED, test
 
 # Rounding turns a decision only where two answers are nearly as likely. Digits in float32 and in bfloat16: none of
@@ -57,4 +58,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)
