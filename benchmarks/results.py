@@ -18,7 +18,7 @@ from benchmarks.publish import PRETRAINED, test
 # 10,000; photographs with the weights in 16 and in 32 bits: 5 of 10,000.
 DECISIONS, SHARE = 3, 0.001
 COUNTED = ("accuracy", "exact_match", "readable_real")  # in the names of metrics
-# Drawn samples are themselves rounded. In float32 in place of bfloat16, 87.0 in place of 86.4 % of 500 digits of the GAN
+# Drawn samples are rounded themselves. In float32 in place of bfloat16, 87.0 in place of 86.4 % of a GAN's 500 digits
 # are read as what was asked for (in 10,000, a fifth of that); FID moves by 0.3 %, KID by 0.4 %.
 DRAWN, READ = 0.005, "readable"
 RELATIVE = 0.02  # of a loss, or a distance between sets of samples
