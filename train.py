@@ -20,11 +20,12 @@ import yaml
 from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.fabric.utilities.rank_zero import _get_rank
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from callbacks.best_checkpoint import BestCheckpoint
 from callbacks.checkpoint_files import CheckpointFiles
 from callbacks.finite_loss import FiniteLoss
 from callbacks.given_options import GivenOptions
@@ -33,6 +34,7 @@ from callbacks.last_checkpoint import LastCheckpoint
 from callbacks.loader_place import LoaderPlace
 from callbacks.random_state import RandomState
 from callbacks.run_config import RunConfig
+from callbacks.schedule_place import SchedulePlace
 from callbacks.turned_off import wanted
 from checkpoints import runs
 from checkpoints.hyperparameters import of_model, says, split
@@ -145,11 +147,11 @@ class CLI(LightningCLI):
         )
 
     def add_arguments_to_parser(self, parser):
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
-        parser.set_defaults({"checkpoint.filename": "best", "checkpoint.enable_version_counter": False})
+        parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
         parser.add_lightning_class_args(RandomState, "random_state")
         parser.add_lightning_class_args(LoaderPlace, "loader_place")
+        parser.add_lightning_class_args(SchedulePlace, "schedule_place")
         parser.add_lightning_class_args(FiniteLoss, "finite_loss")
         parser.add_lightning_class_args(Interruption, "interruption")
         parser.add_lightning_class_args(LearningRateMonitor, "learning_rate_monitor")
@@ -299,7 +301,7 @@ class CLI(LightningCLI):
         if self.subcommand != "fit" and not path:
             raise ValueError(
                 f"{self.subcommand} needs a trained model: name a checkpoint (.ckpt) or weights (.safetensors) with "
-                "--ckpt_path, such as runs/<config>/<version>/checkpoints/best.ckpt"
+                "--ckpt_path, such as runs/<config>/<version>/checkpoints/last.ckpt"
             )
         if says(self.args, "init_from") and (self.subcommand != "fit" or (path and not self.restarted)):
             raise ValueError(

@@ -2,7 +2,8 @@
 
     python -m benchmarks.publish mnist_mlp runs/mnist_mlp/version_0 runs/mnist_mlp/version_1 --minutes 2 --n 10000
 
-The runs are of one config with different seeds. Tests the best checkpoint of each as `train.py test` does, and writes
+The runs are of one config with different seeds. Tests the best checkpoint of each as `train.py test` does, or the last
+one where the config monitors no metric, and writes
 
     pretrained/NAME/model.safetensors   the first run's weights, fp16, without those that serve training alone
     pretrained/NAME/config.yaml         its model, data and callbacks: all that a test needs
@@ -28,7 +29,7 @@ import train
 from lightning_modules.pretrained import build, inference_weights, read_config
 
 PRETRAINED = Path("pretrained")
-CHECKPOINT = Path("checkpoints") / "best.ckpt"
+CHECKPOINTS = ("best.ckpt", "last.ckpt")  # the first that a run has is published
 
 
 def test(folder: Path) -> tuple[dict[str, float], str]:
@@ -58,11 +59,19 @@ def for_testing(config: dict) -> dict:
     }
 
 
+def checkpoint(run: Path) -> Path:
+    """The one to publish. Raises FileNotFoundError where a run has none."""
+    for name in CHECKPOINTS:
+        if (path := run / "checkpoints" / name).exists():
+            return path
+    raise FileNotFoundError(f"{run / 'checkpoints'} holds no {' or '.join(CHECKPOINTS)}; name folders of finished runs")
+
+
 def put(run: Path, folder: Path) -> int:
     """Write a run's weights and config into a folder; returns the run's seed."""
     config = for_testing(read_config(run / "config.yaml"))
     module = build(config["model"])
-    module.load_state_dict(torch.load(run / CHECKPOINT, map_location="cpu", weights_only=True)["state_dict"])
+    module.load_state_dict(torch.load(checkpoint(run), map_location="cpu", weights_only=True)["state_dict"])
     weights = inference_weights(module)
     halved = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
     save_file({key: value.contiguous() for key, value in halved.items()}, folder / "model.safetensors")
@@ -104,8 +113,10 @@ def main() -> None:
     parser.add_argument("--n", type=int, required=True, help="test samples behind the figures")
     options = parser.parse_args()
     for run in options.runs:
-        if not (run / CHECKPOINT).exists():
-            parser.error(f"{run / CHECKPOINT} does not exist; name the folders of finished runs")
+        try:
+            checkpoint(run)
+        except FileNotFoundError as error:
+            parser.error(str(error))
     print(publish(options.name, options.runs, options.minutes, options.n))
 
 

@@ -53,8 +53,8 @@ class CheckpointFiles(TorchCheckpointIO):
             raise
         except Exception as error:  # of damaged bytes torch's reader makes errors of any kind
             raise ValueError(
-                f"{path} is torn, or no checkpoint: {' '.join(str(error).split())[:200]}; name another one, such as "
-                "best.ckpt beside it"
+                f"{path} is torn, or no checkpoint: {' '.join(str(error).split())[:200]}; name another one "
+                "of its folder"
             ) from error
         if Path(path).name == HANDED_BACK:
             return checkpoint
