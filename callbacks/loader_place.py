@@ -1,6 +1,7 @@
 """Where in a run, and in an epoch, a resumed run goes on."""
 
 import lightning as L
+from torch.utils._pytree import tree_leaves
 
 from datamodules.resumable_loader import ResumableLoader
 
@@ -16,10 +17,10 @@ class LoaderPlace(L.Callback):
                           broke off for a finished one, and would leave out the rest of it
         between epochs    with `max_steps` Lightning begins the finished epoch again, and counts it twice
 
-    and the training loader is given that place when the training starts: Lightning gives it where nothing has asked for
-    the loader before it restores its loops, but a learning-rate schedule has, by `trainer.estimated_stepping_batches`.
+    and the training loaders are given that place when the training starts: Lightning gives it where nothing has asked for
+    a loader before it restores its loops, but a learning-rate schedule has, by `trainer.estimated_stepping_batches`.
 
-    Raises ValueError for a place within an epoch of other batches than the loader's (see `ResumableLoader`).
+    Raises ValueError for a place within an epoch of other batches than a loader's (see `ResumableLoader`).
     """
 
     def __init__(self):
@@ -34,7 +35,7 @@ class LoaderPlace(L.Callback):
         counted = epochs["current"]["processed"] == epochs["current"]["ready"]
         if batches["is_last_batch"]:
             for place in self._places:  # none in the next epoch, also where `limit_train_batches` ended this one
-                place["given"] = 0
+                place |= {"given": 0} if "given" in place else {}
         if counted and batches["is_last_batch"]:
             _to_the_next_epoch(loops)
         elif counted:
@@ -42,9 +43,10 @@ class LoaderPlace(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         places, self._places = self._places, []
-        loader = trainer.train_dataloader
-        if places and isinstance(loader, ResumableLoader):
-            loader.load_state_dict(places[0])
+        loaders = [loader for loader in tree_leaves(trainer.train_dataloader) if hasattr(loader, "load_state_dict")]
+        for loader, place in zip(loaders, places, strict=False):
+            if isinstance(loader, ResumableLoader):
+                loader.load_state_dict(place)
 
     def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch, batch_idx: int) -> None:
         if self._resumed:  # Lightning may count the last step before the checkpoint twice: the log would be off by one
