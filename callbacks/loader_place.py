@@ -17,8 +17,8 @@ class LoaderPlace(L.Callback):
                           broke off for a finished one, and would leave out the rest of it
         between epochs    with `max_steps` Lightning begins the finished epoch again, and counts it twice
 
-    and the training loaders are given that place when the training starts: Lightning gives it where nothing has asked for
-    a loader before it restores its loops, but a learning-rate schedule has, by `trainer.estimated_stepping_batches`.
+    and the training loaders are given that place when the training starts: Lightning gives it where nothing has asked
+    for a loader before it restores its loops; a learning-rate schedule has, by `trainer.estimated_stepping_batches`.
 
     Raises ValueError for a place within an epoch of other batches than a loader's (see `ResumableLoader`).
     """

@@ -35,8 +35,8 @@ class ResumableLoader(DataLoader):
     def __init__(self, dataset: Dataset, in_order: bool = False, **options):
         if options.get("persistent_workers"):
             raise ValueError(
-                "persistent_workers=True: what they draw goes on from epoch to epoch, and a resumed run could not go on "
-                "from there; leave it out"
+                "persistent_workers=True: what they draw goes on from epoch to epoch, and a resumed run could not go "
+                "on from there; leave it out"
             )
         sampler, self.in_order = options.get("sampler"), in_order
         if isinstance(sampler, DistributedSampler):  # Lightning's
@@ -75,8 +75,8 @@ class ResumableLoader(DataLoader):
         before = (state.get("batches", len(self)), state.get("batch_size", self.batch_size))
         if state["given"] and before != (len(self), self.batch_size):
             raise ValueError(
-                f"the checkpoint lies within an epoch, after {state['given']} of {before[0]} batches of {before[1]} rows; "
-                f"now an epoch has {len(self)} batches of {self.batch_size}: go on with the data, the batch size and the "
-                "number of processes that it had, or from the end of an epoch"
+                f"the checkpoint lies within an epoch, after {state['given']} of {before[0]} batches of {before[1]} "
+                f"rows; now an epoch has {len(self)} batches of {self.batch_size}: go on with the data, the batch size "
+                "and the number of processes that it had, or from the end of an epoch"
             )
         self._seed, self._skipped = state["seed"], state["given"]

@@ -141,6 +141,14 @@ def test_predict_leaves_a_file_for_each_picture(tmp_path, capsys):
     assert "56 pictures in" in capsys.readouterr().out
 
 
+def test_a_class_of_any_name_has_files(tmp_path):
+    data = Noise()
+    data.class_names = ("n/a", "..", "fox: red")
+    trainer(tmp_path, SampleFiles()).predict(gan(), data)
+    names = {file.name.partition("-")[2] for file in (tmp_path / "drawn").glob("*-*.png")}
+    assert names == {"n_a.png", "...png", "fox__red.png"}
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
