@@ -27,6 +27,8 @@ class BestCheckpoint(ModelCheckpoint):
         every_n_train_steps: write after so many steps; without a monitor the newest, named by its epoch and step.
         train_time_interval: or after so much time, likewise.
         every_n_epochs: or after so many epochs, likewise; every validation by default.
+        auto_insert_metric_name: whether `filename` says epoch=3 where it asks for {epoch}.
+        enable_version_counter: give a file another name where one has that name already, instead of replacing it.
         **options: those of Lightning's `ModelCheckpoint`.
     """
 
@@ -39,15 +41,18 @@ class BestCheckpoint(ModelCheckpoint):
         every_n_train_steps: int | None = None,
         train_time_interval: timedelta | None = None,
         every_n_epochs: int | None = None,
+        auto_insert_metric_name: bool = True,
+        enable_version_counter: bool = False,
         **options,
     ):
+        filename = None if filename == BEST else filename
         asked_for = filename or every_n_train_steps or train_time_interval or every_n_epochs
         if monitor is None and save_top_k == 1 and not asked_for:
             save_top_k = 0  # the newest is last.ckpt
         if filename is None and monitor is not None:
             name = monitor.replace("/", "_")
             filename = BEST if save_top_k == 1 else f"epoch={{epoch}}-step={{step}}-{name}={{{monitor}:.4f}}"
-            options["auto_insert_metric_name"] = False
+            auto_insert_metric_name = False
         super().__init__(
             monitor=monitor,
             mode=mode,
@@ -56,7 +61,9 @@ class BestCheckpoint(ModelCheckpoint):
             every_n_train_steps=every_n_train_steps,
             train_time_interval=train_time_interval,
             every_n_epochs=every_n_epochs,
-            **{"enable_version_counter": False, **options},
+            auto_insert_metric_name=auto_insert_metric_name,
+            enable_version_counter=enable_version_counter,
+            **options,
         )
         self._validated_at = -1  # global step
 

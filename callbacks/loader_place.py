@@ -28,7 +28,9 @@ class LoaderPlace(L.Callback):
         self._resumed = False
 
     def on_load_checkpoint(self, trainer: L.Trainer, module: L.LightningModule, checkpoint: dict) -> None:
-        loops = checkpoint["loops"]["fit_loop"]
+        loops = checkpoint.get("loops", {}).get("fit_loop")
+        if not loops:
+            return
         self._places = loops["state_dict"].get("combined_loader", [])
         self._resumed = True
         epochs, batches = loops["epoch_progress"], loops["epoch_loop.batch_progress"]

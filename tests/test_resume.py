@@ -48,6 +48,13 @@ def test_as_large_as_the_config_says(config, tmp_path):
     assert not resumed_differs(config, BATCHES + 2, tmp_path, tiny=False)
 
 
+def test_several_of_the_best(tmp_path):
+    """Their names hold the metric, and best.ckpt is one of them."""
+    assert not resumed_differs("mnist_mlp", BATCHES + 2, tmp_path, "--checkpoint.save_top_k=2")
+    names = {path.name.partition("-val_accuracy=")[0] for path in tmp_path.glob("whole/**/*.ckpt")}
+    assert names == {"best.ckpt", "last.ckpt", "epoch=0-step=4", "epoch=1-step=8"}
+
+
 WITHIN = "--trainer.check_val_every_n_epoch null --trainer.val_check_interval 3 "
 SHARED = "--trainer.accumulate_grad_batches 2 "
 
