@@ -185,7 +185,7 @@ class CLI(LightningCLI):
             run = self._run_folder()
             self.save_config_kwargs = {"folder": run}
             for callback in own.values():
-                if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+                if isinstance(callback, BestCheckpoint | LastCheckpoint) and callback.dirpath is None:
                     callback.dirpath = str(run / runs.LAST.parent)
             if config.logger is False or config.barebones:
                 kwargs["default_root_dir"] = str(run)
