@@ -567,6 +567,7 @@ CASES: dict[str, Case] = {
         vocab_size=12, width=8, depth=1, heads=2, max_length=16, dropout=0.1, lr=0.1, weight_decay=0.1, warmup=0.1
     ),
     # callbacks
+    "callbacks.best_checkpoint.BestCheckpoint": build(monitor="val/loss"),
     "callbacks.classification_report.ClassificationReport": build(mistakes=4, filters=4),
     "callbacks.denoising_strip.DenoisingStrip": build(classes=2, frames=3),
     "callbacks.guidance_grid.GuidanceGrid": build(scales=(0.0, 1.0)),
