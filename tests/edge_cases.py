@@ -21,6 +21,7 @@ from torch import Tensor, nn
 import envs  # noqa: F401  (registers Push-T)
 import numpy_core as nc
 from datamodules.pusht import Demonstrations
+from datamodules.tokenization import number_tokenizer
 from diffusion.objectives import OBJECTIVES
 from diffusion.scheduler import NoiseScheduler, cosine_betas
 from envs.play import Game
@@ -28,13 +29,12 @@ from envs.pusht import PushT
 from envs.rollout import Episode
 from lightning_modules.ddpm import DDPM
 from lightning_modules.gan import GAN
-from lightning_modules.language_model import LanguageModel
 from lightning_modules.seq2seq import Seq2Seq
-from lightning_modules.sequence_tagger import SequenceTagger
 from networks.attention import Sight
 from networks.generation import Writer
 from networks.positions import SinusoidalPositions
 from networks.transformer import Decoder
+from networks.vocabulary import Vocabulary
 
 
 def nothing(made: Any, arguments: dict) -> None:
@@ -158,11 +158,6 @@ EPISODE = Episode(0, np.full((3, 2), 256.0), np.array([0.1, 0.2, 0.3]))
 STATE = np.array([100.0, 100.0, 0, 0, 256.0, 256.0, 0.5, 0, 0, 0])
 SMALL = {"shape": (1, 8, 8), "num_classes": 3}
 TINY_DDPM = {"shape": (1, 8, 8), "num_classes": 2, "widths": (64,), "blocks": 1, "attention": 0, "train_steps": 100}
-GENERATORS = {
-    "language_model.LanguageModel": LanguageModel,
-    "seq2seq.Seq2Seq": Seq2Seq,
-    "sequence_tagger.SequenceTagger": SequenceTagger,
-}
 STEPS = torch.zeros(2, dtype=torch.long)
 DATA = np.ones((2, 3), np.float32), np.array([0, 1])
 SGD = partial(torch.optim.SGD, [nn.Parameter(torch.zeros(2))])
@@ -367,6 +362,7 @@ CASES: dict[str, Case] = {
     "networks.transformer.Decoder.cache": Case(lambda: {"self": decoder(), "capacity": 4}),
     "networks.transformer.causal_mask": call(new=2, length=3),
     "networks.transformer.token_positions": call(tokens=PROMPT, restart=4),
+    "networks.vocabulary.Vocabulary.tokens": call(self=Vocabulary(number_tokenizer(8)), ids=[4, 5]),
     "networks.unet2d.UNet2D": network(
         lambda a: (torch.zeros(2, *a["shape"]), STEPS, STEPS),
         shape=(1, 8, 8),
@@ -545,18 +541,15 @@ CASES: dict[str, Case] = {
         },
         lambda made, _: made["optimizer"].param_groups[0]["lr"],
     ),
-    **{
-        f"lightning_modules.{kind}.generate": Case(
-            lambda model=model: {
-                "self": model(vocab_size=12, width=8, depth=1, heads=2, max_length=16),
-                "source": PROMPT,
-                "source_mask": PROMPT > 0,
-                "max_new_tokens": 4,
-            },
-            itself,
-        )
-        for kind, model in GENERATORS.items()
-    },
+    "lightning_modules.sequence_model.SequenceModel.generate": Case(
+        lambda: {
+            "self": Seq2Seq(vocab_size=12, width=8, depth=1, heads=2, max_length=16),
+            "source": PROMPT,
+            "source_mask": PROMPT > 0,
+            "max_new_tokens": 4,
+        },
+        itself,
+    ),
     "lightning_modules.sequence_model.SequenceModel": build(
         vocab_size=12, width=8, depth=1, heads=2, max_length=16, dropout=0.1, lr=0.1, weight_decay=0.1, warmup=0.1
     ),
