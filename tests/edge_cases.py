@@ -22,6 +22,7 @@ from torch import Tensor, nn
 import envs  # noqa: F401  (registers Push-T)
 import numpy_core as nc
 from datamodules.pusht import Demonstrations
+from datamodules.tokenization import number_tokenizer
 from diffusion.objectives import OBJECTIVES
 from diffusion.scheduler import NoiseScheduler, cosine_betas
 from envs.play import Game
@@ -34,6 +35,7 @@ from networks.attention import Sight
 from networks.generation import Writer
 from networks.positions import SinusoidalPositions
 from networks.transformer import Decoder
+from networks.vocabulary import Vocabulary
 
 PNG = torchvision.io.encode_png(torch.zeros(1, 4, 4, dtype=torch.uint8)).numpy().tobytes()
 
@@ -363,6 +365,7 @@ CASES: dict[str, Case] = {
     "networks.transformer.Decoder.cache": Case(lambda: {"self": decoder(), "capacity": 4}),
     "networks.transformer.causal_mask": call(new=2, length=3),
     "networks.transformer.token_positions": call(tokens=PROMPT, restart=4),
+    "networks.vocabulary.Vocabulary.tokens": call(self=Vocabulary(number_tokenizer(8)), ids=[4, 5]),
     "networks.unet2d.UNet2D": network(
         lambda a: (torch.zeros(2, *a["shape"]), STEPS, STEPS),
         shape=(1, 8, 8),
@@ -548,6 +551,7 @@ CASES: dict[str, Case] = {
         lambda: {
             "self": Seq2Seq(vocab_size=12, width=8, depth=1, heads=2, max_length=16),
             "source": PROMPT,
+            "source_mask": PROMPT > 0,
             "max_new_tokens": 4,
         },
         itself,
