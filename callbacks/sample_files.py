@@ -1,5 +1,6 @@
 """What a generative model draws in `predict`, as files."""
 
+import re
 from pathlib import Path
 
 import lightning as L
@@ -9,6 +10,7 @@ from torch import Tensor
 from torchvision.io import write_png
 
 from callbacks.sample_grid import grid
+from callbacks.sampling import class_names
 
 IN_GRID = 100  # pictures
 
@@ -27,7 +29,7 @@ class SampleFiles(L.Callback):
     def on_predict_batch_end(
         self, trainer, module, outputs: Tensor, batch: dict[str, Tensor], batch_idx, dataloader_idx=0
     ) -> None:
-        names = trainer.datamodule.class_names
+        names = [re.sub(r"[^\w-]+", "_", name) for name in class_names(trainer, module)]
         pictures = outputs.cpu()
         for picture, label, number in zip(pictures, batch["label"].tolist(), batch["index"].tolist(), strict=True):
             write_png(picture, str(self._folder / f"{number:05d}-{names[label]}.png"))
@@ -35,7 +37,7 @@ class SampleFiles(L.Callback):
         self._written += len(pictures)
 
     def on_predict_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and self._first:
             write_png(grid(torch.stack(self._first)), str(self._folder / "grid.png"))
         console = Console(soft_wrap=True, highlight=False, markup=False)
         console.print(f"{self._written} pictures in {self._folder}")

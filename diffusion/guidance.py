@@ -34,6 +34,14 @@ def check(scale: float, interval: Sequence[int] | None = None) -> None:
         )
 
 
+def check_scales(scales: Sequence[float]) -> None:
+    """Raises ValueError where these are not one or more guidance scales."""
+    if not scales:
+        raise ValueError(f"scales={list(scales)} must be at least one number")
+    for scale in scales:
+        check(scale)
+
+
 def guided(
     model: Callable[[Tensor, Tensor, Tensor], Tensor],
     labels: Tensor,

@@ -141,4 +141,3 @@ def _reverse(denoise: Denoiser, x: Tensor, visited: list[int], rule: Rule, on_st
         if number < len(visited):
             x = rule(x, x0, t, torch.full_like(t, visited[number]))
     return x0
-

@@ -49,7 +49,9 @@ def cosine_betas(steps: int, max_beta: float = MAX_BETA) -> Tensor:
 
 def _checked(steps: int) -> int:
     if not (isinstance(steps, Integral) and 1 <= steps <= MOST_STEPS):
-        raise ValueError(f"a noise schedule of {steps} steps is not possible; give a whole number from 1 to {MOST_STEPS}")
+        raise ValueError(
+            f"a noise schedule of {steps} steps is not possible; give a whole number from 1 to {MOST_STEPS}"
+        )
     return steps
 
 

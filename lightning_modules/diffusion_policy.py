@@ -15,15 +15,20 @@ import inspect
 import math
 
 import lightning as L
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from diffusion import objectives, samplers
+from diffusion.noise import Generators, randint, randn
 from diffusion.scheduler import NoiseScheduler, squared_cosine_betas
 from envs import tee
 from lightning_modules import unequal_counts
 from lightning_modules.choices import choose
+from lightning_modules.evaluating import evaluating
 from lightning_modules.optimizers import decay_matrices
+from lightning_modules.sample_noise import noise_of, run_seed
+from networks import limits
 from networks.chunk_mlp import ChunkMLP
 from networks.chunk_unet import ChunkUNet
 from networks.pusht_features import PushTFeatures
@@ -77,6 +82,9 @@ class DiffusionPolicy(L.LightningModule):
     ):
         super().__init__()
         self.save_hyperparameters()
+        limits.whole(1, limits.WIDEST, horizon=horizon, noises=noises)
+        limits.whole(1, 1000, n_obs_steps=n_obs_steps)
+        limits.real(0, 1000, temperature=temperature)
         if not 1 <= n_action_steps <= horizon:
             raise ValueError(f"n_action_steps={n_action_steps} must lie between 1 and horizon={horizon}")
         samplers.timesteps(train_steps, sampling_steps)
@@ -87,22 +95,37 @@ class DiffusionPolicy(L.LightningModule):
         self.register_buffer("action_scale", torch.ones(horizon, 1))  # pixels, set from the data when training starts
 
     @torch.no_grad()
-    def act(self, observations: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """The next T actions, by DDIM: (B, O, 18) pixels -> (B, T, 2) pixels in the world."""
+    def act(self, observations: Tensor | np.ndarray, generator: Generators = None) -> Tensor | np.ndarray:
+        """The next T actions, by DDIM: (B, O, 18) pixels -> (B, T, 2) pixels in the world, or (O, 18) -> (T, 2).
+
+        Takes numbers of any precision and gives float32: for a tensor a tensor on its device, for an array an array.
+        Noise comes from `generator`: one for the batch; or a list with one for each observation, which then acts the
+        same in every batch up to rounding (`diffusion.noise.generators`); or, without, torch's global one. Modes
+        (train, eval) are left as they were.
+        """
+        seen = torch.as_tensor(observations, dtype=torch.float32, device=self.action_scale.device)
         expected = (self.hparams.n_obs_steps, KEYPOINTS)
-        if observations.shape[1:] != expected:
+        if seen.ndim not in (2, 3) or seen.shape[-2:] != expected:
             raise ValueError(
-                f"this policy observes {expected[0]} steps of {self.observation} ({KEYPOINTS} numbers each); "
-                f"got observations of shape {tuple(observations.shape[1:])}"
+                f"this policy observes {expected[0]} steps of {self.observation} ({KEYPOINTS} numbers each), one behind "
+                f"the other (`envs.chunks.ActionChunks` keeps them): {expected} for one world, (B, *{expected}) for "
+                f"several; got observations of shape {tuple(seen.shape)}"
             )
-        context = self.network.encode(self.features(observations))
+        if not bool(seen.isfinite().all()):
+            raise ValueError("the observations hold numbers that are NaN or infinite; give pixels of the world")
+        actions = self._act(seen.reshape(-1, *expected), generator).reshape(*seen.shape[:-2], -1, 2)
+        return actions.to(observations.device) if isinstance(observations, Tensor) else actions.cpu().numpy()
 
-        def denoise(x: Tensor, t: Tensor) -> Tensor:
-            return self.objective.x0(self.scheduler, x, self.network(x, t, context), t)
+    def _act(self, observations: Tensor, generator: Generators) -> Tensor:
+        noise = randn((len(observations), self.hparams.horizon, 2), generator, observations.device)
+        with evaluating(self):
+            context = self.network.encode(self.features(observations))
 
-        shape = (len(observations), self.hparams.horizon, 2)
-        noise = self.hparams.temperature * torch.randn(shape, generator=generator, device=observations.device)
-        x0 = samplers.ddim(denoise, noise, self.scheduler, self.hparams.sampling_steps)
+            def denoise(x: Tensor, t: Tensor) -> Tensor:
+                return self.objective.x0(self.scheduler, x, self.network(x, t, context), t)
+
+            steps = self.hparams.sampling_steps
+            x0 = samplers.ddim(denoise, self.hparams.temperature * noise, self.scheduler, steps)
         return (x0 * self.action_scale + _pointer(observations)).clamp(0, tee.WORLD)
 
     def setup(self, stage: str) -> None:
@@ -129,21 +152,23 @@ class DiffusionPolicy(L.LightningModule):
         self._log_heldout("test", batch, batch_idx)
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        return self.act(batch["observation"])
+        """The actions (B, T, 2) that each observation asks for; the run's seed and the "index" give their noise."""
+        return self.act(batch["observation"], noise_of(batch, run_seed()))
 
     def _log_heldout(self, stage: str, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """The same noise at every validation, so that losses can be compared."""
-        loss = self._loss(batch, torch.Generator(self.device).manual_seed(batch_idx))
+        """The same noise at every validation, so that losses can be compared, and for each window by its "index",
+        whatever batch or process it is in; by its batch where it has none."""
+        loss = self._loss(batch, noise_of(batch, 0) or torch.Generator().manual_seed(batch_idx))
         unequal_counts.log_mean(self, f"{stage}/loss", loss, int(batch["taken"].sum()), prog_bar=True)
 
-    def _loss(self, batch: dict[str, Tensor], generator: torch.Generator | None = None) -> Tensor:
+    def _loss(self, batch: dict[str, Tensor], generator: Generators = None) -> Tensor:
         self._check_horizons(batch)
         observation, repeats = batch["observation"], self.hparams.noises
         x0 = (batch["action"] - _pointer(observation)) / self.action_scale  # (B, T, 2)
         context = self.network.encode(self.features(observation))
+        noise = randn((len(x0), repeats, *x0.shape[1:]), generator, x0.device).flatten(0, 1)
+        t = randint(self.scheduler.steps, (len(x0), repeats), generator, x0.device).flatten()
         x0, context, taken = (x.repeat_interleave(repeats, 0) for x in (x0, context, batch["taken"][..., None]))
-        noise = torch.randn(x0.shape, generator=generator, device=x0.device)
-        t = torch.randint(self.scheduler.steps, (len(x0),), generator=generator, device=x0.device)
         errors = objectives.errors(
             lambda x, t: self.network(x, t, context), self.scheduler, self.objective, x0, noise, t
         )  # (B * noises, T, 2)

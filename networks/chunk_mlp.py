@@ -10,6 +10,7 @@ B batch, T time steps of the chunk, A action dimensions, C features of the condi
 
 from torch import Tensor, nn
 
+from networks import limits
 from networks.embeddings import SinusoidalEmbedding
 
 
@@ -53,6 +54,10 @@ class ChunkMLP(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
+        limits.whole(1, limits.WIDEST, width=width, encoder_width=encoder_width, horizon=horizon, action_dim=action_dim)
+        limits.whole(1, 1000, depth=depth)
+        limits.whole(0, 1000, encoder_depth=encoder_depth)
+        limits.real(0, 1, dropout=dropout)
         context = width + 3 * width * depth  # an offset of the chunk's embedding, then every block's modulation
         self.width = width
         self.encode = nn.Sequential(

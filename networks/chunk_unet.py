@@ -11,11 +11,15 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from networks import limits
 from networks.embeddings import SinusoidalEmbedding
 
 
-def _convolution(inputs: int, outputs: int, groups: int = 8) -> nn.Sequential:
-    return nn.Sequential(nn.Conv1d(inputs, outputs, 5, padding=2), nn.GroupNorm(groups, outputs), nn.Mish())
+GROUPS = 8  # of channels, in a normalisation
+
+
+def _convolution(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv1d(inputs, outputs, 5, padding=2), nn.GroupNorm(GROUPS, outputs), nn.Mish())
 
 
 class FiLMBlock(nn.Module):
@@ -37,6 +41,12 @@ class ChunkUNet(nn.Module):
 
     def __init__(self, horizon: int, action_dim: int, condition_dim: int, widths: tuple[int, ...] = (64, 128, 256)):
         super().__init__()
+        limits.whole(1, limits.WIDEST, horizon=horizon, action_dim=action_dim)
+        limits.whole(1, 20, levels=len(widths))
+        for width in widths:
+            limits.whole(1, limits.WIDEST, width=width)
+            if width % GROUPS:
+                raise ValueError(f"widths={tuple(widths)} must be divisible by {GROUPS}, the groups of a normalisation")
         factor = 2 ** (len(widths) - 1)
         if horizon % factor:
             fitting = [

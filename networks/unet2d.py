@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from networks import limits
 from networks.attention import SelfAttention, Sight
 from networks.embeddings import SinusoidalEmbedding
 
@@ -30,8 +31,8 @@ class UNet2D(nn.Module):
         widths: channels of the levels, each at half the resolution of the one before it; the first is at half the
             pictures'.
         blocks: residual blocks of a level, on the way down and again on the way up.
-        attention: how many of the levels, counted from the lowest resolution, attend.
-        dropout: within the blocks.
+        attention: how many of the levels, counted from the lowest resolution, attend; all, where there are fewer.
+        dropout: within the blocks, a share.
     """
 
     def __init__(
@@ -44,6 +45,13 @@ class UNet2D(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
+        limits.whole(0, 1_000_000, num_classes=num_classes)
+        limits.whole(1, 100, blocks=blocks, levels=len(widths))
+        limits.whole(0, 100, attention=attention)
+        for width in widths:
+            limits.whole(1, limits.WIDEST, width=width)
+        limits.real(0, 1, dropout=dropout)
+        limits.image_shape(shape)
         channels, *sides = shape
         factor = FOLD * 2 ** (len(widths) - 1)
         if any(side % factor for side in sides):

@@ -63,7 +63,7 @@ def test_logs_the_metrics_of_the_policys_own_episodes_with_averaged_weights(tmp_
     # One validation, after two steps of +1: the average of 1 and 2 with decay 0.5, never the raw 2.
     assert set(module.seen_offsets) == {1.5}
     expected = summarize(
-        rollout(lambda o: (o[:, -1, 2:].reshape(-1, 8, 2).mean(1) + 1.5)[:, None].repeat(8, 1), range(3))
+        rollout(lambda o, numbers: (o[:, -1, 2:].reshape(-1, 8, 2).mean(1) + 1.5)[:, None].repeat(8, 1), range(3))
     )
     for name, metric in expected.items():
         assert fitting.callback_metrics[f"val/{name}"].item() == pytest.approx(metric.mean, abs=1e-5)

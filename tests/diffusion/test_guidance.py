@@ -86,7 +86,8 @@ def test_the_share_of_dropped_labels():
 
 
 @pytest.mark.parametrize(
-    ("options", "words"), [
+    ("options", "words"),
+    [
         ({"scale": -1}, "scale=-1"),
         ({"scale": 1e38}, r"scale=1e\+38"),
         ({"scale": float("nan")}, "scale=nan"),

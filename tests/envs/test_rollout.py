@@ -10,7 +10,7 @@ from envs.rollout import Episode, make_worlds, replay, rollout
 from envs.statistics import summarize
 
 
-def to_the_middle(observations):
+def to_the_middle(observations, numbers=None):
     """A policy without a policy: drive the pointer towards the block's centre, (N, O, 18) -> (N, 8, 2)."""
     centre = observations[:, -1, 2:].reshape(-1, 8, 2).mean(1)
     return np.repeat(centre[:, None], 8, 1)

@@ -240,8 +240,8 @@ def test_weights_without_a_checkpoint(tmp_path):
         (lambda: DiffusionPolicy(n_action_steps=0), ["n_action_steps=0", "horizon=16"]),
         (lambda: DiffusionPolicy(sampling_steps=200), ["steps=200", "100"]),
         (lambda: DiffusionPolicy(network="unet", horizon=10), ["horizon=10", "8 or 12"]),
-        (lambda: DiffusionPolicy(**TINY).act(torch.zeros(1, 2, 5)), ["keypoints", "(2, 5)"]),
-        (lambda: DiffusionPolicy(**TINY).act(torch.zeros(1, 3, 18)), ["2 steps", "(3, 18)"]),
+        (lambda: DiffusionPolicy(**TINY).act(torch.zeros(1, 2, 5)), ["keypoints", "(1, 2, 5)"]),
+        (lambda: DiffusionPolicy(**TINY).act(torch.zeros(1, 3, 18)), ["2 steps", "(1, 3, 18)"]),
         (lambda: fit(DiffusionPolicy(**TINY, n_obs_steps=3), 1), ["n_obs_steps=3", "n_obs_steps=2"]),
     ],
 )
