@@ -35,8 +35,8 @@ def even_log_snr_timesteps(scheduler: NoiseScheduler, steps: int, quiet: float =
     """`steps` different steps, descending to 0, as evenly spaced in lambda, half the log-SNR, as whole steps can be.
 
     They start at the first step where lambda is not above `quiet`: later ones, where alpha_bar is below 5e-5, show
-    nothing of x_0 yet and would take up a third of the range. For solvers whose error depends on differences of lambda (Lu et
-    al. 2022, "DPM-Solver", Sec. 3.4). A single step is the noisiest, as with any other spacing.
+    nothing of x_0 yet and would take up a third of the range. For solvers whose error depends on differences of lambda
+    (Lu et al. 2022, "DPM-Solver", Sec. 3.4). A single step is the noisiest, as with any other spacing.
     """
     alone = timesteps(scheduler.steps, steps)
     if steps == 1:

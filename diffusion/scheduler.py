@@ -11,7 +11,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-
 MAX_BETA = 0.999
 MOST_STEPS = 1_000_000  # an entry each in the tables of a scheduler
 NOISE = 1e-2  # alpha_bar, the share of x_0 in the variance, below which x_T counts as noise

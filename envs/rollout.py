@@ -74,7 +74,7 @@ def rollout(
         if not 1 <= value <= MOST:
             raise ValueError(f"{name}={value} must be a whole number from 1 to {MOST}")
     if any(not 0 <= seed < 2**32 for seed in seeds):
-        raise ValueError(f"seeds={list(seeds)[:5]}... must be whole numbers from 0 to {2**32 - 1}")
+        raise ValueError(f"seeds={list(seeds)} must be whole numbers from 0 to {2**32 - 1}")
     episodes = []
     n_worlds = min(parallel_worlds, len(seeds))
     if not n_worlds:

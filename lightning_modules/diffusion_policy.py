@@ -87,10 +87,10 @@ class DiffusionPolicy(L.LightningModule):
         limits.real(0, 1000, temperature=temperature)
         if not 1 <= n_action_steps <= horizon:
             raise ValueError(f"n_action_steps={n_action_steps} must lie between 1 and horizon={horizon}")
-        samplers.timesteps(train_steps, sampling_steps)
         self.features = PushTFeatures(tee.corners(tee.TARGET_POSE).tolist(), tee.WORLD, n_obs_steps)
         self.network = _build(network, network_args or {}, horizon, self.features.dim)
         self.scheduler = NoiseScheduler(squared_cosine_betas(train_steps))
+        samplers.timesteps(train_steps, sampling_steps)
         self.objective = choose("objective", objective, objectives.OBJECTIVES)
         self.register_buffer("action_scale", torch.ones(horizon, 1))  # pixels, set from the data when training starts
 
@@ -107,9 +107,9 @@ class DiffusionPolicy(L.LightningModule):
         expected = (self.hparams.n_obs_steps, KEYPOINTS)
         if seen.ndim not in (2, 3) or seen.shape[-2:] != expected:
             raise ValueError(
-                f"this policy observes {expected[0]} steps of {self.observation} ({KEYPOINTS} numbers each), one behind "
-                f"the other (`envs.chunks.ActionChunks` keeps them): {expected} for one world, (B, *{expected}) for "
-                f"several; got observations of shape {tuple(seen.shape)}"
+                f"this policy observes {expected[0]} steps of {self.observation} ({KEYPOINTS} numbers each), as "
+                f"envs.chunks.ActionChunks keeps them: shape {expected} for one world, (B, {expected[0]}, {KEYPOINTS}) "
+                f"for several; got observations of shape {tuple(seen.shape)}"
             )
         if not bool(seen.isfinite().all()):
             raise ValueError("the observations hold numbers that are NaN or infinite; give pixels of the world")

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from networks import limits
 from networks.embeddings import SinusoidalEmbedding
 
-
 GROUPS = 8  # of channels, in a normalisation
 
 
