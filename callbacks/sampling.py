@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import lightning as L
 import torch
-from lightning.pytorch.utilities.seed import isolate_rng
 
+from callbacks.random_state import random_state, set_random_state
 from lightning_modules.evaluating import evaluating
 
 MOST = 1000  # rows, columns or frames of a picture
@@ -16,8 +16,12 @@ MOST = 1000  # rows, columns or frames of a picture
 def watching(module: L.LightningModule) -> Iterator[None]:
     """Draw without a trace: in eval mode and without gradients; afterwards the modes of all parts (train, eval) and the
     global generators (Python, NumPy, torch) are as they were, and the run goes on as if nobody had looked."""
-    with isolate_rng(), evaluating(module), torch.no_grad():
-        yield
+    state = random_state()
+    try:
+        with evaluating(module), torch.no_grad():
+            yield
+    finally:
+        set_random_state(state)
 
 
 def class_names(trainer: L.Trainer, module: L.LightningModule) -> Sequence[str]:

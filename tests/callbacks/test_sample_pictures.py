@@ -158,7 +158,7 @@ def test_files_of_classes_with_strange_names(tmp_path):
         ({"num_classes": 4}, "the classifier reader tells 4 classes apart, the data have 3"),
         (
             {"shape": [1, 8, 8], "mean": [0.5], "std": [0.2]},
-            r"reads pictures of shape \[1, 8, 8\], the data's are \[3, 8",
+            r"of shape \[1, 8, 8\], the data's are \[3, 8",
         ),
     ],
 )
