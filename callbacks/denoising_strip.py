@@ -13,7 +13,7 @@ from callbacks.sample_grid import grid
 from callbacks.sample_picture import SamplePicture
 from callbacks.sampling import MOST
 from lightning_modules.pixels import to_pixels
-from networks import limits
+from limits import whole
 
 
 class DenoisingStrip(SamplePicture):
@@ -27,7 +27,7 @@ class DenoisingStrip(SamplePicture):
     name = "denoising"
 
     def __init__(self, classes: int = 4, frames: int = 10):
-        limits.whole(1, MOST, classes=classes, frames=frames)
+        whole(1, MOST, classes=classes, frames=frames)
         self.classes, self.frames = classes, frames
 
     def picture(self, module: L.LightningModule, class_names: Sequence[str]) -> Tensor:

@@ -16,9 +16,9 @@ from rich.console import Console
 from torch import Tensor
 
 from callbacks.sample_grid import grid
-from callbacks.sampling import MOST, class_names, watching
+from callbacks.sampling import HIGHEST_SEED, MOST, class_names, watching
 from diffusion.noise import generators
-from networks import limits
+from limits import number, whole
 
 FPS = 20
 
@@ -37,8 +37,9 @@ class LatentWalk(L.Callback):
     """
 
     def __init__(self, stops: int = 4, frames: int = 24, rows: int = 3, seed: int = 0):
-        limits.whole(2, MOST, stops=stops)
-        limits.whole(1, MOST, frames=frames, rows=rows)
+        whole(2, MOST, stops=stops)
+        whole(1, MOST, frames=frames, rows=rows)
+        whole(0, HIGHEST_SEED, seed=seed)
         self.stops, self.frames, self.rows, self.seed = stops, frames, rows, seed
 
     def on_test_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -74,6 +75,7 @@ def between(start: Tensor, end: Tensor, share: float) -> Tensor:
 
     On the straight line, the middle would be shorter than nearly every normal draw: the generator has never seen such.
     """
+    number("[0, 1]", share=share)
     lengths = [x.norm(dim=1, keepdim=True) for x in (start, end)]
     a, b = start / lengths[0], end / lengths[1]
     angle = (a * b).sum(1, keepdim=True).clamp(-1, 1).acos()

@@ -15,9 +15,9 @@ from torchvision.io import write_png
 
 from callbacks.sample_grid import draw, grid
 from callbacks.sample_quality import check_reader, look, training_and_heldout
-from callbacks.sampling import MOST, class_names, watching
+from callbacks.sampling import HIGHEST_SEED, MOST, class_names, watching
 from lightning_modules.pretrained import load_pretrained
-from networks import limits
+from limits import whole
 
 
 class NearestNeighbours(L.Callback):
@@ -31,7 +31,8 @@ class NearestNeighbours(L.Callback):
     """
 
     def __init__(self, classifier: str, neighbours: int = 4, seed: int = 0):
-        limits.whole(1, MOST, neighbours=neighbours)
+        whole(1, MOST, neighbours=neighbours)
+        whole(0, HIGHEST_SEED, seed=seed)
         self.classifier, self.neighbours, self.seed = classifier, neighbours, seed
 
     def on_test_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -59,6 +60,7 @@ class NearestNeighbours(L.Callback):
 
 def beside(samples: Tensor, images: Tensor, sample_features: Tensor, features: Tensor, count: int) -> Tensor:
     """Samples (B, C, H, W), each followed by its neighbours among (N, C, H, W): (B, 1 + 2 count, C, H, W)."""
+    whole(1, len(images), count=count)
     by_features = torch.cdist(sample_features, features).topk(count, largest=False).indices  # (B, count)
     pixels = (part.flatten(1).float() for part in (samples, images))
     by_pixels = torch.cdist(*pixels).topk(count, largest=False).indices

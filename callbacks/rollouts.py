@@ -27,7 +27,7 @@ from envs import video
 from envs.rollout import Episode, rollout
 from envs.statistics import Metric, summarize
 from lightning_modules.diffusion_policy import DiffusionPolicy
-from networks import limits
+from limits import whole
 
 VAL_SEEDS = range(0, 1000)
 FIRST_TEST_SEED = 100_000  # where the published figures start
@@ -53,8 +53,8 @@ class Rollouts(L.Callback):
     def __init__(self, val_episodes: int = 100, test_episodes: int = 500, video_episodes: int = 8):
         if not 1 <= val_episodes <= len(VAL_SEEDS):
             raise ValueError(f"val_episodes={val_episodes} must lie between 1 and {len(VAL_SEEDS)}")
-        limits.whole(1, 1_000_000, test_episodes=test_episodes)
-        limits.whole(0, 100, video_episodes=video_episodes)
+        whole(1, 1_000_000, test_episodes=test_episodes)
+        whole(0, 100, video_episodes=video_episodes)
         self.val_episodes, self.test_episodes, self.video_episodes = val_episodes, test_episodes, video_episodes
 
     # Averaged weights are swapped in between the start and the end of the validation epoch: the first batch lies

@@ -17,7 +17,7 @@ from torchvision.utils import make_grid
 
 from callbacks.sampling import MOST, class_names, watching
 from diffusion.noise import generators
-from networks import limits
+from limits import whole
 
 
 class SampleGrid(L.Callback):
@@ -32,8 +32,8 @@ class SampleGrid(L.Callback):
     """
 
     def __init__(self, every_n_steps: int = 1000, rows: int = 8):
-        limits.whole(1, sys.maxsize, every_n_steps=every_n_steps)
-        limits.whole(1, MOST, rows=rows)
+        whole(1, sys.maxsize, every_n_steps=every_n_steps)
+        whole(1, MOST, rows=rows)
         self.every_n_steps, self.rows = every_n_steps, rows
 
     def on_train_start(self, trainer, module) -> None:
@@ -69,5 +69,7 @@ def draw(module: L.LightningModule, classes: int, rows: int, seed: int = 0) -> T
 
 def grid(pictures: Tensor, columns: int = 10, scale: int = 2) -> Tensor:
     """Pictures (B, C, H, W) uint8 side by side, each pixel as `scale` x `scale`: (3, height, width) uint8."""
+    whole(1, 10_000, columns=columns)
+    whole(1, 100, scale=scale)
     pictures = pictures.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
     return make_grid(pictures, nrow=columns, padding=scale, pad_value=255)

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from callbacks.sampling import class_names, watching
+from callbacks.sampling import HIGHEST_SEED, class_names, watching
 from diffusion.noise import generators
 from lightning_modules.pretrained import load_pretrained
-from networks import limits
+from limits import whole
 
 BATCH = 250  # pictures that are drawn, or looked at, at once
 KID_SUBSET = 1000  # pictures in each of KID's subsets, at most
@@ -55,7 +55,8 @@ class SampleQuality(L.Callback):
     """
 
     def __init__(self, classifier: str, samples: int = 10_000, seed: int = 0):
-        limits.whole(2, 10_000_000, samples=samples)
+        whole(2, 10_000_000, samples=samples)
+        whole(0, HIGHEST_SEED, seed=seed)
         self.classifier, self.samples, self.seed = classifier, samples, seed
 
     def on_test_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:

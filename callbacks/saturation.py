@@ -16,7 +16,7 @@ from callbacks.sample_picture import SamplePicture
 from callbacks.sampling import MOST
 from diffusion import guidance
 from diffusion.thresholding import THRESHOLDS
-from networks import limits
+from limits import whole
 
 
 def saturated_share(pictures: Tensor) -> float:
@@ -38,7 +38,7 @@ class Saturation(SamplePicture):
 
     def __init__(self, scales: Sequence[float] = (1.0, 3.0, 8.0), samples: int = 20):
         guidance.check_scales(scales)
-        limits.whole(1, MOST, samples=samples)
+        whole(1, MOST, samples=samples)
         self.scales, self.samples = sorted(scales), samples
 
     def picture(self, module: L.LightningModule, class_names: Sequence[str]) -> Tensor:

@@ -10,11 +10,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from limits import whole
+
 
 class Labels(Dataset):
     """`count` labels, all K classes in turn, a batch at a time: {"label": (B,), "index": (B,)}."""
 
     def __init__(self, count: int, classes: int):
+        whole(count=count, classes=classes)
         self.count, self.classes = count, classes
 
     def __len__(self) -> int:
@@ -36,11 +39,9 @@ class ClassLabels(L.LightningDataModule):
 
     def __init__(self, class_names: Sequence[str], count: int = 100, batch_size: int = 100):
         super().__init__()
-        if not class_names or count < 1 or batch_size < 1:
-            raise ValueError(
-                f"class_names={list(class_names)} must be one or more, count={count} and batch_size={batch_size} at "
-                "least 1"
-            )
+        whole(count=count, batch_size=batch_size)
+        if not class_names:
+            raise ValueError("class_names must be one or more")
         self.class_names, self.count, self.batch_size = tuple(class_names), count, batch_size
 
     def predict_dataloader(self) -> DataLoader:

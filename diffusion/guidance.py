@@ -11,13 +11,15 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from limits import LARGEST, number, whole
+
 HIGHEST_SCALE = 1000  # far above any use; much larger ones overflow
 
 
 def drop_labels(labels: Tensor, null: int, share: float, generator: torch.Generator | None = None) -> Tensor:
     """Replace about `share` of the labels (B,) by `null`, the class of no class: the paper's Algorithm 1, line 3."""
-    if not 0 <= share <= 1:
-        raise ValueError(f"share={share} must lie between 0 and 1")
+    number("[0, 1]", share=share)
+    whole(0, LARGEST, null=null)
     dropped = torch.rand(len(labels), generator=generator, device=labels.device) < share
     return labels.masked_fill(dropped, null)
 
@@ -65,6 +67,7 @@ def guided(
             (Kynkäänniemi et al. 2024, "Applying Guidance in a Limited Interval"). None for all.
     """
     check(scale, interval)
+    whole(0, LARGEST, null=null)
     nothing = torch.full_like(labels, null)
 
     def output(x: Tensor, t: Tensor) -> Tensor:

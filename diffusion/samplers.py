@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from diffusion.noise import Generators, randn
-from diffusion.scheduler import NoiseScheduler, at
+from diffusion.scheduler import MOST_STEPS, NoiseScheduler, at
+from limits import number, whole
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 OnStep = Callable[[int, Tensor], None]
@@ -26,8 +27,9 @@ Rule = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # x_t, x_0, t, the st
 
 def timesteps(total: int, steps: int) -> list[int]:
     """`steps` of the steps 0..total-1, evenly spaced, descending, from total-1 down to 0 ("linspace" spacing)."""
+    whole(1, MOST_STEPS, total=total)
     if not (isinstance(steps, Integral) and 1 <= steps <= total):
-        raise ValueError(f"steps={steps} must be a whole number from 1 to the scheduler's {total} training steps")
+        raise ValueError(f"steps={steps} must be a whole number from 1 to the total of {total} training steps")
     return torch.linspace(total - 1, 0, steps, dtype=torch.float64).round().long().tolist()
 
 
@@ -38,6 +40,7 @@ def even_log_snr_timesteps(scheduler: NoiseScheduler, steps: int, quiet: float =
     nothing of x_0 yet and would take up a third of the range. For solvers whose error depends on differences of lambda
     (Lu et al. 2022, "DPM-Solver", Sec. 3.4). A single step is the noisiest, as with any other spacing.
     """
+    number("[-inf, inf]", quiet=quiet)
     alone = timesteps(scheduler.steps, steps)
     if steps == 1:
         return alone
@@ -133,11 +136,11 @@ SAMPLERS = {"ddpm": ddpm, "ddim": ddim, "dpm-solver": dpm_solver}
 
 
 def _reverse(denoise: Denoiser, x: Tensor, visited: list[int], rule: Rule, on_step: OnStep | None) -> Tensor:
-    for number, step in enumerate(visited, 1):
+    for count, step in enumerate(visited, 1):
         t = torch.full((len(x),), step, device=x.device)
         x0 = denoise(x, t)
         if on_step is not None:
-            on_step(number, x0)
-        if number < len(visited):
-            x = rule(x, x0, t, torch.full_like(t, visited[number]))
+            on_step(count, x0)
+        if count < len(visited):
+            x = rule(x, x0, t, torch.full_like(t, visited[count]))
     return x0

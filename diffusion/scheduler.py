@@ -5,11 +5,12 @@ Ho et al. 2020, "Denoising Diffusion Probabilistic Models"; symbols as in the pa
 """
 
 import math
-from numbers import Integral
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from limits import number, whole
 
 MAX_BETA = 0.999
 MOST_STEPS = 1_000_000  # an entry each in the tables of a scheduler
@@ -22,7 +23,8 @@ def linear_betas(steps: int, start: float = 1e-4, end: float = 2e-2) -> Tensor:
     `start` and `end` are meant for 1,000 steps. With T others both are multiplied by 1000 / T, as in the code of Nichol
     & Dhariwal 2021: 50 steps with the betas of 1,000 would leave 60 % of x_0's variance in what is taken for noise.
     """
-    scale = 1000 / _checked(steps)
+    whole(1, MOST_STEPS, steps=steps)
+    scale = 1000 / steps
     if not 0 < start <= end:
         raise ValueError(f"start={start} and end={end} must be above 0, the end not below the start")
     betas = torch.linspace(scale * start, scale * end, steps, dtype=torch.float64).clamp(max=MAX_BETA)
@@ -31,9 +33,10 @@ def linear_betas(steps: int, start: float = 1e-4, end: float = 2e-2) -> Tensor:
 
 def squared_cosine_betas(steps: int, offset: float = 0.008, max_beta: float = MAX_BETA) -> Tensor:
     """Nichol & Dhariwal 2021, Eq. 17: alpha_bar follows a squared cosine. (T,) float64."""
-    time = torch.arange(_checked(steps) + 1, dtype=torch.float64) / steps
-    if not (0 <= offset < math.inf and 0 < max_beta < 1):
-        raise ValueError(f"offset={offset} must be at least 0, max_beta={max_beta} between 0 and 1, both excluded")
+    whole(1, MOST_STEPS, steps=steps)
+    number("[0, 1]", offset=offset)
+    number("(0, 1)", max_beta=max_beta)
+    time = torch.arange(steps + 1, dtype=torch.float64) / steps
     alpha_bar = torch.cos((time + offset) / (1 + offset) * math.pi / 2) ** 2
     return _to_noise((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=max_beta), "squared cosine")
 
@@ -46,20 +49,12 @@ def cosine_betas(steps: int, max_beta: float = MAX_BETA) -> Tensor:
     return squared_cosine_betas(steps, 0.0, max_beta)
 
 
-def _checked(steps: int) -> int:
-    if not (isinstance(steps, Integral) and 1 <= steps <= MOST_STEPS):
-        raise ValueError(
-            f"a noise schedule of {steps} steps is not possible; give a whole number from 1 to {MOST_STEPS}"
-        )
-    return steps
-
-
 def _to_noise(betas: Tensor, name: str) -> Tensor:
     """The betas, if they end in noise: samplers start from x_T as from a standard normal draw."""
     left = float(torch.log1p(-betas).sum().exp())
     if left > NOISE:
         raise ValueError(
-            f"the {name} schedule of {len(betas)} steps leaves {left:.2g} of x_0's variance at its last step, where "
+            f"the {name} schedule of steps={len(betas)} leaves {left:.2g} of x_0's variance at its last step, where "
             f"sampling starts from noise alone; at most {NOISE:g} may be left: take more steps or larger betas"
         )
     return betas

@@ -10,6 +10,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from envs import PUSHT_ID
 from envs.chunks import ActionChunks
 from envs.pusht import MAX_EPISODE_STEPS, SUCCESS_COVERAGE, reward_of
+from limits import whole
 
 # (N, n_obs_steps, ...) observations of some episodes, and their N places among the seeds -> (N, >= n_action_steps, 2)
 Act = Callable[[np.ndarray, Sequence[int]], np.ndarray]
@@ -41,6 +42,7 @@ class Episode:
 
 def make_worlds(n: int, n_obs_steps: int, n_action_steps: int, parallel: bool = True, **options) -> VectorEnv:
     """`n` worlds stepped together by chunks; in `parallel`, each in a process of its own. `options` go to `PushT`."""
+    whole(1, MOST, n=n, n_obs_steps=n_obs_steps, n_action_steps=n_action_steps)
     return gym.make_vec(
         PUSHT_ID,
         num_envs=n,
@@ -66,13 +68,7 @@ def rollout(
     Seeds are taken in waves of `parallel_worlds`. `act` sees those episodes of a wave that go on, and is told which
     they are: what is random in its actions may then be an episode's own, whatever wave it is in.
     """
-    for name, value in (
-        ("n_obs_steps", n_obs_steps),
-        ("n_action_steps", n_action_steps),
-        ("parallel_worlds", parallel_worlds),
-    ):
-        if not 1 <= value <= MOST:
-            raise ValueError(f"{name}={value} must be a whole number from 1 to {MOST}")
+    whole(1, MOST, n_obs_steps=n_obs_steps, n_action_steps=n_action_steps, parallel_worlds=parallel_worlds)
     if any(not 0 <= seed < 2**32 for seed in seeds):
         raise ValueError(f"seeds={list(seeds)} must be whole numbers from 0 to {2**32 - 1}")
     episodes = []

@@ -23,7 +23,8 @@ from lightning_modules.evaluating import evaluating
 from lightning_modules.optimizers import decay_matrices, with_one_cycle
 from lightning_modules.pixels import from_pixels, to_pixels
 from lightning_modules.sample_noise import noise_of
-from networks import limits
+from lightning_modules.sampling_steps import check_sampling_steps
+from limits import whole
 from networks.unet2d import UNet2D
 
 LEVELS = 4  # parts of the T steps, whose losses are logged by themselves
@@ -77,8 +78,8 @@ class DDPM(L.LightningModule):
         warmup: float = 0.02,
     ):
         super().__init__()
-        limits.whole(1, drawing.MOST_CLASSES, num_classes=num_classes)
-        limits.whole(1, drawing.MOST_SAMPLES, num_samples=num_samples)
+        whole(1, drawing.MOST_CLASSES, num_classes=num_classes)
+        whole(1, drawing.MOST_SAMPLES, num_samples=num_samples)
         if not 0 <= label_dropout < 1:
             raise ValueError(f"label_dropout={label_dropout} must be at least 0 and less than 1: it is a share")
         if not 0 <= warmup < 1:
@@ -91,8 +92,9 @@ class DDPM(L.LightningModule):
             ("sampler", sampler, samplers.SAMPLERS),
         ):
             choose(name, value, choices)
+        whole(1, scheduler.MOST_STEPS, train_steps=train_steps)
         self.scheduler = scheduler.NoiseScheduler(betas(train_steps))
-        samplers.timesteps(train_steps, sampling_steps)
+        check_sampling_steps(sampling_steps, train_steps)
         self._check_guidance(scale)
         if interval is not None and interval[1] >= train_steps:
             raise ValueError(f"interval={interval} must end before train_steps={train_steps}: steps count from 0")

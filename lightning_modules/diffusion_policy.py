@@ -21,14 +21,15 @@ from torch import Tensor, nn
 
 from diffusion import objectives, samplers
 from diffusion.noise import Generators, randint, randn
-from diffusion.scheduler import NoiseScheduler, squared_cosine_betas
+from diffusion.scheduler import MOST_STEPS, NoiseScheduler, squared_cosine_betas
 from envs import tee
 from lightning_modules import unequal_counts
 from lightning_modules.choices import choose
 from lightning_modules.evaluating import evaluating
 from lightning_modules.optimizers import decay_matrices
 from lightning_modules.sample_noise import noise_of, run_seed
-from networks import limits
+from lightning_modules.sampling_steps import check_sampling_steps
+from limits import number, whole
 from networks.chunk_mlp import ChunkMLP
 from networks.chunk_unet import ChunkUNet
 from networks.pusht_features import PushTFeatures
@@ -82,15 +83,16 @@ class DiffusionPolicy(L.LightningModule):
     ):
         super().__init__()
         self.save_hyperparameters()
-        limits.whole(1, limits.WIDEST, horizon=horizon, noises=noises)
-        limits.whole(1, 1000, n_obs_steps=n_obs_steps)
-        limits.real(0, 1000, temperature=temperature)
+        whole(1, 2**14, horizon=horizon, noises=noises)
+        whole(1, 1000, n_obs_steps=n_obs_steps)
+        whole(1, MOST_STEPS, train_steps=train_steps)
+        number("[0, 1000]", temperature=temperature)
         if not 1 <= n_action_steps <= horizon:
             raise ValueError(f"n_action_steps={n_action_steps} must lie between 1 and horizon={horizon}")
         self.features = PushTFeatures(tee.corners(tee.TARGET_POSE).tolist(), tee.WORLD, n_obs_steps)
         self.network = _build(network, network_args or {}, horizon, self.features.dim)
         self.scheduler = NoiseScheduler(squared_cosine_betas(train_steps))
-        samplers.timesteps(train_steps, sampling_steps)
+        check_sampling_steps(sampling_steps, train_steps)
         self.objective = choose("objective", objective, objectives.OBJECTIVES)
         self.register_buffer("action_scale", torch.ones(horizon, 1))  # pixels, set from the data when training starts
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from diffusion.noise import Generators
 from lightning_modules.sample_noise import noise_of, run_seed
+from limits import whole
 
 MOST_CLASSES = 1_000_000
 MOST_SAMPLES = 10_000_000
@@ -18,6 +19,7 @@ MOST_SAMPLES = 10_000_000
 
 def class_labels(labels: Tensor | Sequence[int], num_classes: int, device: torch.device) -> Tensor:
     """Classes to draw, (B,) whole numbers from 0 to K - 1, on the device. Where K is 0 they only say how many."""
+    whole(0, MOST_CLASSES, num_classes=num_classes)
     labels = torch.as_tensor(labels, device=device)
     if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ValueError(

@@ -25,7 +25,7 @@ from lightning_modules import diff_augment as augmentation
 from lightning_modules.evaluating import evaluating
 from lightning_modules.optimizers import one_cycle
 from lightning_modules.pixels import from_pixels, to_pixels
-from networks import limits
+from limits import number, whole
 from networks.dcgan import Discriminator, Generator
 
 
@@ -79,15 +79,21 @@ class GAN(L.LightningModule):
         num_samples: int = 100,
     ):
         super().__init__()
-        limits.whole(0, drawing.MOST_CLASSES, num_classes=num_classes)
-        limits.whole(1, drawing.MOST_SAMPLES, num_samples=num_samples)
-        limits.real(0, 1e6, penalty=penalty)
+        whole(0, drawing.MOST_CLASSES, num_classes=num_classes)
+        whole(1, drawing.MOST_SAMPLES, num_samples=num_samples)
+        number("[0, 1e6]", penalty=penalty)
+        number("[0, 1]", generator_final_lr=generator_final_lr, discriminator_final_lr=discriminator_final_lr)
+        for name, clip in (("generator_clip", generator_clip), ("discriminator_clip", discriminator_clip)):
+            if clip is not None:
+                number("(0, inf)", **{name: clip})
+        for beta in betas:
+            number("[0, 1)", betas=beta)
         if penalty and discriminator_batch_norm:
             raise ValueError(
                 f"penalty={penalty} with discriminator_batch_norm=true: the penalty needs each picture's own gradient, "
                 "and batch norm mixes them; set one of the two to 0 or false"
             )
-        limits.whole(1, 1000, discriminator_steps=discriminator_steps)
+        whole(1, 1000, discriminator_steps=discriminator_steps)
         if not 0 <= ema < 1:
             raise ValueError(f"ema={ema} must be at least 0 and less than 1")
         if not 0 <= warmup < 1:

@@ -10,7 +10,7 @@ B batch, O observed steps.
 import torch
 from torch import Tensor, nn
 
-from networks import limits
+from limits import number, whole
 
 
 class PushTFeatures(nn.Module):
@@ -18,8 +18,8 @@ class PushTFeatures(nn.Module):
 
     def __init__(self, target_corners: list[list[float]], world: float, n_obs_steps: int):
         super().__init__()
-        limits.whole(1, 1000, n_obs_steps=n_obs_steps)
-        limits.real(1e-3, 1e6, world=world)
+        whole(1, 1000, n_obs_steps=n_obs_steps)
+        number("[1e-3, 1e6]", world=world)
         self.world = world
         self.register_buffer("target", torch.tensor(target_corners, dtype=torch.float32), persistent=False)  # (8, 2)
         with torch.no_grad():
