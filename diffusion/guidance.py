@@ -41,7 +41,7 @@ def check_scales(scales: Sequence[float]) -> None:
     if not scales:
         raise ValueError(f"scales={list(scales)} must be at least one number")
     for scale in scales:
-        check(scale)
+        number(f"[0, {HIGHEST_SCALE}]", scales=scale)
 
 
 def guided(

@@ -8,7 +8,6 @@ The maths is in `diffusion/`, which the policy for Push-T shares (`lightning_mod
 B batch, C channels, H height, W width, K classes.
 """
 
-import math
 from collections.abc import Sequence
 
 import lightning as L
@@ -24,7 +23,7 @@ from lightning_modules.optimizers import decay_matrices, with_one_cycle
 from lightning_modules.pixels import from_pixels, to_pixels
 from lightning_modules.sample_noise import noise_of
 from lightning_modules.sampling_steps import check_sampling_steps
-from limits import whole
+from limits import number, whole
 from networks.unet2d import UNet2D
 
 LEVELS = 4  # parts of the T steps, whose losses are logged by themselves
@@ -98,8 +97,8 @@ class DDPM(L.LightningModule):
         self._check_guidance(scale)
         if interval is not None and interval[1] >= train_steps:
             raise ValueError(f"interval={interval} must end before train_steps={train_steps}: steps count from 0")
-        if min_snr is not None and not 0 < min_snr < math.inf:
-            raise ValueError(f"min_snr={min_snr} must be above 0, or null for no weighting")
+        if min_snr is not None:
+            number("(0, 1e9]", min_snr=min_snr)
         self.network = UNet2D(shape, num_classes, widths, blocks, attention, dropout)
 
     def _check_guidance(self, scale: float) -> None:

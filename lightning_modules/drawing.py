@@ -20,7 +20,10 @@ MOST_SAMPLES = 10_000_000
 def class_labels(labels: Tensor | Sequence[int], num_classes: int, device: torch.device) -> Tensor:
     """Classes to draw, (B,) whole numbers from 0 to K - 1, on the device. Where K is 0 they only say how many."""
     whole(0, MOST_CLASSES, num_classes=num_classes)
-    labels = torch.as_tensor(labels, device=device)
+    try:
+        labels = torch.as_tensor(labels, device=device)
+    except (ValueError, TypeError, RuntimeError) as error:  # as torch refuses lists of words, of other lengths, ...
+        raise ValueError(f"labels={labels!r:.80} must be a list of classes, whole numbers: {error}") from error
     if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ValueError(
             f"labels must be a list of classes, whole numbers of shape (B,); got {labels.dtype} of shape "
@@ -28,7 +31,8 @@ def class_labels(labels: Tensor | Sequence[int], num_classes: int, device: torch
         )
     if num_classes and len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
         raise ValueError(
-            f"labels are {int(labels.min())} to {int(labels.max())}; the model knows classes 0 to {num_classes - 1}"
+            f"labels are {int(labels.min())} to {int(labels.max())}; the model knows classes 0 to {num_classes - 1} "
+            f"(num_classes={num_classes})"
         )
     return labels.long()
 

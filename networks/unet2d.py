@@ -57,8 +57,8 @@ class UNet2D(nn.Module):
         factor = FOLD * 2 ** (len(widths) - 1)
         if any(side % factor for side in sides):
             raise ValueError(
-                f"shape={list(shape)}: pictures of {' x '.join(map(str, sides))} cannot be halved {len(widths)} times, "
-                f"their sides must be divisible by {factor} (= 2 ** number of widths {tuple(widths)}); take fewer widths"
+                f"shape={list(shape)}: pictures of {' x '.join(map(str, sides))} cannot be halved {len(widths)} times; "
+                f"sides must be divisible by {factor} (= 2 ** number of widths {tuple(widths)}): take fewer widths"
             )
         if any(width % HEAD for width in widths):
             raise ValueError(f"widths={tuple(widths)} must be divisible by {HEAD}, the width of an attention head")

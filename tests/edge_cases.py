@@ -514,6 +514,7 @@ CASES: dict[str, Case] = {
         vocab_size=12, width=8, depth=1, heads=2, max_length=16, dropout=0.1, lr=0.1, weight_decay=0.1, warmup=0.1
     ),
     "lightning_modules.drawing.class_labels": call(labels=[0, 1, 2], num_classes=3, device="cpu"),
+    "lightning_modules.sample_noise.noise_of": Case(lambda: {"batch": {"index": STEPS}, "seed": 0}),
     "lightning_modules.sampling_steps.check_sampling_steps": call(sampling_steps=2, train_steps=10),
     # callbacks
     "callbacks.classification_report.ClassificationReport": build(mistakes=4, filters=4),

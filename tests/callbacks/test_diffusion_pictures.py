@@ -94,7 +94,7 @@ def test_pictures_are_shown_at_validation_and_kept(kind, fitted, tmp_path):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: GuidanceGrid(scales=[-1.0]), r"scale=-1\.0"),
+        (lambda: GuidanceGrid(scales=[-1.0]), r"scales=-1\.0"),
         (lambda: GuidanceGrid(scales=[]), r"scales=\[\]"),
         (lambda: Saturation(samples=0), "samples=0"),
         (lambda: DenoisingStrip(frames=0), "frames=0"),

@@ -61,5 +61,5 @@ def test_min_snr_equals_diffusers():
 
 @pytest.mark.parametrize("gamma", [0, -1, float("inf"), float("nan")])
 def test_impossible_gamma(gamma):
-    with pytest.raises(ValueError, match=f"gamma={gamma} must be above 0"):
+    with pytest.raises(ValueError, match=f"gamma={gamma} must be"):
         min_snr_weight(NoiseScheduler(squared_cosine_betas(10)), OBJECTIVES["v"], torch.arange(10), gamma)
