@@ -199,9 +199,9 @@ class DDPM(L.LightningModule):
         errors, t = self._errors(batch["image"], batch["label"], noise)
         unequal_counts.log_mean(self, f"{stage}/loss", errors.mean(), len(errors), prog_bar=True)
         level = t * LEVELS // self.scheduler.steps
-        for number in range(LEVELS):  # also where a batch has none of them: processes must log the same
-            own = errors[level == number]
-            unequal_counts.log_mean(self, f"{stage}/loss/level_{number}", own.sum() / max(len(own), 1), len(own))
+        for part in range(LEVELS):  # also where a batch has none of them: processes must log the same
+            own = errors[level == part]
+            unequal_counts.log_mean(self, f"{stage}/loss/level_{part}", own.sum() / max(len(own), 1), len(own))
 
     def configure_optimizers(self):
         hp = self.hparams
