@@ -165,8 +165,18 @@ def test_two_processes_train_and_roll_out(finished_run, tmp_path):
         pytest.param("svhn_classifier", ["--data.source", "fonts"], marks=pytest.mark.slow),
         (
             "mnist_ddpm",
-            ["--data.source", "fonts", "--data.batch_size", "8", "--model.widths", "[64, 64]", "--model.blocks", "1"]
-            + ["--model.num_samples", "4"],
+            [
+                "--data.source",
+                "fonts",
+                "--data.batch_size",
+                "8",
+                "--model.widths",
+                "[64,64]",
+                "--model.blocks",
+                "1",
+                "--model.num_samples",
+                "4",
+            ],
         ),
         pytest.param(
             "cifar10_ddpm",
