@@ -14,6 +14,7 @@ from rich.console import Console
 import train
 from callbacks.rollouts import FIRST_TEST_SEED, run_policy, table
 from envs import video
+from envs.arguments import one_or_more
 from envs.statistics import summarize
 from lightning_modules.diffusion_policy import DiffusionPolicy
 from lightning_modules.pretrained import load_pretrained
@@ -29,9 +30,7 @@ def train_policy(epochs: int) -> DiffusionPolicy:
         "trainer.max_epochs": epochs,
         "trainer.check_val_every_n_epoch": epochs,
         "trainer.num_sanity_val_steps": 0,
-        "trainer.logger.class_path": "lightning.pytorch.loggers.TensorBoardLogger",
-        "trainer.logger.init_args.save_dir": OUT.parent,
-        "trainer.logger.init_args.name": OUT.name,
+        "trainer.default_root_dir": OUT,
     }
     return train.main(["fit", "--config", str(CONFIG), *(f"--{key}={value}" for key, value in overrides.items())]).model
 
@@ -51,8 +50,8 @@ def side_by_side(rows: dict[str, list], columns: int) -> np.ndarray:
 
 def main(args: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"how long to train (default {EPOCHS})")
-    parser.add_argument("--episodes", type=int, default=50, help="episodes for each policy (default 50)")
+    parser.add_argument("--epochs", type=one_or_more, default=EPOCHS, help=f"how long to train (default {EPOCHS})")
+    parser.add_argument("--episodes", type=one_or_more, default=50, help="episodes for each policy (default 50)")
     options = parser.parse_args(args)
     console = Console()
 

@@ -19,12 +19,13 @@ import torch
 import yaml
 from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.plugins.environments import LightningEnvironment
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning.fabric.utilities.rank_zero import _get_rank
+from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from callbacks.best_checkpoint import BestCheckpoint
 from callbacks.checkpoint_files import CheckpointFiles
 from callbacks.finite_loss import FiniteLoss
 from callbacks.given_options import GivenOptions
@@ -33,6 +34,7 @@ from callbacks.last_checkpoint import LastCheckpoint
 from callbacks.loader_place import LoaderPlace
 from callbacks.random_state import RandomState
 from callbacks.run_config import RunConfig
+from callbacks.schedule_place import SchedulePlace
 from callbacks.turned_off import wanted
 from checkpoints import runs
 from checkpoints.hyperparameters import of_model, says, split
@@ -116,9 +118,14 @@ def _unwrapped(message: str) -> str:
     return f"{key}={value} is not allowed; give {' or '.join(dict.fromkeys(kinds)) or 'another value'}"
 
 
+def is_first_process() -> bool:
+    """Of all processes of a job, by the variables that whoever started them has set."""
+    return not (_get_rank() or LightningEnvironment().node_rank())
+
+
 def say(message: str) -> None:
     """One line for the user, from the first of several processes."""
-    if rank_zero_only.rank == 0:
+    if is_first_process():
         print(f"train.py: {' '.join(message.split())}", file=sys.stderr)
 
 
@@ -143,23 +150,18 @@ class CLI(LightningCLI):
         )
 
     def add_arguments_to_parser(self, parser):
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
-        parser.set_defaults({"checkpoint.filename": "best", "checkpoint.enable_version_counter": False})
+        parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
         parser.add_lightning_class_args(RandomState, "random_state")
         parser.add_lightning_class_args(LoaderPlace, "loader_place")
+        parser.add_lightning_class_args(SchedulePlace, "schedule_place")
         parser.add_lightning_class_args(FiniteLoss, "finite_loss")
         parser.add_lightning_class_args(Interruption, "interruption")
         parser.add_lightning_class_args(LearningRateMonitor, "learning_rate_monitor")
         parser.add_lightning_class_args(RichProgressBar, "progress_bar")
         parser.add_argument("--run", type=str | None, help="Name of the run's folder, runs/<config>/NAME.")
-
-    def _prepare_subcommand_parser(self, klass, subcommand, **kwargs):
-        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
-        if subcommand == "fit":
-            help_ = "Weights to begin a new run from: a checkpoint, .safetensors, a run's folder or a pretrained name."
-            parser.add_argument("--init_from", type=str | None, help=help_)
-        return parser
+        help_ = "Weights that fit begins from: a checkpoint, .safetensors, a run's folder, a name in pretrained/."
+        parser.add_argument("--init_from", type=str | None, help=help_)
 
     def instantiate_classes(self):
         try:
@@ -186,7 +188,7 @@ class CLI(LightningCLI):
             run = self._run_folder()
             self.save_config_kwargs = {"folder": run}
             for callback in own.values():
-                if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+                if isinstance(callback, BestCheckpoint | LastCheckpoint) and callback.dirpath is None:
                     callback.dirpath = str(run / runs.LAST.parent)
             if config.logger is False or config.barebones:
                 kwargs["default_root_dir"] = str(run)
@@ -211,7 +213,7 @@ class CLI(LightningCLI):
     def _run_folder(self) -> Path:
         """This run's own: that of its `last.ckpt`, or a new one. The first of several processes claims and holds it."""
         resumed = runs.run_of(self._ckpt_path()) if self.subcommand == "fit" else None
-        if rank_zero_only.rank or LightningEnvironment().node_rank():
+        if not is_first_process():
             return resumed or self._runs() / "of the first process"
         named = self._given("run") if self.subcommand == "fit" or not self.restarted else None
         run = resumed or runs.claim(self._runs(), named, again=self.restarted)
@@ -230,7 +232,7 @@ class CLI(LightningCLI):
         fit, place = self.config.subcommand == "fit", self._runs()
         found = runs.newest(place, self._given("run"))
         ours = self._plain_config()
-        apart = {}
+        apart = []
         for run in found:
             differences = runs.differences(runs.config_of(run), ours)
             if not fit:
@@ -240,13 +242,14 @@ class CLI(LightningCLI):
                 self.config[f"{self.config.subcommand}.ckpt_path"] = str(run / runs.LAST)
                 say(f"going on from {run / runs.LAST}")
                 return
-            apart = apart or differences
+            apart.append((run, differences))
         self.config[f"{self.config.subcommand}.ckpt_path"] = None
         if not found:
             say(f"{place} holds no last.ckpt")
             return
-        what = f"no run in {place} has this seed, model and data: in {found[0]}, the newest, "
-        what += f"{runs.words(apart, 'there')}; to go on from it all the same, --ckpt_path {found[0] / runs.LAST}"
+        nearest, differences = min(apart, key=lambda pair: len(pair[1]))
+        what = f"no run in {place} has this seed, model and data: {runs.words(differences, f'in {nearest}')}; "
+        what += f"to go on from that one all the same, --ckpt_path {nearest / runs.LAST}"
         if not fit or self._given("run"):
             raise ValueError(what)
         say(f"{what}; beginning a new run")
@@ -273,7 +276,7 @@ class CLI(LightningCLI):
         others, model = split(self.args, "model")
         self.config = self.parser.parse_args([*others, f"--model={json.dumps(theirs)}", *model])
         self.config[f"{self.config.subcommand}.ckpt_path"] = path
-        apart = runs.differences({"model": theirs}, ours)
+        apart = runs.differences({"model": theirs}, ours, ("model",))
         self.changed = {name for name in apart if says(model, name)}
         for name in self.changed:
             say(f"{name} is {apart[name][1]!r}, as the command line says, where {path} has {apart[name][0]!r}")
@@ -315,14 +318,19 @@ class CLI(LightningCLI):
         if self.subcommand != "fit" and not path:
             raise ValueError(
                 f"{self.subcommand} needs a trained model: name a checkpoint (.ckpt) or weights (.safetensors) with "
-                "--ckpt_path, such as runs/<config>/<version>/checkpoints/best.ckpt"
+                "--ckpt_path, such as runs/<config>/<version>/checkpoints/last.ckpt"
+            )
+        if says(self.args, "init_from") and (self.subcommand != "fit" or (path and not self.restarted)):
+            raise ValueError(
+                "--init_from begins a new training run from weights alone; name what is to be gone on with, validated, "
+                "tested or used by --ckpt_path, and leave out --init_from"
             )
         for name in self.changed & {f"model.{name}" for name in self.model.state_dict()}:
             raise ValueError(f"--{name} cannot be changed beside {path}: what it has learned from is among its weights")
         if weights:
             load_weights(self.model, weights, training=self.subcommand in ("fit", "validate"))
             self.config_init[self.subcommand].ckpt_path = None
-        if begin and not path:
+        if begin and not path and self.subcommand == "fit":
             self._begin_from(begin)
         self.config[self.subcommand].run = None  # config.yaml says how a run is trained, not where it is kept
         if self.subcommand == "fit":  # nor from where it was resumed
@@ -338,8 +346,12 @@ class CLI(LightningCLI):
 
 
 def check_configs(args: list[str]) -> None:
-    """Raises OSError or ValueError, with the file's name, for a config that is no YAML of named values."""
+    """Says where an overlay drops the callbacks of the config before it.
+
+    Raises OSError or ValueError, with the file's name, for a config that is no YAML of named values.
+    """
     words = [word for arg in args for word in arg.split("=", 1)]
+    callbacks: list[str] = []
     for option, path in pairwise(words):
         if option not in ("--config", "-c"):
             continue
@@ -351,6 +363,23 @@ def check_configs(args: list[str]) -> None:
             raise ValueError(f"the config {path} is no YAML: {error}") from error
         if not isinstance(content, dict):
             raise ValueError(f"the config {path} must name values, such as model: and data:; it holds {content!r:.80}")
+        names = _callbacks(content)
+        if dropped := [name for name in callbacks if names is not None and name not in names]:
+            say(f"{path} leaves out {', '.join(dropped)} of the config before it; callbacks+: adds to those")
+        callbacks = callbacks if names is None else names
+
+
+def _callbacks(config: dict) -> list[str] | None:
+    """The classes that a config's own list of callbacks names, None where it has no list."""
+    trainer = config.get("trainer")
+    if not isinstance(trainer, dict) or "callbacks" not in trainer:
+        return None
+    given = trainer["callbacks"] or []
+    paths = [
+        one.get("class_path") if isinstance(one, dict) else one
+        for one in (given if isinstance(given, list) else [given])
+    ]
+    return [str(path).rpartition(".")[2] for path in paths]
 
 
 def keep_freed_memory() -> None:

@@ -24,13 +24,14 @@ from typing import NamedTuple
 
 import lightning as L
 import torch
-import yaml
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.command import as_command
 from datamodules.cifar10 import CIFAR10
+from lightning_modules.pretrained import read_config
 from train import keep_freed_memory
 
 SCRIPT = "airbench94_muon.py"
@@ -192,7 +193,7 @@ def main() -> None:
     path = args.airbench / SCRIPT
     if not path.is_file():
         sys.exit(f"there is no {path}; name a clone of https://github.com/KellerJordan/cifar10-airbench")
-    script, config = adapted(path.read_text()), yaml.safe_load(CONFIG.read_text())
+    script, config = adapted(path.read_text()), read_config(CONFIG)
     keep_freed_memory()  # as train.py does
     peaks, flops = [gemm_peak()], 0.0
     races: dict[str, list[Race]] = {"Firstlight": [], "record script": []}
@@ -243,4 +244,4 @@ def summary(races: dict[str, list[Race]], flops: float, peak: float) -> Table:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

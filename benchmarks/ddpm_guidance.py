@@ -10,6 +10,7 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command import as_command
 from benchmarks.sample_measures import Judge, draw
 from callbacks.checkpoint_files import load_trained
 from diffusion.thresholding import THRESHOLDS
@@ -39,4 +40,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

@@ -20,18 +20,19 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-import yaml
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from benchmarks.command import as_command
 from benchmarks.sample_measures import BATCH, Judge
 from lightning_modules.ddpm import DDPM
 from lightning_modules.optimizers import decay_matrices, one_cycle
 from lightning_modules.pixels import from_pixels, to_pixels
 from lightning_modules.precision import cpu_has_bfloat16
+from lightning_modules.pretrained import read_config
 from train import keep_freed_memory
 
 CONFIG = "configs/cifar10_ddpm.yaml"
@@ -61,8 +62,7 @@ def contestant(model, optimizer, loss, sample, rate=lambda share: 1.0) -> Contes
 
 
 def ours() -> Contestant:
-    with open(CONFIG) as file:
-        model = DDPM(**yaml.safe_load(file)["model"]["init_args"])
+    model = DDPM(**read_config(CONFIG)["model"]["init_args"])
     hp = model.hparams
 
     def loss(images: Tensor, labels: Tensor) -> Tensor:
@@ -204,4 +204,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

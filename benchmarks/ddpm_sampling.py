@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command import as_command
 from benchmarks.sample_measures import Judge, draw
 from callbacks.checkpoint_files import load_trained
 from diffusion.samplers import SAMPLERS
@@ -52,4 +53,4 @@ def timed(call) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

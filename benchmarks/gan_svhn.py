@@ -24,7 +24,6 @@ from statistics import mean, median
 
 import lightning as L
 import torch
-import yaml
 from lightning.pytorch.callbacks import Timer
 from rich.console import Console
 from rich.table import Table
@@ -32,10 +31,12 @@ from torch import nn
 from torchvision.io import write_png
 
 from benchmarks.cifar10_speed import built
+from benchmarks.command import as_command
 from callbacks.sample_grid import draw, grid
 from callbacks.sample_quality import SampleQuality
 from datamodules.svhn import SVHN
 from lightning_modules.gan import GAN, from_pixels
+from lightning_modules.pretrained import read_config
 from train import keep_freed_memory
 
 OURS, RECIPE = Path("configs/svhn_gan.yaml"), Path("configs/svhn_dcgan.yaml")
@@ -97,7 +98,7 @@ def _batches(data: SVHN, count: int) -> Iterator[dict]:
 
 
 def speed(rounds: int) -> Table:
-    config = yaml.safe_load(RECIPE.read_text())
+    config = read_config(RECIPE)
     data = built(config["data"])
     data.setup("fit")
     seconds: dict[str, list[float]] = {"example's loop, float32": [], "ours, float32": [], "ours, bf16-mixed": []}
@@ -115,7 +116,7 @@ def speed(rounds: int) -> Table:
 
 def trained(path: Path, minutes: float, seed: int, samples: int) -> dict[str, float]:
     """Metrics of a config after so many minutes of training."""
-    config = yaml.safe_load(path.read_text())
+    config = read_config(path)
     precision = config["trainer"].get("precision", "32-true")
     data = built(config["data"])
     data.setup("fit")
@@ -163,4 +164,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

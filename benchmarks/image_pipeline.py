@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from torchvision import datasets
 from torchvision.transforms import v2
 
+from benchmarks.command import as_command
 from datamodules.cifar10 import CIFAR10
 from lightning_modules.classifier import channel_statistics
 
@@ -105,4 +106,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

@@ -1,17 +1,28 @@
-"""The README's moving picture: the policy trained on human demonstrations, eight test seeds.
+"""Eight test episodes of a policy, side by side: the moving picture of the README.
 
-python -m benchmarks.picture
+python -m benchmarks.picture --policy pretrained/pusht_planner --out docs/pusht.gif
 """
 
+import argparse
+from pathlib import Path
+
+from benchmarks.command import as_command
+from callbacks.checkpoint_files import load_trained
 from callbacks.rollouts import FIRST_TEST_SEED, run_policy
 from envs import video
-from lightning_modules.pretrained import load_pretrained
+from lightning_modules.diffusion_policy import DiffusionPolicy
 
 
 def main() -> None:
-    episodes = run_policy(load_pretrained("pretrained/pusht_human"), range(FIRST_TEST_SEED, FIRST_TEST_SEED + 8))
-    print(video.write("docs/pusht.gif", video.wall(episodes, columns=4, size=160)))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.picture", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--policy", default="pretrained/pusht_planner", help="a .ckpt file or a folder of pretrained/")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/pusht.gif"), help=".gif or .mp4 (default runs/pusht.gif)"
+    )
+    options = parser.parse_args()
+    episodes = run_policy(load_trained(DiffusionPolicy, options.policy), range(FIRST_TEST_SEED, FIRST_TEST_SEED + 8))
+    print(video.write(options.out, video.wall(episodes, columns=4, size=160)))
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

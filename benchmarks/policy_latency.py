@@ -3,8 +3,9 @@
     python -m benchmarks.policy_latency
 
 Ours is `pretrained/pusht` as it ships: its own network and DDIM steps, from keypoints. LeRobot's is its DiffusionPolicy
-with default network and sampler (DDPM, 100 steps) on the same kind of state observation. LeRobot pins older versions of
-torch, so the benchmark gives it an environment of its own, `.venv-lerobot` (made once), with the torch of this one.
+with default network on the same kind of state observation, with its default sampler (DDPM, 100 steps) and with DDIM in
+10 steps. Most of what lies between is the size of the network and how often it is evaluated. LeRobot pins older
+versions of torch, so the benchmark gives it an environment of its own, `.venv-lerobot` (made once), with this one's.
 Both processes take turns on the same machine and threads.
 """
 
@@ -19,6 +20,8 @@ from statistics import median
 
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.command import as_command
 
 PEER_ENVIRONMENT = Path(".venv-lerobot")
 LEROBOT = "0.4.4"
@@ -60,12 +63,14 @@ config = DiffusionConfig(
     },
     output_features={"action": PolicyFeature(FeatureType.ACTION, (2,))},
     device="cpu",
+    **SAMPLER,
 )
 policy = DiffusionPolicy(config).eval()
 batch = {"observation.state": torch.rand(1, 2, 2), "observation.environment_state": torch.rand(1, 2, 16)}
 call = lambda: policy.diffusion.generate_actions(batch)
 parameters = sum(p.numel() for p in policy.parameters())
 """
+TEN_STEPS = "dict(noise_scheduler_type='DDIM', num_inference_steps=10)"
 MEASURE = """
 with torch.no_grad():
     call()
@@ -100,16 +105,20 @@ def measure(python: str, setup: str) -> dict:
 
 
 def main() -> None:
-    contestants = {"ours": (sys.executable, OURS), "LeRobot": (peer_python(), THEIRS)}
+    python = peer_python()
+    contestants = {
+        "ours": (sys.executable, OURS),
+        "LeRobot, as it comes": (python, "SAMPLER = {}" + THEIRS),
+        "LeRobot, DDIM in 10 steps": (python, f"SAMPLER = {TEN_STEPS}" + THEIRS),
+    }
     rounds = [{name: measure(*contestant) for name, contestant in contestants.items()} for _ in range(ROUNDS)]
-    table = Table("policy", "parameters", "ms per chunk (median)", title=time.strftime("%Y-%m-%d"))
+    table = Table("policy", "parameters", "ms per chunk (median)", "to ours", title=time.strftime("%Y-%m-%d"))
     for name in contestants:
         milliseconds = median(result[name]["ms"] for result in rounds)
-        table.add_row(name, f"{rounds[0][name]['parameters'] / 1e6:.1f} M", f"{milliseconds:.1f}")
-    ratio = median(result["LeRobot"]["ms"] / result["ours"]["ms"] for result in rounds)
-    table.add_row("ratio", "", f"{ratio:.0f}")
+        ratio = median(result[name]["ms"] / result["ours"]["ms"] for result in rounds)
+        table.add_row(name, f"{rounds[0][name]['parameters'] / 1e6:.1f} M", f"{milliseconds:.1f}", f"{ratio:.0f}")
     Console().print(table)
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

@@ -2,12 +2,13 @@
 
     python -m benchmarks.publish mnist_mlp runs/mnist_mlp/version_0 runs/mnist_mlp/version_1 --minutes 2 --n 10000
 
-The runs are of one config with different seeds. Tests the best checkpoint of each as `train.py test` does, and writes
+The runs are of one config with different seeds. Tests the best checkpoint of each as `train.py test` does, or the last
+one where the config monitors no metric, and writes
 
     pretrained/NAME/model.safetensors   the first run's weights, fp16, without those that serve training alone
     pretrained/NAME/config.yaml         its model, data and callbacks: all that a test needs
-    pretrained/NAME/card.json           metrics (means over the runs), n, seeds, minutes, command, date, commit,
-                                        machine, and with several runs the metrics of each
+    pretrained/NAME/card.json           metrics (of these weights), n, seeds, minutes, command, date, commit, machine;
+                                        with several runs also mean_over_seeds and by_seed, the shipped run first
 """
 
 import argparse
@@ -25,10 +26,11 @@ import yaml
 from safetensors.torch import save_file
 
 import train
-from lightning_modules.pretrained import build, inference_weights
+from benchmarks.command import as_command
+from lightning_modules.pretrained import build, inference_weights, read_config
 
 PRETRAINED = Path("pretrained")
-CHECKPOINT = Path("checkpoints") / "best.ckpt"
+CHECKPOINTS = ("best.ckpt", "last.ckpt")  # the first that a run has is published
 
 
 def test(folder: Path) -> tuple[dict[str, float], str]:
@@ -46,8 +48,10 @@ def machine() -> str:
 
 
 def for_testing(config: dict) -> dict:
-    """What of a run's full config `train.py test` needs: the model, the data, and Firstlight's own callbacks."""
-    own = [c for c in config["trainer"]["callbacks"] or [] if c["class_path"].startswith("callbacks.")]
+    """What of a run's full config `train.py test` needs: the model, the data, and Firstlight's own callbacks that do
+    something at test."""
+    given = [c for c in config["trainer"]["callbacks"] or [] if "weight_averaging" not in c["class_path"]]
+    own = [c for c in given if c["class_path"].startswith("callbacks.")]
     return {
         "seed_everything": config["seed_everything"],
         "model": config["model"],
@@ -56,11 +60,19 @@ def for_testing(config: dict) -> dict:
     }
 
 
+def checkpoint(run: Path) -> Path:
+    """The one to publish. Raises FileNotFoundError where a run has none."""
+    for name in CHECKPOINTS:
+        if (path := run / "checkpoints" / name).exists():
+            return path
+    raise FileNotFoundError(f"{run / 'checkpoints'} holds no {' or '.join(CHECKPOINTS)}; name folders of finished runs")
+
+
 def put(run: Path, folder: Path) -> int:
     """Write a run's weights and config into a folder; returns the run's seed."""
-    config = for_testing(yaml.safe_load((run / "config.yaml").read_text()))
+    config = for_testing(read_config(run / "config.yaml"))
     module = build(config["model"])
-    module.load_state_dict(torch.load(run / CHECKPOINT, map_location="cpu", weights_only=True)["state_dict"])
+    module.load_state_dict(torch.load(checkpoint(run), map_location="cpu", weights_only=True)["state_dict"])
     weights = inference_weights(module)
     halved = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
     save_file({key: value.contiguous() for key, value in halved.items()}, folder / "model.safetensors")
@@ -78,7 +90,7 @@ def publish(name: str, runs: list[Path], minutes: float, n: int) -> Path:
         metrics, command = test(folder)
         figures.insert(0, metrics)
     card = {
-        "metrics": {metric: mean(figure[metric] for figure in figures) for metric in metrics},
+        "metrics": figures[0],
         "n": n,
         "seeds": seeds,
         "minutes": minutes,
@@ -88,6 +100,7 @@ def publish(name: str, runs: list[Path], minutes: float, n: int) -> Path:
         "machine": machine(),
     }
     if len(runs) > 1:
+        card["mean_over_seeds"] = {metric: mean(figure[metric] for figure in figures) for metric in metrics}
         card["by_seed"] = figures
     (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
     return folder
@@ -101,10 +114,12 @@ def main() -> None:
     parser.add_argument("--n", type=int, required=True, help="test samples behind the figures")
     options = parser.parse_args()
     for run in options.runs:
-        if not (run / CHECKPOINT).exists():
-            parser.error(f"{run / CHECKPOINT} does not exist; name the folders of finished runs")
+        try:
+            checkpoint(run)
+        except FileNotFoundError as error:
+            parser.error(str(error))
     print(publish(options.name, options.runs, options.minutes, options.n))
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 import envs  # noqa: F401  registers firstlight/PushT-v0
+from benchmarks.command import as_command
 
 ROUNDS, STEPS = 9, 600
 
@@ -49,4 +50,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

@@ -12,6 +12,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from benchmarks.command import as_command
+
 PANELS = {"success_rate": "success", "score": "score", "mean_steps": "steps of an episode"}
 
 
@@ -49,4 +51,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

@@ -1,4 +1,4 @@
-"""Planner, person and policy from the same starts, side by side: the film in the README and on the page.
+"""Planner, person and policy from the same starts, side by side: the film on the page.
 
     python -m benchmarks.pusht_three --policy pretrained/pusht_planner --out docs/pusht_three.gif
 
@@ -15,9 +15,11 @@ import torch
 from PIL import Image, ImageDraw
 from rich.progress import track
 
+from benchmarks.command import as_command
 from callbacks.checkpoint_files import load_trained
 from datamodules.pusht import read_demonstrations
 from envs import tee, video
+from envs.arguments import whole_number
 from envs.chunks import ActionChunks
 from envs.drawing import draw
 from envs.physics import state_of
@@ -67,10 +69,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pusht_three", description=__doc__.split("\n\n")[0])
     parser.add_argument("--policy", default="pretrained/pusht_planner", help="a .ckpt file or a folder of pretrained/")
     parser.add_argument("--out", type=Path, required=True, help="the film, .mp4 or .gif")
-    parser.add_argument("--episodes", type=int, nargs="+", default=[0, 1, 2, 3], help="of the human demonstrations")
-    parser.add_argument("--size", type=int, default=160, help="pixels of one world's side")
+    parser.add_argument(
+        "--episodes", type=whole_number(0, 10**6), nargs="+", default=[0, 1, 2, 3], help="of the human demonstrations"
+    )
+    parser.add_argument("--size", type=whole_number(16, 1024), default=160, help="pixels of one world's side")
     options = parser.parse_args()
-    people, policy = read_demonstrations(PEOPLE), load_trained(DiffusionPolicy, options.policy)
+    people = read_demonstrations(PEOPLE)
+    if unknown := [episode for episode in options.episodes if episode >= len(people.starts)]:
+        parser.error(f"--episodes {unknown[0]}: there are 0 to {len(people.starts) - 1}")
+    policy = load_trained(DiffusionPolicy, options.policy)
     columns = []
     for episode in track(options.episodes, "filming"):
         rows = slice(int(people.starts[episode]), int(people.ends[episode]))
@@ -100,4 +107,4 @@ def _named(name: str, pictures: np.ndarray) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

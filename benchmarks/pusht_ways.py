@@ -25,7 +25,10 @@ from rich.table import Table
 from safetensors.torch import save_file
 
 import train
+from benchmarks.command import as_command
+from callbacks.rollouts import VAL_SEEDS
 from envs import correct, planner, record
+from envs.arguments import one_or_more, whole_number
 
 CONFIG, PEOPLE = "configs/pusht_beyond.yaml", "lerobot/pusht_keypoints"
 PEOPLES_POLICY = "pretrained/pusht_human"
@@ -87,16 +90,14 @@ def train_way(name: str, way: Way, folder: Path, options: argparse.Namespace) ->
         "trainer.max_steps": options.steps,
         "trainer.val_check_interval": options.steps,
         "trainer.num_sanity_val_steps": 0,
-        "trainer.logger.class_path": "lightning.pytorch.loggers.TensorBoardLogger",
-        "trainer.logger.init_args.save_dir": folder,
-        "trainer.logger.init_args.name": name.replace(" ", "-"),
+        "trainer.default_root_dir": folder / name.replace(" ", "-"),
         "trainer.callbacks.init_args.val_episodes": options.episodes,
         "data.source": json.dumps(sources),
         "data.align_ends": "true",
     }
     words = ["fit", "--config", CONFIG, *(f"--{key}={value}" for key, value in overrides.items())]
     if way.after:
-        words += ["--ckpt_path", str(weights(way.after, folder))]
+        words += ["--init_from", str(weights(way.after, folder))]
     cli = train.main(words)
     demos = cli.datamodule.train_windows.demos
     measured = {metric: float(cli.trainer.callback_metrics[f"val/{metric}"]) for metric in METRICS}
@@ -110,8 +111,13 @@ def weights(way: str, folder: Path) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pusht_ways", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--steps", type=int, default=1500, help="optimizer steps of each way (default 1500)")
-    parser.add_argument("--episodes", type=int, default=200, help="validation episodes of each (default 200)")
+    parser.add_argument("--steps", type=one_or_more, default=1500, help="optimizer steps of each way (default 1500)")
+    parser.add_argument(
+        "--episodes",
+        type=whole_number(1, len(VAL_SEEDS)),
+        default=200,
+        help="validation episodes of each (default 200)",
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/pusht_ways"), help="where everything is kept")
     options = parser.parse_args()
     figures = options.out / "figures.json"
@@ -131,4 +137,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

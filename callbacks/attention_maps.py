@@ -11,7 +11,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from callbacks.figures import pixels
+from callbacks.validation_rows import validation_rows
 from networks.transformer import Decoder, Encoder
+
+WIDEST = 120  # inches of a picture; long sequences and many heads make small maps rather than a picture of gigabytes
 
 
 class AttentionMaps(L.Callback):
@@ -26,8 +29,7 @@ class AttentionMaps(L.Callback):
         loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         if batch_idx or dataloader_idx or trainer.sanity_checking or not trainer.is_global_zero or not loggers:
             return
-        rows = trainer.datamodule.val_dataloader().dataset
-        for name, figure in self.figures(module, rows.__getitems__([len(rows) // 2])).items():
+        for name, figure in self.figures(module, validation_rows(trainer, batch, 1)).items():
             picture = pixels(figure)
             for logger in loggers:
                 logger.experiment.add_image(f"attention/{name}", picture, trainer.global_step)
@@ -38,7 +40,7 @@ class AttentionMaps(L.Callback):
         read: dict[str, list[str]] = {}  # what each part of the network reads, a source before its target
 
         def note(reader: str, given: tuple[Tensor]) -> None:
-            read[reader] = [module.vocabulary.tokenizer.id_to_token(token) for token in given[0][0].tolist()]
+            read[reader] = module.vocabulary.tokens(given[0][0].tolist())
 
         handles = [
             part.embedding.register_forward_pre_hook(lambda _, given, reader=name: note(reader, given))
@@ -61,7 +63,7 @@ class AttentionMaps(L.Callback):
 def draw(maps: Tensor, asking: Sequence[str], attended: Sequence[str]) -> Figure:
     """Maps of all heads, (H, T, L), side by side, with T and L labels."""
     heads = len(maps)
-    inches = 1 + max(len(asking), len(attended)) / 6
+    inches = min(1 + max(len(asking), len(attended)) / 6, WIDEST / heads)
     figure = Figure(figsize=(inches * heads, inches), layout="tight")
     for head, axes in enumerate(figure.subplots(1, heads, squeeze=False)[0]):
         axes.imshow(maps[head].float().cpu().numpy(), cmap="Greys", vmin=0, vmax=1)

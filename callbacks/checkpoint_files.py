@@ -12,6 +12,8 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 from lightning_modules.pretrained import load_pretrained
 
+HANDED_BACK = ".temp.ckpt"  # what Lightning's spawned processes (ddp_spawn) hand back: weights alone
+
 
 class CheckpointFiles(TorchCheckpointIO):
     """Lightning's plugin to write and read checkpoints, for folders of this machine.
@@ -51,9 +53,11 @@ class CheckpointFiles(TorchCheckpointIO):
             raise
         except Exception as error:  # of damaged bytes torch's reader makes errors of any kind
             raise ValueError(
-                f"{path} is torn, or no checkpoint: {' '.join(str(error).split())[:200]}; name another one, such as "
-                "best.ckpt beside it"
+                f"{path} is torn, or no checkpoint: {' '.join(str(error).split())[:200]}; name another one "
+                "of its folder"
             ) from error
+        if Path(path).name == HANDED_BACK:
+            return checkpoint
         for part in ("state_dict", "pytorch-lightning_version"):
             if not isinstance(checkpoint, dict) or part not in checkpoint:
                 raise ValueError(f"{path} is no checkpoint of a Lightning run: it holds no {part}")

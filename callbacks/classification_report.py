@@ -21,6 +21,8 @@ from torchvision.utils import make_grid
 from callbacks.figures import pixels
 from lightning_modules import confusions
 
+LARGEST = 40  # inches of a figure's side: hundreds of classes would take gigabytes
+
 
 class Mistake(NamedTuple):
     """Ordered by confidence; `number` differs for all, so that pictures are never compared."""
@@ -93,7 +95,7 @@ class ClassificationReport(L.Callback):
 
 def confusion_figure(confusion: Tensor, class_names: Sequence[str]) -> Figure:
     """(K, K) counts as a matrix: shares of each row as shades, counts as numbers."""
-    figure = Figure((1.5 + 0.55 * len(class_names),) * 2, layout="tight")
+    figure = Figure((min(1.5 + 0.55 * len(class_names), LARGEST),) * 2, layout="tight")
     axes = figure.subplots()
     shares = confusion / confusion.sum(1, keepdim=True).clamp(min=1)
     axes.imshow(shares.sqrt().numpy(), cmap="Blues", vmin=0, vmax=1)  # the root: rare mistakes are the news

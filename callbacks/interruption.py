@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
-from callbacks.last_checkpoint import LastCheckpoint
+from callbacks.last_checkpoint import LastCheckpoint, step_is_whole
 from checkpoints.runs import CONFIG
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -18,8 +18,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Stop(L.Callback):
     """A run that is told to stop does so at once, and exits with 128 plus the signal's number.
 
-    Lightning goes on with a test or a prediction after SIGTERM. Handlers are set in the main thread alone, and are
-    those from before when the run is over.
+    After SIGTERM Lightning goes on with a prediction, and with a test's last batch and all that comes after it.
+    Handlers are set in the main thread alone, and are those from before when the run is over.
     """
 
     def __init__(self):
@@ -111,7 +111,7 @@ class Interruption(Stop, Checkpoint):
         self._training = False
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:  # no checkpoint holds gradients
+        if step_is_whole(trainer):  # no checkpoint holds gradients
             self._tell_lightning(trainer)
 
     def on_validation_start(self, trainer, module) -> None:
@@ -121,7 +121,7 @@ class Interruption(Stop, Checkpoint):
 
     # Where a validation or an epoch ends, Lightning resumes right from what is saved in its last hook, not after it.
     def on_validation_end(self, trainer, module) -> None:
-        if self._training and not trainer.is_last_batch:
+        if self._training and step_is_whole(trainer) and not trainer.is_last_batch:
             self.on_train_epoch_end(trainer, module)
 
     def on_train_epoch_end(self, trainer, module) -> None:

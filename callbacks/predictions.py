@@ -13,7 +13,8 @@ class Predictions(L.Callback):
 
     Speaks to the module through its `class_names` and what its `predict_step` returns (`lightning_modules.classifier`).
     A picture of a data set goes by its number in place of a file's name. Of several processes each writes its own
-    pictures, those after the first to predictions-RANK.csv.
+    pictures, those after the first to predictions-RANK.csv. A byte of a file's name that is no UTF-8 is written
+    as \\udcNN. Rows are in the file as soon as their batch is done.
     """
 
     def on_predict_start(self, trainer, module):
@@ -21,7 +22,7 @@ class Predictions(L.Callback):
         folder.mkdir(parents=True, exist_ok=True)
         rank = f"-{trainer.global_rank}" if trainer.global_rank else ""
         self._path = folder / f"predictions{rank}.csv"
-        self._file = self._path.open("w", newline="", encoding="utf-8")
+        self._file = self._path.open("w", newline="", encoding="utf-8", errors="backslashreplace")
         self._rows, self._written = csv.writer(self._file), 0
         self._rows.writerow(["file", "class", "probability"])
 
@@ -31,6 +32,7 @@ class Predictions(L.Callback):
         probability = outputs["probability"].amax(1).tolist()  # (B,)
         for name, label, share in zip(names, chosen, probability, strict=True):
             self._rows.writerow([name, module.class_names[label], f"{share:.4f}"])
+        self._file.flush()
         self._written += len(names)
 
     def on_predict_end(self, trainer, module):

@@ -98,7 +98,9 @@ class Rollouts(L.Callback):
                 _add_gif(logger, f"{stage}/rollouts", pictures, trainer.global_step)
 
 
-def run_policy(module: L.LightningModule, seeds: Sequence[int], progress: bool = True) -> list[Episode]:
+def run_policy(
+    module: L.LightningModule, seeds: Sequence[int], progress: bool = True, legacy_resets: bool = True
+) -> list[Episode]:
     """One episode from each seed, with the module's own `act`, horizons and observation.
 
     Same seed, same episode, whatever others it is run with: an episode's noise comes from its start's seed, and from
@@ -126,6 +128,7 @@ def run_policy(module: L.LightningModule, seeds: Sequence[int], progress: bool =
             n_action_steps=module.hparams.n_action_steps,
             observation=module.observation,
             parallel_worlds=WAVE,
+            legacy_resets=legacy_resets,
             on_progress=lambda ended: bar.advance(task, ended),
         )
 
@@ -135,9 +138,9 @@ def run_checkpoint(path: str, seeds: Sequence[int]) -> list[Episode]:
     return run_policy(load_trained(DiffusionPolicy, path), seeds)
 
 
-def table(rows: dict[str, dict[str, Metric]], n: int, first_seed: int) -> Table:
+def table(rows: dict[str, dict[str, Metric]], n: int, first_seed: int, starts: str = "legacy initial states") -> Table:
     """Policies against metrics with their 95 % intervals."""
-    result = Table(title=f"Push-T, {n} episodes, legacy initial states of seeds {first_seed} to {first_seed + n - 1}")
+    result = Table(title=f"Push-T, {n} episodes, {starts} of seeds {first_seed} to {first_seed + n - 1}")
     result.add_column("policy")
     for name in next(iter(rows.values())):
         result.add_column(name)

@@ -18,7 +18,8 @@ IN_GRID = 100  # pictures
 class SampleFiles(L.Callback):
     """`predict` leaves drawn/NUMBER-CLASS.png in the run's folder, a file each, and grid.png with the first hundred.
 
-    The module's `predict_step` returns pictures (B, C, H, W) uint8 of the batch's labels. Of several processes each
+    CLASS is its name in the data, its number where that names none. The module's `predict_step` returns pictures
+    (B, C, H, W) uint8 of the batch's labels. Of several processes each
     writes the pictures of its own batches, whose "index" numbers them.
     """
 
@@ -29,10 +30,11 @@ class SampleFiles(L.Callback):
     def on_predict_batch_end(
         self, trainer, module, outputs: Tensor, batch: dict[str, Tensor], batch_idx, dataloader_idx=0
     ) -> None:
-        names = [re.sub(r"[^\w-]+", "_", name) for name in class_names(trainer, module)]
+        names = class_names(trainer, module)
         pictures = outputs.cpu()
         for picture, label, number in zip(pictures, batch["label"].tolist(), batch["index"].tolist(), strict=True):
-            write_png(picture, str(self._folder / f"{number:05d}-{names[label]}.png"))
+            name = re.sub(r"[^\w.+-]", "_", names[label])  # a class may be called n/a
+            write_png(picture, str(self._folder / f"{number:05d}-{name}.png"))
         self._first += pictures[: IN_GRID - len(self._first)]
         self._written += len(pictures)
 

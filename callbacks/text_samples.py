@@ -4,6 +4,9 @@ import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
+from callbacks.validation_rows import validation_rows
+from limits import whole
+
 
 class TextSamples(L.Callback):
     """A table of question, expected answer and the model's own, at every validation.
@@ -16,8 +19,7 @@ class TextSamples(L.Callback):
     """
 
     def __init__(self, count: int = 16):
-        if count < 1:
-            raise ValueError(f"count={count} samples must be at least 1")
+        whole(count=count)
         self.count = count
 
     # Averaged weights are swapped in between the start and the end of the validation epoch: a batch lies between the
@@ -26,25 +28,19 @@ class TextSamples(L.Callback):
         loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         if batch_idx or dataloader_idx or trainer.sanity_checking or not trainer.is_global_zero or not loggers:
             return
-        table = self.table(module, self.samples(trainer.datamodule))
+        table = self.table(module, validation_rows(trainer, batch, self.count))
         for logger in loggers:
             logger.experiment.add_text("val/samples", table, trainer.global_step)
-
-    def samples(self, datamodule: L.LightningDataModule) -> dict[str, Tensor]:
-        """A batch of `count` rows, evenly spread over the validation set."""
-        rows = datamodule.val_dataloader().dataset
-        count = min(self.count, len(rows))
-        return rows.__getitems__([index * len(rows) // count for index in range(count)])
 
     def table(self, module: L.LightningModule, batch: dict[str, Tensor]) -> str:
         """The samples and the module's answers as a Markdown table."""
         batch = {name: value.to(module.device) for name, value in batch.items()}
         questions, expected = (module.vocabulary.decode(batch[name]) for name in ("source", "target"))
-        answers = module.vocabulary.decode(module.generate(batch["source"], batch["source_mask"]))
+        ids = module.generate(batch["source"], batch["source_mask"])
+        answers, right = module.vocabulary.decode(ids), module.is_exact(ids, batch).tolist()
         lines = ["| source | target | answer | |", "| --- | --- | --- | --- |"]
-        for question, target, answer in zip(questions, expected, answers, strict=True):
-            verdict = "right" if answer == target else "**wrong**"
-            lines.append(f"| {_cell(question)} | {_cell(target)} | {_cell(answer)} | {verdict} |")
+        for *texts, exact in zip(questions, expected, answers, right, strict=True):
+            lines.append(f"| {' | '.join(map(_cell, texts))} | {'right' if exact else '**wrong**'} |")
         return "\n".join(lines)
 
 

@@ -19,7 +19,7 @@ def of_model(checkpoint: dict, model: dict) -> tuple[dict, list[str]]:
         )
     known = {**model.get("init_args", {}), **model.get("dict_kwargs", {})}
     taken = {name: value for name, value in arguments.items() if name in known}
-    plain = json.loads(json.dumps(taken))  # tuples are lists in configs
+    plain = json.loads(json.dumps(taken, default=str))  # tuples are lists in configs
     return {"class_path": kind, "init_args": plain}, sorted(arguments.keys() - taken.keys())
 
 

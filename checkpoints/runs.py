@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 RUNS = Path("runs")
 LAST = Path("checkpoints", "last.ckpt")
 CONFIG, LOCK = "config.yaml", ".lock"
+PARTS = ("seed_everything", "model", "data")  # of a config, that make a run what it is
 VERSION = re.compile(r"version_(\d+)")
 
 
@@ -107,13 +108,13 @@ def config_of(run: Path) -> dict:
     return content if isinstance(content, dict) else {}
 
 
-def differences(theirs: dict, ours: dict) -> dict[str, tuple]:
+def differences(theirs: dict, ours: dict, parts: tuple[str, ...] = PARTS) -> dict[str, tuple]:
     """Where seed, model or data of two configs differ: {"model.lr": (theirs, ours), ...}.
 
     Of two models of one class, the arguments that both name are compared: one version may know more than another.
     """
     found = {}
-    for part in ("seed_everything", "model", "data"):
+    for part in parts:
         left, right = flat(theirs.get(part), part), flat(ours.get(part), part)
         same_kind = left.get(f"{part}.class_path") == right.get(f"{part}.class_path")
         names = left.keys() & right.keys() if same_kind else {f"{part}.class_path"}

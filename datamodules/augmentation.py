@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+import limits
+
 FILLS = {"zeros": "zeros", "edge": "border", "reflect": "reflection"}  # our names -> those of grid_sample
 
 
@@ -37,10 +39,12 @@ class Shift(Augmentation):
     """
 
     def __init__(self, pixels: int, fill: str = "zeros"):
-        self.pixels, self.fill = _at_least_zero("shift", "pixels", pixels), fill
-        _fill("shift", fill)
+        limits.whole(0, pixels=pixels)
+        self.pixels, self.fill = pixels, fill
+        _fill(fill)
 
     def apply(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        _smaller("shift", self.pixels, images)
         options = {"generator": generator, "device": images.device}
         shifts = torch.randint(2 * self.pixels + 1, (2, len(images)), **options) - self.pixels  # rows, columns
         (rows, in_rows), (columns, in_columns) = map(self._sources, shifts, images.shape[-2:])
@@ -88,14 +92,14 @@ class Cutout(Augmentation):
     """
 
     def __init__(self, size: int):
-        self.size = _at_least_zero("cutout", "size", size)
+        limits.whole(0, size=size)
+        self.size = size
 
     def apply(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        _smaller("cutout", self.size, images)
         covered = torch.ones(len(images), 1, 1, 1, dtype=torch.bool, device=images.device)
         for dim in (2, 3):
             length = images.shape[dim]
-            if self.size > length:
-                raise ValueError(f"cutout of {self.size} pixels is larger than pictures of {length}")
             options = {"generator": generator, "device": images.device}
             start = torch.randint(length - self.size + 1, (len(images), 1), **options)
             offset = torch.arange(length, device=images.device) - start  # (B, length)
@@ -131,16 +135,20 @@ class Warp(Augmentation):
         nodes: int = 4,
         fill: str = "zeros",
     ):
-        self.rotate, self.scale = _at_least_zero("warp", "rotate", rotate), _at_least_zero("warp", "scale", scale)
-        self.shear, self.shift = _at_least_zero("warp", "shear", shear), _at_least_zero("warp", "shift", shift)
-        self.bend, self.nodes = _at_least_zero("warp", "bend", bend), nodes
-        if scale >= 1:
-            raise ValueError(f"warp: scale={scale} must be less than 1")
-        if nodes < 2:
-            raise ValueError(f"warp: nodes={nodes} must be at least 2")
-        self.padding_mode = _fill("warp", fill)
+        limits.number("[0, 360]", rotate=rotate)
+        limits.number("[0, 1)", scale=scale)
+        limits.number("[0, 89]", shear=shear)
+        limits.number("[0, inf)", shift=shift, bend=bend)
+        limits.whole(2, nodes=nodes)
+        self.rotate, self.scale, self.shear, self.shift = rotate, scale, shear, shift
+        self.bend, self.nodes = bend, nodes
+        self.padding_mode = _fill(fill)
 
     def apply(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        for name in ("shift", "bend"):
+            _smaller(f"warp: {name}", getattr(self, name), images)
+        if self.bend and self.nodes > max(images.shape[-2:]):
+            raise ValueError(f"warp: nodes={self.nodes} is more than the pixels of pictures of {_size(images)}")
         options = {"generator": generator, "device": images.device}
         draws = 2 * torch.rand(5, len(images), **options) - 1  # from -1 to 1
         angle, shear = self.rotate * draws[0], self.shear * draws[1]
@@ -209,12 +217,21 @@ AUGMENTATIONS = {
 }
 
 
-def build(choices: dict) -> list[Augmentation]:
+def build(choices: dict, shape: tuple[int, int, int] | None = None) -> list[Augmentation]:
     """Augmentations from plain values: {"shift": 2, "flip": None, "warp": {"rotate": 10}}, in that order.
 
-    A number is the first argument, a dict holds arguments by name, None stands for no arguments.
+    A number is the first argument, a dict holds arguments by name, None stands for no arguments. Where `shape` (C, H,
+    W) is given, what does not suit such pictures is refused here.
     """
-    return [_build(name, value) for name, value in choices.items()]
+    augmentations = [_build(name, value) for name, value in choices.items()]
+    if shape is not None:
+        for size in shape:
+            limits.whole(shape=size)
+        for augmentation in augmentations:
+            augmentation(
+                torch.zeros(1, *shape, dtype=torch.uint8), torch.zeros(1, dtype=torch.long), 0, torch.Generator()
+            )
+    return augmentations
 
 
 def _build(name: str, value) -> Augmentation:
@@ -232,16 +249,22 @@ def _build(name: str, value) -> Augmentation:
     missing = [p.name for p in parameters.values() if p.default is p.empty and p.name not in value]
     if missing:
         raise ValueError(f"augmentation {name!r} needs {', '.join(missing)}")
-    return AUGMENTATIONS[name](**value)
+    try:
+        return AUGMENTATIONS[name](**value)
+    except ValueError as error:
+        raise ValueError(f"augmentation {name!r}: {error}") from error
 
 
-def _at_least_zero(augmentation: str, name: str, value: float) -> float:
-    if not isinstance(value, int | float) or value < 0:
-        raise ValueError(f"{augmentation}: {name}={value!r} must be a number that is at least 0")
-    return value
+def _smaller(what: str, pixels: float, images: Tensor) -> None:
+    if pixels and pixels >= min(images.shape[-2:]):
+        raise ValueError(f"{what} of {pixels} pixels leaves nothing of pictures of {_size(images)}; give less")
 
 
-def _fill(augmentation: str, name: str) -> str:
+def _size(images: Tensor) -> str:
+    return " x ".join(map(str, images.shape[-2:]))
+
+
+def _fill(name: str) -> str:
     if name not in FILLS:
-        raise ValueError(f"{augmentation}: fill={name!r} is unknown; use one of {', '.join(FILLS)}")
+        raise ValueError(f"fill={name!r} is unknown; use one of {', '.join(FILLS)}")
     return FILLS[name]

@@ -10,6 +10,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from uuid import uuid4
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -41,7 +42,8 @@ def cached(key: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]
         return load_file(path)
     except (OSError, SafetensorError):  # not there yet, or broken
         tensors = make()
-    part = path.with_suffix(f".{os.getpid()}.part")  # renamed when whole: nobody ever reads half a file
+    # Renamed when whole: nobody ever reads half a file, whoever else, here or on another machine, makes the same one.
+    part = path.with_suffix(f".{uuid4().hex}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part)

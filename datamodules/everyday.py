@@ -6,6 +6,8 @@ is short, asks, exclaims, or has no end at all.
 
 from itertools import cycle, islice
 
+from limits import whole
+
 # {} is a word of the list. Each sentence is used with the end of its kind.
 STATEMENTS = (
     "I left my {} at home.",
@@ -64,6 +66,7 @@ def everyday_sentences(words: list[str], count: int) -> dict[str, list[str]]:
 
     Raises ValueError for an empty list.
     """
+    whole(0, 1_000_000, count=count)
     if not words:
         raise ValueError("everyday sentences need at least one word to write about")
     supply = cycle(words)

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rich.progress import track
 from torch import Tensor
 
+import limits
 from datamodules import cache
 
 CLASS_NAMES = tuple("0123456789")
@@ -31,7 +32,8 @@ def digits(split: str, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
     """The pictures (N, C, H, W) uint8 and their labels (N,) of a split, always the same ones; kept in a cache file."""
     if split not in SIZES:
         raise ValueError(f"there are no digits from fonts for the split {split!r}; use one of {', '.join(SIZES)}")
-    contents = repr((DRAWING, split, SIZES[split], shape, version("pillow"), [path.name for path in fonts()]))
+    versions = [version(package) for package in ("pillow", "matplotlib")]
+    contents = repr((DRAWING, split, SIZES[split], shape, versions, [path.name for path in fonts()]))
     key = f"fonts-{cache.digest([contents.encode()])}"
 
     def make() -> dict[str, Tensor]:
@@ -46,6 +48,9 @@ def draw(
     n: int, shape: tuple[int, int, int], rng: np.random.Generator, progress: str | None = None
 ) -> tuple[Tensor, Tensor]:
     """n digits, as many of each: (n, C, H, W) uint8 and (n,) int64. `progress` names the progress bar, if any."""
+    limits.whole(n=n)
+    for low, size in zip((1, 2, 2), shape, strict=True):  # no font is smaller
+        limits.whole(low, shape=size)
     channels, height, width = shape
     labels = rng.permutation(np.arange(n) % len(CLASS_NAMES))
     quiet = progress is None or rank_zero_only.rank != 0

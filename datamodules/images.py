@@ -7,7 +7,7 @@ A data set of its own is a subclass of `ImageDataModule` that says what it holds
 N pictures of a set, B of a batch, C channels, H height, W width.
 """
 
-import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightning as L
@@ -16,16 +16,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from lightning.pytorch.utilities import rank_zero_only
-from PIL import Image, UnidentifiedImageError
+from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules import augmentation, cache, fonts, sources
-from datamodules.pictures import MODES, PictureSet, read_pictures
+import limits
+from datamodules import augmentation, cache, fonts, held_out, sources
+from datamodules.image_reader import read_image
+from datamodules.pictures import PictureSet, dark_on_light, read_pictures
 from datamodules.resumable_loader import ResumableLoader
 
 FONTS = "fonts"
+READING = 2  # raise it when pictures are read differently: old cache files are then left alone
 
 
 class ImageSet(Dataset):
@@ -34,10 +37,11 @@ class ImageSet(Dataset):
     Args:
         images: (N, C, H, W) uint8.
         labels: (N,) int64 classes from 0.
+        class_names: what the classes are called, where it is known.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor):
-        self.images, self.labels = images, labels
+    def __init__(self, images: Tensor, labels: Tensor, class_names: Sequence[str] = ()):
+        self.images, self.labels, self.class_names = images, labels, tuple(class_names)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -51,54 +55,82 @@ class ImageSet(Dataset):
 
     def subset(self, indices: Tensor) -> "ImageSet":
         """A set of its own with a copy of some of the pictures."""
-        return ImageSet(self.images[indices], self.labels[indices])
+        return ImageSet(self.images[indices], self.labels[indices], self.class_names)
 
 
 def read_images(
     source: str,
     split: str,
     shape: tuple[int, int, int],
-    num_classes: int,
+    class_names: Sequence[str],
     image_column: str = "image",
     label_column: str = "label",
+    other_names: bool = True,
 ) -> ImageSet:
     """All pictures of one split of a source (`datamodules.sources`), or digits drawn from fonts where it is "fonts".
 
-    Pictures of another colour mode are converted to `shape`'s channels; another height or width is an error.
+    Pictures of another colour mode are converted to `shape`'s channels (`datamodules.image_reader`); another height or
+    width is an error. A class is the place of its name in `class_names`, whatever number the data have for that name;
+    without names in the data, labels are these places. Names of other classes take the place of `class_names` where
+    `other_names` allows.
 
     Raises FileNotFoundError where there is nothing at the source, ValueError where it does not hold such pictures.
     """
     if source == FONTS:
-        return ImageSet(*fonts.digits(split, shape))
+        return ImageSet(*fonts.digits(split, shape), fonts.CLASS_NAMES)
     try:
-        rows = sources.load(source, split, [image_column, label_column])
+        parts = sources.load_files(source, split, [image_column, label_column])
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error}; or draw digits from fonts with --data.source {FONTS}") from error
-    table = rows.with_format("arrow")[:]
-    if not len(table):
-        raise ValueError(f"the split {split!r} of {source!r} holds no pictures")
-    labels = _labels(table.column(label_column), f"column {label_column} of {source!r}", num_classes)
-    files = _files(table.column(image_column), f"column {image_column} of {source!r}", sources.resolve(source))
-    # Contents name the cache file: changed data or another shape is other data, wherever it lies.
-    key = f"images-{cache.digest([repr(shape).encode(), labels.numpy().tobytes(), *files])}"
-    kept = cache.cached(key, lambda: {"images": _decode(files, shape, source), "labels": labels})
-    return ImageSet(kept["images"], kept["labels"])
-
-
-def _labels(column: pa.ChunkedArray, what: str, num_classes: int) -> Tensor:
-    if not pa.types.is_integer(column.type) or column.null_count:
-        raise ValueError(f"{what} must hold whole numbers from 0 to {num_classes - 1}; it holds {column.type}")
-    labels = torch.from_numpy(column.to_numpy().astype(np.int64))
-    if labels.min() < 0 or labels.max() >= num_classes:
+    except ValueError as error:
+        if "lacks the column" not in str(error):
+            raise
         raise ValueError(
-            f"{what} holds labels from {labels.min()} to {labels.max()}; allowed are 0 to {num_classes - 1}"
+            f"{error}; say which hold pictures and labels with --data.image_column and --data.label_column"
+        ) from error
+    labels, files = [], []
+    for rows in parts:
+        names = getattr(rows.features[label_column], "names", None)
+        if other_names and names and not set(names) <= set(class_names):
+            class_names, other_names = names, False
+        table, what = rows.with_format("arrow")[:], f"column {label_column} of {source!r}"
+        labels.append(_labels(table.column(label_column), what, class_names, names))
+        files += _files(table.column(image_column), f"column {image_column} of {source!r}", sources.resolve(source))
+    # Contents name the cache file: changed data or another shape is other data, wherever it lies.
+    key = f"images-{cache.digest([repr((READING, shape)).encode(), *files])}"
+    return ImageSet(
+        cache.cached(key, lambda: {"images": _decode(files, shape, source)})["images"], torch.cat(labels), class_names
+    )
+
+
+def _labels(column: pa.ChunkedArray, what: str, class_names: Sequence[str], names: Sequence[str] | None) -> Tensor:
+    """Places in `class_names`, from labels that are these, or numbers of `names`, or names themselves."""
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        encoded = column.combine_chunks().dictionary_encode()
+        names, column = encoded.dictionary.to_pylist(), encoded.indices
+    unknown = [name for name in names or () if name not in class_names]
+    if unknown:
+        raise ValueError(
+            f"{what} names the class {unknown[0]!r}, which is none of {', '.join(class_names)}; "
+            "say what they are with --data.class_names"
         )
-    return labels
+    count = len(class_names if names is None else names)
+    if not pa.types.is_integer(column.type) or column.null_count:
+        raise ValueError(f"{what} must hold whole numbers from 0 to {count - 1}; it holds {column.type}")
+    labels = torch.from_numpy(column.to_numpy().astype(np.int64))
+    if len(labels) and (labels.min() < 0 or labels.max() >= count):
+        raise ValueError(f"{what} holds labels from {labels.min()} to {labels.max()}; allowed are 0 to {count - 1}")
+    places = range(count) if names is None else map(class_names.index, names)
+    return torch.tensor(list(places))[labels]
 
 
 def _files(column: pa.ChunkedArray, what: str, place: str) -> list[bytes]:
-    """Encoded pictures, from a column as `datasets` keeps pictures: their bytes, or else paths of files that lie in the
-    folder of the data."""
+    """Encoded pictures, from a column of their bytes, or one as `datasets` keeps pictures: their bytes, or else paths
+    of files that lie in the folder of the data."""
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        if column.null_count:
+            raise ValueError(f"{what} holds no picture in {column.null_count} of its rows")
+        return column.to_pylist()
     if not (pa.types.is_struct(column.type) and {"bytes", "path"} <= {field.name for field in column.type}):
         raise ValueError(f"{what} holds {column.type} where pictures are needed (PNG or JPEG)")
     encoded, paths = (pc.struct_field(column, name).to_pylist() for name in ("bytes", "path"))
@@ -123,8 +155,8 @@ def _decode(files: list[bytes], shape: tuple[int, int, int], source: str) -> Ten
     progress = track(files, f"decoding {source}", transient=True, disable=rank_zero_only.rank != 0)
     for number, data in enumerate(progress):
         try:
-            picture = Image.open(io.BytesIO(data)).convert(MODES[channels])
-        except (UnidentifiedImageError, OSError) as error:
+            picture = read_image(data, channels)
+        except ValueError as error:
             raise ValueError(f"picture {number} of {source!r} cannot be read: {error}") from error
         if picture.size != (width, height):
             raise ValueError(
@@ -149,12 +181,18 @@ class ImageDataModule(L.LightningDataModule):
         split_seed: draws which ones.
         pictures: for `predict`, a folder with pictures of your own, of any size (`datamodules.pictures`); without it
             `predict` takes the test pictures.
+        image_column: which column of the source holds pictures, where it is not the data set's own.
+        label_column: which one holds classes, likewise.
+        class_names: the classes, where they are not the data set's own; by default other ones are those that the source
+            names. After `setup` of a stage that reads the source, `self.class_names` are those that labels count.
+        invert: take the negative of every picture: for dark ink on light paper where the model knows light on dark.
     """
 
     shape: tuple[int, int, int]  # (C, H, W)
     class_names: tuple[str, ...]
     image_column = "image"
     label_column = "label"
+    light_on_dark = False  # whether the data set shows light ink on a dark ground
 
     def __init__(
         self,
@@ -164,37 +202,65 @@ class ImageDataModule(L.LightningDataModule):
         val_share: float = 0.05,
         split_seed: int = 0,
         pictures: str | None = None,
+        image_column: str | None = None,
+        label_column: str | None = None,
+        class_names: list[str] | None = None,
+        invert: bool = False,
     ):
         super().__init__()
-        if batch_size < 1:
-            raise ValueError(f"batch_size={batch_size} must be at least 1")
-        if not 0 <= val_share < 1:
-            raise ValueError(f"val_share={val_share} must be at least 0 and less than 1")
+        if not hasattr(self, "shape"):
+            raise ValueError(
+                f"{type(self).__name__} does not say what its pictures are; take datamodules.mnist.MNIST, "
+                "datamodules.cifar10.CIFAR10 or datamodules.svhn.SVHN, or a subclass with a shape and class_names"
+            )
+        limits.whole(batch_size=batch_size)
+        held_out.check(val_share, split_seed)
+        if class_names is not None and (source == FONTS or len(set(class_names)) != max(1, len(class_names))):
+            wrong = (
+                "digits from fonts have names of their own" if source == FONTS else "each class needs a name of its own"
+            )
+            raise ValueError(f"class_names={class_names}: {wrong}")
         self.save_hyperparameters()
-        self.augmentation = augmentation.build(augment or {})
-        if source == FONTS:
-            self.class_names = fonts.CLASS_NAMES
+        self.augmentation = augmentation.build(augment or {}, self.shape)
+        self.class_names = fonts.CLASS_NAMES if source == FONTS else tuple(class_names or self.class_names)
+        self.image_column, self.label_column = image_column or self.image_column, label_column or self.label_column
 
     def setup(self, stage: str | None = None) -> None:
         if stage in (None, "fit", "validate") and not hasattr(self, "train_set"):
             self.train_set, self.val_set = self._split(self._read("train"))
         if stage == "predict" and self.hparams.pictures is not None:
-            self.pictures = read_pictures(self.hparams.pictures, self.shape)
+            self.pictures = self._read_pictures()
         elif stage in (None, "test", "predict") and not hasattr(self, "test_set"):
             self.test_set = self._read("test")
 
     def _read(self, split: str) -> ImageSet:
+        first = self.hparams.class_names is None and not self._has_read()
         columns = (self.image_column, self.label_column)
-        return read_images(self.hparams.source, split, self.shape, len(self.class_names), *columns)
+        images = read_images(self.hparams.source, split, self.shape, self.class_names, *columns, other_names=first)
+        self.class_names = images.class_names
+        if self.hparams.invert:
+            images.images = 255 - images.images
+        return images
+
+    def _has_read(self) -> bool:
+        return hasattr(self, "train_set") or hasattr(self, "test_set")
+
+    def _read_pictures(self) -> PictureSet:
+        found = read_pictures(self.hparams.pictures, self.shape)
+        if self.hparams.invert:
+            found.images = 255 - found.images
+        dark = int(dark_on_light(found.images).sum()) if self.light_on_dark else 0
+        if dark and rank_zero_only.rank == 0:
+            other = "false" if self.hparams.invert else "true"
+            Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(
+                f"{dark} of {len(found)} pictures look like dark ink on light paper, and {type(self).__name__} shows "
+                f"light ink on a dark ground: they may be misread; try --data.invert {other}"
+            )
+        return found
 
     def _split(self, images: ImageSet) -> tuple[ImageSet, ImageSet]:
-        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(self.hparams.split_seed))
-        n_val = round(self.hparams.val_share * len(images))
-        if n_val == len(images):
-            raise ValueError(
-                f"val_share={self.hparams.val_share} leaves none of {n_val} pictures to train on; lower it"
-            )
-        return images.subset(order[n_val:]), images.subset(order[:n_val])
+        train, val = held_out.split(len(images), "pictures", self.hparams.val_share, self.hparams.split_seed)
+        return images.subset(train), images.subset(val)
 
     def _loader(self, images: ImageSet | PictureSet, **options) -> DataLoader:
         return ResumableLoader(images, batch_size=self.hparams.batch_size, collate_fn=_as_is, **options)
@@ -203,7 +269,7 @@ class ImageDataModule(L.LightningDataModule):
         return self._loader(self.train_set, shuffle=True, drop_last=len(self.train_set) >= self.hparams.batch_size)
 
     def val_dataloader(self) -> DataLoader | list:
-        return self._loader(self.val_set) if len(self.val_set) else []
+        return self._loader(self.val_set) if len(self.val_set) else held_out.no_validation(self)
 
     def test_dataloader(self) -> DataLoader:
         return self._loader(self.test_set)

@@ -13,6 +13,7 @@ class MNIST(ImageDataModule):
 
     shape = (1, 28, 28)
     class_names = tuple("0123456789")
+    light_on_dark = True
 
     def __init__(self, source: str = "ylecun/mnist", **options):
         super().__init__(source, **options)

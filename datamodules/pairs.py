@@ -10,8 +10,11 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.resumable_loader import ResumableLoader
+from limits import whole
 from networks.vocabulary import PAD
 
+MOST = 10_000_000  # rows, which are made at once; more epochs are as good as larger ones
+SEEDS = 2**32  # of training; those of validation and test sets lie beyond
 BLOCK = 32  # batches that are sorted by length together
 
 
@@ -32,7 +35,7 @@ class Pairs(Dataset):
     @classmethod
     def from_lists(cls, source: list[list[int]], target: list[list[int]]) -> "Pairs":
         """Pairs of sequences that are still lists of ids."""
-        return cls(*(pad_sequence([torch.tensor(ids) for ids in lists], True, PAD) for lists in (source, target)))
+        return cls(*map(padded, (source, target)))
 
     def __len__(self) -> int:
         return len(self.source)
@@ -50,18 +53,25 @@ class Pairs(Dataset):
         return Pairs(self.source[order], self.target[order])
 
 
+def padded(rows: list[list[int]]) -> Tensor:
+    """N rows of ids, any of which may be empty, padded on the right with PAD: (N, L)."""
+    tensors = [torch.tensor(ids, dtype=torch.long) for ids in rows]
+    return pad_sequence(tensors, batch_first=True, padding_value=PAD) if rows else torch.zeros(0, 0, dtype=torch.long)
+
+
 def similar_lengths(lengths: Tensor, batch_size: int, generator: torch.Generator | None = None) -> Tensor:
     """A random order of N pairs in which every `batch_size` neighbours have similar lengths.
 
     Pairs are shuffled, sorted within blocks of `BLOCK` batches, and the batches shuffled again. A smaller batch, where
     N does not divide, comes last.
     """
+    whole(batch_size=batch_size)
     order = torch.randperm(len(lengths), generator=generator)
     blocks = [block[lengths[block].argsort(stable=True)] for block in order.split(BLOCK * batch_size)]
     batches = torch.cat(blocks).split(batch_size)
-    whole = len(lengths) // batch_size
-    shuffled = [batches[i] for i in torch.randperm(whole, generator=generator).tolist()]
-    return torch.cat([*shuffled, *batches[whole:]])
+    full = len(lengths) // batch_size
+    shuffled = [batches[i] for i in torch.randperm(full, generator=generator).tolist()]
+    return torch.cat([*shuffled, *batches[full:]])
 
 
 class PairsDataModule(L.LightningDataModule):
@@ -82,12 +92,13 @@ class PairsDataModule(L.LightningDataModule):
         raise NotImplementedError
 
     def setup(self, stage: str | None = None) -> None:
-        for name in ("batch_size", "train_size"):
-            if self.hparams[name] < 1:
-                raise ValueError(f"{name}={self.hparams[name]} must be at least 1")
+        whole(batch_size=self.hparams.batch_size)
+        whole(0, SEEDS - 1, seed=self.hparams.seed)
+        for name in {"train_size", "val_size", "test_size"} & self.hparams.keys():
+            whole(1, MOST, **{name: self.hparams[name]})
         if self.trainer:  # so that `train_dataloader` is asked for a fresh one
             self.trainer.reload_dataloaders_every_n_epochs = 1
-        if not hasattr(self, "val_pairs"):
+        if stage != "predict" and not hasattr(self, "val_pairs"):  # what is asked in `predict` needs no other data
             self.make_held_out()
 
     def train_pairs(self, epoch: int) -> Pairs:

@@ -3,6 +3,7 @@
 N pictures, C channels, H height, W width.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import Dataset
 
-MODES = {1: "L", 3: "RGB"}  # channels -> what Pillow calls such a picture
+from datamodules.image_reader import read_image
 
 
 class PictureSet(Dataset):
@@ -32,8 +33,9 @@ class PictureSet(Dataset):
 def read_pictures(place: str | Path, shape: tuple[int, int, int]) -> PictureSet:
     """All pictures in a folder and the folders below it, or one file, as (N, *shape) uint8, in order of their names.
 
-    Each is turned as its camera says, cropped to the middle in the proportions of `shape`, and resampled. Files that
-    cannot be read are reported one by one and left out; hidden files do not count.
+    Each is read as training pictures are (`datamodules.image_reader`), cropped to the middle in the proportions of
+    `shape`, and resampled. Files that cannot be read are reported one by one and left out; hidden files do not count.
+    Bytes of a name that are no UTF-8 are written as \\xNN.
 
     Raises FileNotFoundError where there is no such place, ValueError where it holds no picture that can be read.
     """
@@ -43,24 +45,39 @@ def read_pictures(place: str | Path, shape: tuple[int, int, int]) -> PictureSet:
             f"there is no folder or file {place}; name one that holds pictures, such as PNG or JPEG"
         )
     folder = place if place.is_dir() else place.parent
-    found = sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
+    within = (Path(top, name) for top, _, names in os.walk(place) for name in names)
+    found = sorted(within) if place.is_dir() else [place]
     found = [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     files, images = [], []
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    for path in track(found, f"reading {place}", transient=True, console=console):
+    for path in track(found, f"reading {_printable(place)}", transient=True, console=console):
         try:
             images.append(_fitted(path, shape))
-            files.append(path.relative_to(folder).as_posix())
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # as Pillow's readers raise
-            console.print(f"left out {path}: {error}")
+            files.append(_printable(path.relative_to(folder)))
+        except (ValueError, OSError) as error:
+            console.print(f"left out {_printable(path)}: {error}")
     if not images:
-        raise ValueError(f"{place} holds {len(found)} files, and none is a picture that can be read (PNG, JPEG, ...)")
+        raise ValueError(
+            f"{_printable(place)} holds {len(found)} files, and none is a picture that can be read (PNG, JPEG, ...)"
+        )
     return PictureSet(files, torch.from_numpy(np.stack(images)))
+
+
+def _printable(path: Path) -> str:
+    """A path that any file and any terminal can hold, whatever bytes it is made of."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def _fitted(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     channels, height, width = shape
-    with Image.open(path) as picture:
-        picture = ImageOps.exif_transpose(picture).convert(MODES[channels])
-        pixels = np.asarray(ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS))
+    if not path.is_file():  # a pipe would be waited for
+        raise ValueError("it is no file")
+    pixels = np.asarray(ImageOps.fit(read_image(path, channels), (width, height), Image.Resampling.LANCZOS))
     return np.moveaxis(pixels.reshape(height, width, channels), -1, 0)
+
+
+def dark_on_light(images: Tensor) -> Tensor:
+    """(N,) bool: which pictures (N, C, H, W) look like dark ink on light paper: most of their border is light."""
+    mean = images.float().mean(1)  # (N, H, W)
+    border = torch.cat([mean[:, 0], mean[:, -1], mean[:, :, 0], mean[:, :, -1]], 1)  # (N, 2 W + 2 H)
+    return border.median(1).values > 127.5

@@ -21,13 +21,15 @@ from datamodules.pairs import Pairs, PairsDataModule
 from datamodules.pig_latin_rules import TRANSLATED, WORD, translate
 from datamodules.pseudo_words import PseudoWords, dressed
 from datamodules.punctuation import punctuated
-from datamodules.sentences import PYDOC, read_text, read_words, sentences
+from datamodules.sentences import PYDOC, plain, read_text, read_words, sentences
 from datamodules.tokenization import bpe_tokenizer, character_tokenizer
+from limits import whole
 from networks.vocabulary import Vocabulary
 
 TEST_SHARE, VAL_SHARE = 0.20, 0.05
 WORD_LIST = "words"  # the folder in FIRSTLIGHT_DATA
 LIST_WORDS = 5_000
+SHORTEST_LIMIT = 40  # characters
 WORDS_PUNCTUATED = 0.3  # share of single words
 EVERYDAY = 200  # sentences of each kind
 TOKENIZERS = {"characters": lambda texts: character_tokenizer(), "bpe": bpe_tokenizer}
@@ -62,13 +64,13 @@ class PigLatin(PairsDataModule):
         words: a word list, one a line; by default the one in FIRSTLIGHT_DATA, if that is set.
         train_on_words: train on the list's training words, too.
         tokenizer: "characters" or "bpe".
-        max_length: longest source in characters.
+        max_length: longest source in characters, at least 40: a word with signs around it may take as many.
         batch_size: pairs in a batch; those of one batch have similar lengths.
         train_size: pairs in an epoch, each epoch other ones.
         word_share: share of them that are a single word; the others are sentences, and parts of sentences.
         pseudo_share: share of words that are replaced by pseudo-words.
         seed: epoch e is drawn from seed + e.
-        text: a line to translate in `predict`.
+        text: a line to translate in `predict`, which needs neither corpus nor word list.
     """
 
     def __init__(
@@ -91,6 +93,8 @@ class PigLatin(PairsDataModule):
         for name, share in [("word_share", word_share), ("pseudo_share", pseudo_share)]:
             if not 0 <= share <= 1:
                 raise ValueError(f"{name}={share} must lie between 0 and 1")
+        whole(SHORTEST_LIMIT, max_length=max_length)
+        self.text = text = None if text is None else plain(text)
         if text is not None and not text.strip():
             raise ValueError('the text to translate is empty; for example --data.text "the quick brown fox"')
         if text is not None and len(text) > max_length:
@@ -108,8 +112,12 @@ class PigLatin(PairsDataModule):
         corpus_words = words_of(found)
         self.train_sentences = by_side["train"]
         self.train_words = [word for word in corpus_words if side(word) == "train"]
+        too_few = ValueError(
+            f"source={hp.source!r} holds {len(found)} English sentences, too few to train on: a share of words and "
+            "sentences, by their hash, is for validation, another for test; give a longer text"
+        )
         if not self.train_sentences or not self.train_words:
-            raise ValueError(f"source={hp.source!r} holds {len(found)} English sentences, too few to train on")
+            raise too_few
         held_out = {
             name: (
                 [word for word in corpus_words if side(word) == name],
@@ -117,6 +125,8 @@ class PigLatin(PairsDataModule):
             )
             for name in ("val", "test")
         }
+        if not all(map(any, held_out.values())):
+            raise too_few
         test_sets = {"unseen_word_accuracy": held_out["test"][0]}
         word_list = self._word_list()
         if word_list:
@@ -131,6 +141,7 @@ class PigLatin(PairsDataModule):
             self.train_words += [word for word in word_list if side(word) == "train"]
         self.pseudo_words = PseudoWords(self.train_words)
         self.tokenizer = TOKENIZERS[hp.tokenizer]([text for s in self.train_sentences for text in (s, translate(s))])
+        test_sets = {name: texts for name, texts in test_sets.items() if texts}
         self.test_names = list(test_sets)
         self.test_pairs = [self.pairs(texts) for texts in test_sets.values()]
         rng = np.random.default_rng(0)
@@ -148,7 +159,10 @@ class PigLatin(PairsDataModule):
                     f"to a folder that holds {WORD_LIST!r}"
                 )
             return []
-        return words_of(read_words(self.hparams.words or WORD_LIST))
+        found = words_of(read_words(self.hparams.words or WORD_LIST))
+        if not found:
+            raise ValueError(f"words={self.hparams.words!r} holds no words; name a list, one word a line")
+        return found
 
     def pairs(self, texts: list[str]) -> Pairs:
         """Texts beside their translations as ids, shortest first."""
@@ -181,9 +195,11 @@ class PigLatin(PairsDataModule):
         return self.pairs(self.train_texts(epoch))
 
     def predict_dataloader(self) -> DataLoader:
-        if self.hparams.text is None:
+        if self.text is None:
             raise ValueError('nothing to translate; say what with --data.text "the quick brown fox"')
-        return self.loader(self.pairs([self.hparams.text]))
+        if self.tokenizer is None and self.trainer:  # learned from a corpus; the weights carry it
+            self.tokenizer = self.trainer.lightning_module.vocabulary.tokenizer
+        return self.loader(self.pairs([self.text]))
 
 
 def unseen(word_list: list[str], corpus_words: list[str]) -> list[str]:

@@ -17,15 +17,19 @@ from pathlib import Path
 import lightning as L
 import numpy as np
 import torch
+from datasets import Dataset as Rows
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules import sources
+import limits
+from datamodules import held_out, sources
 from datamodules.resumable_loader import ResumableLoader
 from envs import tee
 
-COLUMNS = ["observation.state", "observation.environment_state", "action", "episode_index"]
+EPISODE, FRAME = "episode_index", "frame_index"
+COLUMNS = ["observation.state", "observation.environment_state", "action", EPISODE]
 BUNDLED = "bundled"
+LONGEST = 10_000  # steps of a window at most: nothing that anybody records acts on more at once
 BUNDLED_FILES = sorted((Path(__file__).parent / "bundled").glob("pusht*.parquet"))
 
 
@@ -45,7 +49,10 @@ class Demonstrations:
 def read_demonstrations(source: str | Sequence[str]) -> Demonstrations:
     """All episodes at a source (see `datamodules.sources`) or several, one source after the other.
 
-    "bundled" are the ones that come with Firstlight.
+    An episode is the rows of one file with one `episode_index`, in order of their `frame_index`; without that column,
+    rows that follow one another. "bundled" are the episodes that come with Firstlight.
+
+    Raises FileNotFoundError where there is nothing at a source, ValueError where it holds no whole episodes.
     """
     if source == BUNDLED:
         source = [str(file) for file in BUNDLED_FILES]
@@ -53,24 +60,57 @@ def read_demonstrations(source: str | Sequence[str]) -> Demonstrations:
         if not source:
             raise ValueError("source=[] names no demonstrations; name at least one file, folder or Hub id")
         return _joined([read_demonstrations(one) for one in source])
-    rows = sources.load(source, columns=COLUMNS).with_format("numpy")[:]
-    pointer, corners, action, episode = (np.asarray(rows[column]) for column in COLUMNS)
+    parts = sources.load_files(source, columns=COLUMNS, optional=[FRAME])
+    return _joined([_read(rows, source) for rows in parts if len(rows)])
+
+
+def _read(rows: Rows, source: str) -> Demonstrations:
+    """The episodes of one file."""
+    values = rows.with_format("numpy")[:]
+    pointer, corners, action = (np.asarray(values[column]) for column in COLUMNS[:3])
     for name, array, width in [(COLUMNS[0], pointer, 2), (COLUMNS[1], corners, 16), (COLUMNS[2], action, 2)]:
-        if array.shape != (len(episode), width):
+        if array.shape != (len(rows), width):
             raise ValueError(f"column {name} of {source!r} holds rows of shape {array.shape[1:]}; expected ({width},)")
         if array.dtype.kind not in "fiu":
             raise ValueError(f"column {name} of {source!r} holds {array.dtype}; expected numbers")
         if not np.isfinite(array.astype(np.float64)).all():
             raise ValueError(f"column {name} of {source!r} holds values that are not finite")
-    if not len(episode):
-        raise ValueError(f"{source!r} holds no steps")
-    borders = np.flatnonzero(np.diff(episode)) + 1
+    for name in rows.column_names[3:]:
+        if np.asarray(values[name]).dtype.kind not in "iu":
+            raise ValueError(f"column {name} of {source!r} must hold whole numbers; it has {rows.features[name]}")
+    order, borders = _episodes(np.asarray(values[EPISODE]), values.get(FRAME), source)
     return Demonstrations(
-        observations=torch.from_numpy(np.concatenate([pointer, corners], 1).astype(np.float32)),
-        actions=torch.from_numpy(action.astype(np.float32)),
+        observations=torch.from_numpy(np.concatenate([pointer, corners], 1)[order].astype(np.float32)),
+        actions=torch.from_numpy(action[order].astype(np.float32)),
         starts=torch.from_numpy(np.concatenate([[0], borders])),
-        ends=torch.from_numpy(np.concatenate([borders, [len(episode)]])),
+        ends=torch.from_numpy(np.concatenate([borders, [len(order)]])),
     )
+
+
+def _episodes(episode: np.ndarray, frame: np.ndarray | None, source: str) -> tuple[np.ndarray, np.ndarray]:
+    """The order of rows in which episodes follow one another, frame by frame, and the places where one ends.
+
+    Raises ValueError where rows of an episode are missing, or are there twice.
+    """
+    if frame is None:
+        changes = np.flatnonzero(np.diff(episode)) + 1
+        if len(changes) + 1 != len(np.unique(episode)):
+            raise ValueError(
+                f"the episodes of {source!r} lie among one another, and no column {FRAME} says which row follows which"
+            )
+        return np.arange(len(episode)), changes
+    order = np.lexsort([frame, episode])
+    episode, frame = episode[order], frame[order]
+    borders = np.flatnonzero(np.diff(episode)) + 1
+    lengths = np.diff(borders, prepend=0, append=len(episode))
+    wrong = np.flatnonzero(frame != np.arange(len(frame)) - np.repeat(np.cumsum(lengths) - lengths, lengths))
+    if len(wrong):
+        own = frame[episode == episode[wrong[0]]]
+        raise ValueError(
+            f"episode {episode[wrong[0]]} of {source!r} has {len(own)} rows with {FRAME} from {own[0]} to {own[-1]}; "
+            "the steps of an episode must count from 0, each once in its file"
+        )
+    return order, borders
 
 
 def _joined(parts: list[Demonstrations]) -> Demonstrations:
@@ -91,6 +131,7 @@ class Windows(Dataset):
     """
 
     def __init__(self, demos: Demonstrations, episodes: Tensor, n_obs_steps: int, horizon: int, pad_after: int):
+        _check_window(n_obs_steps, horizon, pad_after)
         self.demos, self.n_obs_steps, self.horizon = demos, n_obs_steps, horizon
         counts = (demos.lengths - horizon + 1 + pad_after).clamp(max=demos.lengths)[episodes]  # windows per episode
         if (counts < 1).any():
@@ -120,6 +161,13 @@ class Windows(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         return {name: values[0] for name, values in self.__getitems__([index]).items()}
+
+
+def _check_window(n_obs_steps: int, horizon: int, pad_after: int) -> None:
+    limits.whole(1, LONGEST, n_obs_steps=n_obs_steps, horizon=horizon)
+    limits.whole(0, LONGEST, pad_after=pad_after)
+    if pad_after >= horizon:
+        raise ValueError(f"pad_after={pad_after} must be less than horizon={horizon}")
 
 
 def aligned(demos: Demonstrations) -> Demonstrations:
@@ -165,7 +213,8 @@ class PushTDemos(L.LightningDataModule):
         batch_size: windows in a batch.
         align_ends: move every episode so that it ends exactly on the target (see `aligned`).
         mirror: show every window as it is or mirrored, with equal odds.
-        val_share: share of the episodes held out for the validation loss.
+        val_share: share of the episodes held out for the validation loss, at least one; 0 for none. Then there is no
+            validation, and test shows the episodes that were trained on.
         split_seed: draws which ones.
     """
 
@@ -182,10 +231,9 @@ class PushTDemos(L.LightningDataModule):
         split_seed: int = 0,
     ):
         super().__init__()
-        if batch_size < 1:
-            raise ValueError(f"batch_size={batch_size} must be at least 1")
-        if pad_after is not None and not 0 <= pad_after < horizon:
-            raise ValueError(f"pad_after={pad_after} must lie between 0 and horizon-1 = {horizon - 1}")
+        limits.whole(batch_size=batch_size)
+        held_out.check(val_share, split_seed)
+        _check_window(n_obs_steps, horizon, horizon - 1 if pad_after is None else pad_after)
         self.save_hyperparameters()
 
     def setup(self, stage: str | None = None) -> None:
@@ -195,14 +243,11 @@ class PushTDemos(L.LightningDataModule):
         demos = read_demonstrations(hp.source)
         if hp.align_ends:
             demos = aligned(demos)
-        order = torch.randperm(len(demos.starts), generator=torch.Generator().manual_seed(hp.split_seed))
-        n_val = max(1, round(hp.val_share * len(order)))
-        if n_val >= len(order):
-            raise ValueError(f"val_share={hp.val_share} leaves none of {len(order)} episodes to train on; lower it")
+        train, val = held_out.split(len(demos.starts), "episodes", hp.val_share, hp.split_seed, at_least=1)
         pad_after = hp.horizon - 1 if hp.pad_after is None else hp.pad_after
         sizes = (hp.n_obs_steps, hp.horizon, pad_after)
-        self.val_windows = Windows(demos, order[:n_val].sort().values, *sizes)
-        self.train_windows = Windows(demos, order[n_val:].sort().values, *sizes)
+        self.val_windows = Windows(demos, val.sort().values, *sizes) if len(val) else None
+        self.train_windows = Windows(demos, train.sort().values, *sizes)
 
     def _loader(self, windows: Windows, **options) -> DataLoader:
         return ResumableLoader(windows, batch_size=self.hparams.batch_size, collate_fn=_as_is, **options)
@@ -212,12 +257,15 @@ class PushTDemos(L.LightningDataModule):
             self.train_windows, shuffle=True, drop_last=len(self.train_windows) >= self.hparams.batch_size
         )
 
-    def val_dataloader(self) -> DataLoader:
-        return self._loader(self.val_windows)
+    def val_dataloader(self) -> DataLoader | list:
+        return self._loader(self.val_windows) if self.val_windows else held_out.no_validation(self)
 
     # A policy is tested by acting (`callbacks.rollouts`), on starts that no demonstration has; what is left to show it
     # beside that are the held-out demonstrations.
-    test_dataloader = predict_dataloader = val_dataloader
+    def test_dataloader(self) -> DataLoader:
+        return self._loader(self.val_windows or self.train_windows)
+
+    predict_dataloader = test_dataloader
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
         if not (self.trainer and self.trainer.training):

@@ -12,7 +12,16 @@ from datamodules import sources
 from datamodules.tokenization import ALPHABET
 
 PYDOC = "pydoc"
-ASCII = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "...", "\xa0": " "})
+ASCII = str.maketrans(
+    {
+        **dict.fromkeys("‘’‚‛′ʼ", "'"),
+        **dict.fromkeys("“”„‟″«»", '"'),
+        **dict.fromkeys("‐‑‒–—―−", "-"),
+        **dict.fromkeys("\t\xa0\u2002\u2003\u2009\u202f\u3000", " "),
+        **dict.fromkeys("\xad\u200b\u200c\u200d\u2060\ufeff", ""),  # that cannot be seen
+        "…": "...",
+    }
+)
 BULLET = re.compile(r"^\s*(\*|\d+\.|-|\(\d+\)|\[\d+\])\s+")
 FOOTNOTE = re.compile(r"\s*\[\d+\]")
 EMPHASIS = re.compile(r"(?<!\w)\*{1,2}(\w[^*]*?)\*{1,2}(?!\w)")
@@ -21,13 +30,27 @@ MARKUP = re.compile(r"[^A-Za-z0-9 .,;:!?'\"()-]|--|\w\(|\.\w|:\S|,\S|\s{2}")  # 
 SENTENCE = re.compile(r"""["'(]?[A-Z].*[a-z].*[.!?]["')]?""")
 
 
+def plain(text: str) -> str:
+    """Text with quotes, dashes and the like as ASCII has them."""
+    return text.translate(ASCII)
+
+
 def read_text(source: str) -> str:
-    """All text of a source: "pydoc", a text file, or a data set with a column `text` (see `datamodules.sources`)."""
+    """All text of a source: "pydoc", a text file, or a data set with a column `text` (see `datamodules.sources`).
+
+    Raises FileNotFoundError where there is nothing at the source, ValueError where it is no text in UTF-8.
+    """
     if source == PYDOC:
         return "\n\n".join(topics[name] for name in sorted(topics))
-    if Path(source).is_file() and Path(source).suffix != ".parquet":
-        return Path(source).read_text(encoding="utf-8")
-    return "\n\n".join(sources.load(source, columns=["text"])["text"])
+    if not Path(source).is_file() or Path(source).suffix == ".parquet":
+        texts = [text for text in sources.load(source, columns=["text"])["text"] if text is not None]
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"the column text of {source} holds something else than text")
+        return "\n\n".join(texts)
+    try:
+        return Path(source).read_text(encoding="utf-8-sig")  # a byte order mark is no text
+    except UnicodeDecodeError as error:
+        raise ValueError(f"the text file {source} is not in UTF-8: {error}; save it in UTF-8") from error
 
 
 def read_words(source: str) -> list[str]:
@@ -42,7 +65,7 @@ def sentences(text: str) -> list[str]:
     punctuation; what holds anything else (code, tables, grammar, other alphabets) is left out.
     """
     found = {}
-    for paragraph in re.split(r"\n\s*\n|\n(?=\s*\* )", text.translate(ASCII)):
+    for paragraph in re.split(r"\n\s*\n|\n(?=\s*\* )", plain(text)):
         line = " ".join(BULLET.sub("", paragraph).split())
         line = EMPHASIS.sub(r"\1", FOOTNOTE.sub("", line))
         for sentence in BORDER.split(line):

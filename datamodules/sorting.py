@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from datamodules.pairs import Pairs, PairsDataModule
 from datamodules.tokenization import number_tokenizer
+from limits import whole
 from networks.vocabulary import PAD, SPECIAL, Vocabulary
 
 NUMBERS = 100  # 0 to 99; number k has the id SPECIAL + k
@@ -23,6 +24,10 @@ def draw(count: int, min_length: int, max_length: int, seed: int) -> tuple[Tenso
 
     Lengths are uniform from `min_length` to `max_length`, numbers uniform and independent.
     """
+    whole(0, count=count)
+    whole(1, LENGTHS[1], min_length=min_length)
+    whole(min_length, LENGTHS[1], max_length=max_length)
+    whole(0, 2**62, seed=seed)
     generator = torch.Generator().manual_seed(seed)
     lengths = torch.randint(min_length, max_length + 1, (count, 1), generator=generator)
     numbers = torch.randint(NUMBERS, (count, max_length), generator=generator)

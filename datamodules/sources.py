@@ -3,13 +3,35 @@
 A `source` is a folder with Parquet files, one Parquet file, or a Hugging Face Hub id. The folder that the environment
 variable FIRSTLIGHT_DATA names is looked at first: there, each Hub id has a folder of its own (`LOCAL_FOLDERS`), so the
 same command runs with and without a network.
+
+Every Parquet file in a folder and the folders below it belongs to a split: the one that a README says, as on the Hub,
+or else the one that the file's or its folder's name holds as a word (train, test, validation, and what `datasets`
+takes for these), or else train. Files follow one another by the numbers in their names: part-2, then part-10. They are
+read as they are now, not from a cache of `datasets`. A folder with a meta/info.json is LeRobot's: its data/ is read.
 """
 
+import glob
 import os
-from collections.abc import Callable
+import re
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from datasets import Dataset, get_dataset_split_names, load_dataset, load_dataset_builder
+import pyarrow as pa
+from datasets import (
+    Dataset,
+    DatasetInfo,
+    Features,
+    config,
+    get_dataset_split_names,
+    load_dataset,
+    load_dataset_builder,
+)
+from datasets.data_files import SPLIT_KEYWORDS
+from datasets.table import InMemoryTable, table_cast
+from huggingface_hub import DatasetCard
+from huggingface_hub.constants import HF_HUB_CACHE
+from pyarrow import parquet
 
 DATA_VARIABLE = "FIRSTLIGHT_DATA"
 LOCAL_FOLDERS = {
@@ -24,6 +46,8 @@ HUB_CONFIGS = {"ufldl-stanford/svhn": "cropped_digits"}  # of a Hub id that hold
 
 def resolve(source: str) -> str:
     """The file, folder or Hub id to load `source` from."""
+    if not source:
+        raise ValueError("source is empty; name a folder, a Parquet file or a Hub id")
     if Path(source).exists():
         return source
     root = os.environ.get(DATA_VARIABLE)
@@ -32,49 +56,176 @@ def resolve(source: str) -> str:
 
 
 def load(source: str, split: str = "train", columns: list[str] | None = None) -> Dataset:
-    """The rows of `source`, only `columns` of them where given.
+    """The rows of a split of `source`, only `columns` of them where given.
 
-    Raises FileNotFoundError where there is nothing at the source, ValueError where it cannot be read or lacks a column.
+    Raises FileNotFoundError where there is nothing at the source, ValueError where it cannot be read, or lacks the
+    split, a column or any row.
+    """
+    parts = load_files(source, split, columns)
+    if len(parts) == 1:
+        return parts[0]
+    tables = [rows.data.table for rows in parts]
+    return _asked(source, lambda: _dataset(pa.concat_tables(tables, promote_options="permissive")))
+
+
+def load_files(
+    source: str, split: str = "train", columns: list[str] | None = None, optional: Sequence[str] = ()
+) -> list[Dataset]:
+    """The same, file by file; what is not Parquet files on this machine counts as one. Raises as `load` does.
+
+    Of the columns in `optional` those are read that are there.
     """
     place = resolve(source)
-    if place.endswith(".parquet"):
-        rows = _asked(source, lambda: load_dataset("parquet", data_files=place, split=split))
-    else:
-        _asked(source, lambda: _stay_inside(place))
+    files, features = _asked(source, lambda: _local(source))
+    if not files:
         rows = _asked(source, lambda: load_dataset(place, HUB_CONFIGS.get(place), split=split))
-    missing = [column for column in columns or [] if column not in rows.column_names]
+        parts = [rows.select_columns(_wanted(place, rows.column_names, columns, optional))]
+    elif split in files:
+        parts = []
+        for file in files[split]:
+            names = _asked(source, lambda file=file: parquet.read_schema(file).names)
+            wanted = _wanted(place, names, columns, optional)
+            parts.append(_asked(source, lambda file=file, wanted=wanted: _read(file, wanted, features)))
+    else:
+        raise ValueError(
+            f"the data at {place!r} have no split {split!r}, only {', '.join(files)}; a file belongs to the split that "
+            "is a word of its name or its folder's"
+        )
+    if not any(map(len, parts)):
+        raise ValueError(f"the split {split!r} of {source!r} holds no rows")
+    return parts
+
+
+def _wanted(place: str, names: list[str], columns: list[str] | None, optional: Sequence[str]) -> list[str]:
+    """Which of the columns `names` to read. Raises ValueError where one of `columns` is not among them."""
+    missing = [column for column in columns or [] if column not in names]
     if missing:
         raise ValueError(
             f"the data at {place!r} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; "
-            f"it has {', '.join(rows.column_names)}"
+            f"it has {', '.join(names)}"
         )
-    return rows.select_columns(columns) if columns else rows
+    return names if columns is None else [*columns, *(column for column in optional if column in names)]
 
 
 def splits(source: str) -> list[str]:
     """Names of the splits that `source` has; a single Parquet file is "train". Raises as `load` does."""
+    files, _ = _asked(source, lambda: _local(source))
     place = resolve(source)
-    if place.endswith(".parquet"):
-        return ["train"]
-    return _asked(source, lambda: get_dataset_split_names(place, HUB_CONFIGS.get(place)))
+    return list(files) or _asked(source, lambda: get_dataset_split_names(place, HUB_CONFIGS.get(place)))
 
 
-def _stay_inside(place: str) -> None:
-    """Raises ValueError where a README in a folder of data sends `datasets` to files elsewhere."""
-    if not Path(place).is_dir():
-        return
-    folder = os.path.abspath(place)
-    for files in load_dataset_builder(place).config.data_files.values():
+def _local(source: str) -> tuple[dict[str, list[str]], Features | None]:
+    """Parquet files of each split, and their features where a README says them; no files where `source` is not made of
+    Parquet files on this machine.
+
+    Raises ValueError for a folder that cannot be read, or whose README sends `datasets` to files elsewhere.
+    """
+    place = resolve(source)
+    folder = Path(place)
+    if not folder.is_dir():
+        return {"train": [place]} if place.endswith(".parquet") else {}, None
+    named, features = _readme(folder, HUB_CONFIGS.get(source))
+    files = named or _parquet_files(folder)
+    if files and all(file.endswith(".parquet") for part in files.values() for file in part):
+        order = sorted(files, key=lambda split: (split != "train", split))
+        return {split: sorted(files[split], key=_by_numbers) for split in order}, features
+    _refuse_unreadable(folder)
+    _builder(folder, None)  # stays inside?
+    return {}, None
+
+
+def _readme(folder: Path, name: str | None) -> tuple[dict[str, list[str]], Features | None]:
+    """What the README of a folder says, as on the Hub: the files of each split, and the columns' features."""
+    card = folder / "README.md"
+    said = DatasetCard.load(card, ignore_metadata_errors=True).data.to_dict() if card.is_file() else {}
+    if not (said.get("configs") or said.get("dataset_info")):
+        return {}, None
+    names = [one.get("config_name") for one in said.get("configs", [])]
+    builder = _builder(folder, name if name in names else None)
+    files = builder.config.data_files if said.get("configs") else {}
+    return {str(split): list(part) for split, part in files.items()}, builder.info.features
+
+
+def _builder(folder: Path, name: str | None):
+    """What `datasets` makes of a folder. Raises ValueError where a README names files outside of it."""
+    with tempfile.TemporaryDirectory() as unused:  # it writes there only what it reads
+        builder = load_dataset_builder(str(folder), name, cache_dir=unused)
+    for files in builder.config.data_files.values():
         for file in files:
-            if not Path(os.path.abspath(file)).is_relative_to(folder):
+            if not Path(os.path.abspath(file)).is_relative_to(os.path.abspath(folder)):
                 raise ValueError(f"its README names {file}, which lies outside of the folder; move it there")
+    return builder
+
+
+def _parquet_files(folder: Path) -> dict[str, list[str]]:
+    """Every Parquet file below a folder, under its split."""
+    within = folder / "data" if (folder / "meta" / "info.json").is_file() else folder
+    files: dict[str, list[str]] = {}
+    for file in sorted(within.rglob("*.parquet")):
+        parts = file.relative_to(within).parts
+        if file.is_file() and not any(part.startswith((".", "__")) for part in parts):
+            files.setdefault(_split_of(parts), []).append(str(file))
+    return files
+
+
+def _split_of(parts: tuple[str, ...]) -> str:
+    """The split that a path names: by a word for one, its last part first, by data/NAME-00000-of-00001, or train."""
+    for part in reversed(parts):
+        for word in re.findall("[a-z]+", part.lower()):
+            for split, words in SPLIT_KEYWORDS.items():
+                if word in words:
+                    return str(split)
+    named = re.search(r"(?:^|/)data/([a-z]\w*)-\d{5}-of-\d{5}\.parquet$", "/".join(parts))
+    return named[1] if named else "train"
+
+
+def _by_numbers(path: str) -> list[str | int]:
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path)]
+
+
+def _refuse_unreadable(folder: Path) -> None:
+    """Raises ValueError for a folder without Parquet files that `datasets` cannot read either."""
+    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    if not names:
+        raise ValueError("the folder is empty")
+    if glob.has_magic(str(folder)):
+        raise ValueError("`datasets` does not open folders with *, ?, [ or ] in their names; rename it")
+    if any("-ubyte" in name for name in names):
+        raise ValueError("its files are in MNIST's IDX format; write them as Parquet, as docs/mlp.md shows")
+
+
+def _read(file: str, names: list[str], features: Features | None) -> Dataset:
+    """These columns of a Parquet file."""
+    with parquet.ParquetFile(file) as opened:
+        table = opened.read(names).select(names)
+    known = {name: kind for name, kind in (features or {}).items() if name in names}
+    if known:
+        own = Features.from_arrow_schema(table.schema)
+        table = table_cast(table, Features({name: known.get(name, own[name]) for name in names}).arrow_schema)
+    return _dataset(table)
+
+
+def _dataset(table: pa.Table) -> Dataset:
+    # A name of its own: `datasets` would take one from all contents, and slowly.
+    return Dataset(InMemoryTable(table), DatasetInfo(), fingerprint="firstlight")
 
 
 def _asked(source: str, call: Callable):
     """What `call` returns, its errors in our words."""
     try:
         return call()
-    except (FileNotFoundError, ConnectionError) as error:
+    except Exception as error:
+        place = resolve(source)
+        if Path(place).exists():
+            raise ValueError(f"the data at {place!r} cannot be read as Parquet rows: {_first_line(error)}") from error
+        for cache in (config.HF_DATASETS_CACHE, HF_HUB_CACHE):
+            if not _writable(Path(cache)):
+                raise ValueError(
+                    f"{source!r} cannot be fetched from the Hugging Face Hub: {cache}, where it is kept, cannot be "
+                    "written; set HF_HOME to a folder that can be"
+                ) from error
+        if not isinstance(error, FileNotFoundError | ConnectionError):
+            raise ValueError(f"the data at {place!r} cannot be read as Parquet rows: {_first_line(error)}") from error
         root = os.environ.get(DATA_VARIABLE)
         looked = f"{DATA_VARIABLE}={root}" if root else f"{DATA_VARIABLE} (not set)"
         folder = LOCAL_FOLDERS.get(source, source)
@@ -83,11 +234,12 @@ def _asked(source: str, call: Callable):
             f"Face Hub did not give it; set {DATA_VARIABLE} to a folder that holds {folder!r}, "
             "pass a folder with Parquet files as the source, or connect to the network once"
         ) from error
-    except Exception as error:
-        reason = _first_line(error)
-        if "BatchSize" in reason:  # how `datasets` meets a file without rows
-            reason = "a file holds no rows"
-        raise ValueError(f"the data at {resolve(source)!r} cannot be read as Parquet rows: {reason}") from error
+
+
+def _writable(folder: Path) -> bool:
+    """Whether a folder, or the nearest above it that is there, can be written in."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def _first_line(error: BaseException) -> str:

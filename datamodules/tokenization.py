@@ -9,6 +9,8 @@ import string
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from limits import whole
+
 SPECIAL_TOKENS = ["<pad>", "<bos>", "<eos>", "<sep>"]  # ids 0 to 3
 ALPHABET = string.ascii_letters + string.digits + string.punctuation + " "  # the 95 printable ASCII characters
 
@@ -28,6 +30,7 @@ def character_tokenizer() -> Tokenizer:
 
 def number_tokenizer(numbers: int = 100) -> Tokenizer:
     """One token for each of the numbers 0, 1, ... (number k has id 4 + k), set apart by blanks in text."""
+    whole(1, 1_000_000, numbers=numbers)
     tokenizer = _words([str(number) for number in range(numbers)])
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return tokenizer
@@ -42,13 +45,15 @@ def bpe_tokenizer(texts: list[str], size: int = 512) -> Tokenizer:
     least = len(SPECIAL_TOKENS) + len(ALPHABET)
     if size < least:
         raise ValueError(f"size={size} tokens cannot hold the {least} of characters and special tokens; raise it")
+    known = set(ALPHABET)
+    texts = [text for text in texts if known.issuperset(text)]
+    size = min(size, least + sum(map(len, texts)))  # no text has more merges than characters; room is taken for `size`
     learner = Tokenizer(models.BPE())
     learner.pre_tokenizer = pre_tokenizers.Split(Regex(r" ?[A-Za-z]+|[\s\S]"), "isolated")
     trainer = trainers.BpeTrainer(
         vocab_size=size, special_tokens=SPECIAL_TOKENS, initial_alphabet=list(ALPHABET), show_progress=False
     )
-    known = set(ALPHABET)
-    learner.train_from_iterator([text for text in texts if known.issuperset(text)], trainer)
+    learner.train_from_iterator(texts, trainer)
     # The learner would read "<pad>" in a text as padding; a tokenizer around its model alone reads five characters.
     tokenizer = Tokenizer(learner.model)
     tokenizer.model.unk_token = SPECIAL_TOKENS[0]

@@ -78,8 +78,9 @@ class Posterior(NamedTuple):
 class NoiseScheduler(nn.Module):
     """alpha, beta and alpha_bar for T steps, and the equations written in them.
 
-    Computed in float64 and kept as float32 buffers that are not saved (they follow from `betas`). Every method takes
-    `t` as a (B,) tensor of steps in 0..T-1 and tensors (B, ...) of any further shape.
+    Computed in float64 and kept as float32 buffers that are not saved (they follow from `betas`), whatever the layers
+    beside them compute in. Every method takes `t` as a (B,) tensor of steps in 0..T-1 and tensors (B, ...) of any
+    further shape.
     """
 
     def __init__(self, betas: Tensor):
@@ -101,6 +102,9 @@ class NoiseScheduler(nn.Module):
         }
         for name, table in tables.items():
             self.register_buffer(name, table.float(), persistent=False)
+
+    def _apply(self, fn, recurse: bool = True) -> "NoiseScheduler":
+        return super()._apply(lambda table: table.to(fn(table).device), recurse)
 
     @property
     def steps(self) -> int:

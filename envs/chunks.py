@@ -5,6 +5,9 @@ from collections import deque
 import gymnasium as gym
 import numpy as np
 
+import limits
+from envs.pusht import MAX_EPISODE_STEPS
+
 
 class ActionChunks(gym.Wrapper):
     """`step(chunk)` carries out a whole chunk (n_action_steps, A) and stops early where the episode ends.
@@ -16,6 +19,7 @@ class ActionChunks(gym.Wrapper):
     """
 
     def __init__(self, env: gym.Env, n_action_steps: int, n_obs_steps: int):
+        limits.whole(1, MAX_EPISODE_STEPS, n_action_steps=n_action_steps, n_obs_steps=n_obs_steps)
         super().__init__(env)
         self.n_action_steps = n_action_steps
         self.action_space = gym.vector.utils.batch_space(env.action_space, n_action_steps)

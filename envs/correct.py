@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from envs.arguments import one_or_more, parquet_file
+from envs.arguments import parquet_file, processes, whole_number
 from envs.planner import ATTEMPTS, plan_episodes
+from envs.pusht import MAX_EPISODE_STEPS
 from envs.recording import Take, record
 from envs.rollout import Episode, replay
 from envs.runner import add_policy_arguments, run, starts
@@ -37,10 +38,14 @@ def main(args: list[str] | None = None) -> None:
     add_policy_arguments(parser, seeds=1000)
     parser.add_argument("--out", type=parquet_file, required=True, help="the Parquet file to write")
     parser.add_argument(
-        "--at", type=one_or_more, nargs="+", default=AT, help=f"steps after which to take over (default {AT})"
+        "--at",
+        type=whole_number(1, MAX_EPISODE_STEPS),
+        nargs="+",
+        default=AT,
+        help=f"steps after which to take over (default {AT})",
     )
     parser.add_argument("--successes", action="store_true", help="take over in episodes that succeeded, too")
-    parser.add_argument("--workers", type=one_or_more, default=os.cpu_count(), help="processes (default: one per core)")
+    parser.add_argument("--workers", type=processes, default=os.cpu_count(), help="processes (default: one per core)")
     options = parser.parse_args(args)
     unfinished = options.out.with_suffix(".plans.jsonl")
     try:

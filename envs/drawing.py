@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
+import limits
 from envs import tee
 
 BACKGROUND, WALL = "white", (211, 211, 211)
 TARGET, BLOCK, POINTER = (144, 238, 144), (119, 136, 153), (65, 105, 225)
 TRAIL = (255, 99, 71)
+LARGEST_PICTURE = 4096
 
 
 def draw(pointer: Sequence[float], block_pose: np.ndarray, size: int, trail: np.ndarray | None = None) -> np.ndarray:
@@ -18,6 +20,7 @@ def draw(pointer: Sequence[float], block_pose: np.ndarray, size: int, trail: np.
     `pointer` (2,) and `block_pose` (3,) in pixels of the world; `trail` (n, 2), where given, is drawn as dots: the
     actions that a policy is about to take.
     """
+    limits.whole(1, LARGEST_PICTURE, size=size)
     canvas = _background().copy()
     pen = ImageDraw.Draw(canvas)
     _tee(pen, block_pose, BLOCK)

@@ -19,7 +19,15 @@ import numpy as np
 from pymunk._chipmunk import ffi, lib
 
 from envs import tee
-from envs.pusht import DERIVATIVE_GAIN, PHYSICS_DT, PHYSICS_STEPS, POINTER_RADIUS, PROPORTIONAL_GAIN, PushT
+from envs.pusht import (
+    DERIVATIVE_GAIN,
+    PHYSICS_DT,
+    PHYSICS_STEPS,
+    POINTER_RADIUS,
+    PROPORTIONAL_GAIN,
+    PushT,
+    numbers,
+)
 
 STATE = 10
 SLACK = 3.0  # px the block may have moved since it was found how far the pointer passes it
@@ -38,11 +46,10 @@ def state_of(env: PushT) -> np.ndarray:
 
 def place(env: PushT, state: np.ndarray) -> None:
     """Reset an environment to a state (10,); velocities, too, which `reset_to_state` leaves at zero."""
-    state = np.asarray(state, dtype=np.float64)
-    env.reset(options={"reset_to_state": state[[0, 1, 4, 5, 6]]})
-    env._pointer.velocity = tuple(state[2:4])
-    env._block.velocity = tuple(state[7:9])
-    env._block.angular_velocity = float(state[9])
+    state = numbers(state, STATE, "a state has 10 finite numbers")
+    pose, speeds = state[[0, 1, 4, 5, 6]], state[[2, 3, 7, 8, 9]]
+    env.reset(options={"reset_to_state": pose})
+    env._begin(pose, speeds)
 
 
 def to_block(points: np.ndarray, poses: np.ndarray) -> np.ndarray:
@@ -79,6 +86,7 @@ def pointer_paths(pointers: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray
     The pointer is kinematic, nothing deflects it: its path needs no physics.
     """
     n, length, _ = actions.shape
+    actions = np.clip(actions, 0, tee.WORLD)  # as the environment does
     steps = np.empty((2, length, PHYSICS_STEPS, n, 2))
     position, velocity = pointers[:, :2].copy(), pointers[:, 2:4].copy()
     for i in range(length):

@@ -22,9 +22,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from envs.arguments import one_or_more, parquet_file
-from envs.physics import place, state_of
-from envs.pusht import PushT
+import limits
+from envs.arguments import one_or_more, parquet_file, processes, seeds_from, start_seed
+from envs.physics import STATE, place, state_of
+from envs.pusht import PushT, numbers
 from envs.recording import Take, record
 from envs.runner import FIRST_SEED
 from envs.search import BeamSearch
@@ -52,11 +53,8 @@ def plan(
     Every attempt searches with other random numbers; `seed` draws them all. Plans are replayed in an environment that
     `start` brings to its beginning; by default, it is placed into the state.
     """
-    state = np.asarray(state, dtype=np.float64)
-    if state.shape != (10,) or not np.isfinite(state).all():
-        raise ValueError(
-            f"a plan starts from the 10 finite numbers of envs.physics.state_of(env); got {state.tolist()}"
-        )
+    limits.whole(attempts=attempts)
+    state = numbers(state, STATE, "a plan starts from the 10 finite numbers of envs.physics.state_of(env)")
     env, search = PushT("state"), search or BeamSearch()
     for attempt in range(attempts):
         for actions in search.plans(state, seed=[seed, attempt])[:REPLAYED]:
@@ -144,19 +142,19 @@ def main(args: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m envs.planner", description=__doc__.split("\n\n")[0])
     parser.add_argument("--out", type=parquet_file, required=True, help="the Parquet file to write")
     parser.add_argument("--episodes", type=one_or_more, default=500, help="how many starts to plan for (default 500)")
-    parser.add_argument("--first-seed", type=int, default=FIRST_SEED, help=f"of the starts (default {FIRST_SEED})")
+    parser.add_argument(
+        "--first-seed", type=start_seed, default=FIRST_SEED, help=f"of the starts (default {FIRST_SEED})"
+    )
     parser.add_argument("--attempts", type=one_or_more, default=ATTEMPTS, help=f"searches at most (default {ATTEMPTS})")
-    parser.add_argument("--workers", type=one_or_more, default=os.cpu_count(), help="processes (default: one per core)")
+    parser.add_argument("--workers", type=processes, default=os.cpu_count(), help="processes (default: one per core)")
     parser.add_argument(
         "--gym-resets", action="store_true", help="start as gym_pusht does for a seed, not as the paper (legacy resets)"
     )
     options = parser.parse_args(args)
-    if options.first_seed < 0:
-        parser.error(f"--first-seed {options.first_seed} must not be negative")
     unfinished = options.out.with_suffix(".plans.jsonl")
-    resets = [{"seed": seed} for seed in range(options.first_seed, options.first_seed + options.episodes)]
     legacy = not options.gym_resets
     try:
+        resets = [{"seed": seed} for seed in seeds_from(options.first_seed, options.episodes)]
         episodes = plan_episodes(resets, unfinished, options.workers, legacy_resets=legacy, attempts=options.attempts)
     except KeyboardInterrupt:
         sys.exit(f"interrupted; what is planned is in {unfinished}: the same command goes on from there")

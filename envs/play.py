@@ -2,56 +2,81 @@
 
 The page sends the mouse's position ten times a second and draws what comes back; the world itself runs here, the same
 one in which policies act. Episodes that you keep are written in the columns of the human data, so a policy can be
-trained on them: `python train.py fit --config configs/pusht.yaml --data.source FILE`.
+trained on them: `python train.py fit --config configs/pusht.yaml --config configs/with/own.yaml --data.source FILE`.
 """
 
 import argparse
 import json
+import secrets
 import threading
 import webbrowser
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 
+import limits
 from envs import tee
-from envs.arguments import parquet_file
-from envs.pusht import PushT
+from envs.arguments import LARGEST_SEED, parquet_file, start_seed, whole_number
+from envs.pusht import PushT, target_of
 from envs.recording import Take, record
 
 PAGE = Path(__file__).with_name("play.html")
+FIRST_SEED = 10_000_000  # far from the seeds of validation (0 and up), test (100000), recordings (1000000)
+LONGEST_BODY = 1000  # bytes
+PATIENCE = 5.0  # seconds until a request that stalls is given up
 
 
 class Game:
-    """One world, the episode being played, and the episodes kept so far."""
+    """One world, the episode being played, and the episodes kept so far. An episode ends when it is solved."""
 
-    def __init__(self, out: Path | None, first_seed: int = 0):
+    def __init__(self, out: Path | None, first_seed: int = FIRST_SEED):
+        limits.whole(0, LARGEST_SEED, first_seed=first_seed)
         self.env = PushT("keypoints", legacy_resets=True)
         self.out, self.seed = out, first_seed - 1
         self.kept: list[Take] = []
+        self.reset()
 
     def reset(self) -> dict:
         """The next seed's start."""
         self.seed += 1
-        observation, info = self.env.reset(seed=self.seed)
+        self._now = self.env.reset(seed=self.seed)
         self.actions: list[np.ndarray] = []
-        return self._view(observation, info)
+        return self.view()
 
     def step(self, target: list[float]) -> dict:
-        """Drive the pointer towards `target` (2,) pixels for a tenth of a second."""
-        action = np.clip(np.asarray(target, dtype=np.float32), 0, tee.WORLD)
-        observation, _, _, _, info = self.env.step(action)
-        self.actions.append(action)
-        return self._view(observation, info)
+        """Drive the pointer towards `target` (2,) pixels for a tenth of a second; nothing moves once it is solved."""
+        action = target_of(target).astype(np.float32)
+        if not self.solved:
+            observation, _, _, _, info = self.env.step(action)
+            self._now = observation, info
+            self.actions.append(action)
+        return self.view()
 
-    def keep(self) -> dict:
-        """Write this episode, with those kept before, to the file, and start the next one."""
-        if self.out and self.actions:
-            self.kept.append(Take({"seed": self.seed}, np.stack(self.actions)))
-            record(self.kept, self.out, {"made_by": "python -m envs.play"})
+    def keep(self, unsolved: bool | None = None) -> dict:
+        """Write this episode, with those kept before, to the file, and start the next one.
+
+        One that is not solved is only kept where `unsolved` is True.
+        """
+        if not self.out:
+            raise ValueError("nothing is kept; begin with --out FILE")
+        if not self.actions:
+            raise ValueError("nothing has been done yet: there is nothing to keep")
+        if not self.solved and unsolved is not True:
+            raise ValueError("not solved: it is only kept when you say so")
+        takes = [*self.kept, Take({"seed": self.seed}, np.stack(self.actions))]
+        record(takes, self.out, {"made_by": "python -m envs.play"})
+        self.kept = takes
         return self.reset()
 
-    def _view(self, observation: np.ndarray, info: dict) -> dict:
+    @property
+    def solved(self) -> bool:
+        return self._now[1]["is_success"]
+
+    def view(self) -> dict:
+        """What the page draws."""
+        observation, info = self._now
         return {
             "pointer": observation[:2].tolist(),
             "block": observation[2:].reshape(8, 2)[tee.OUTLINE].tolist(),
@@ -63,37 +88,90 @@ class Game:
         }
 
 
+class Refused(Exception):
+    """A request that is not answered, with the status to say so."""
+
+    def __init__(self, status: int, why: str):
+        super().__init__(why)
+        self.status = status
+
+
 def make_server(game: Game, port: int) -> ThreadingHTTPServer:
-    """Serves the page and the game on this machine only."""
-    lock = threading.Lock()
+    """Serves the page and the game on this machine only, and to this page only.
+
+    Other pages in the same browser can send requests here, too. They are told apart by the `Host` that they ask for
+    (another one where a foreign name was bound to this address), by their `Origin`, and by a token that only the page
+    knows. What a request says is read, briefly, before it gets hold of the game.
+    """
+    lock, token = threading.Lock(), secrets.token_urlsafe()
+    moves = {
+        "/view": lambda _: game.view(),
+        "/reset": lambda _: game.reset(),
+        "/step": game.step,
+        "/keep": game.keep,
+    }
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = PATIENCE
+
+        def handle(self):
+            with suppress(ConnectionError):  # whoever asked has gone
+                super().handle()
+
         def do_GET(self):
-            if self.path == "/":
-                self._answer(200, "text/html; charset=utf-8", PAGE.read_bytes())
-            else:
-                self._answer(404, "text/plain", b"nothing here")
+            self._answer_with(self._page)
 
         def do_POST(self):
-            moves = {"/reset": game.reset, "/keep": game.keep, "/step": lambda: game.step(self._body())}
+            self._answer_with(self._move)
+
+        def _page(self) -> tuple[str, bytes]:
+            if self.path != "/":
+                raise Refused(404, "nothing here")
+            return "text/html; charset=utf-8", PAGE.read_text("utf-8").replace("TOKEN", token).encode()
+
+        def _move(self) -> tuple[str, bytes]:
+            if not secrets.compare_digest(self.headers.get("X-Token", "").encode(), token.encode()):
+                raise Refused(403, "only the page itself may play; load it again")
             if self.path not in moves:
-                return self._answer(404, "text/plain", b"nothing here")
+                raise Refused(404, "nothing here")
             try:
+                body = json.loads(self._body() or b"null")
                 with lock:
-                    view = moves[self.path]()
-            except (ValueError, TypeError, IndexError) as error:
-                return self._answer(400, "text/plain", str(error).encode())
-            return self._answer(200, "application/json", json.dumps(view).encode())
+                    view = moves[self.path](body)
+            except RecursionError:
+                raise Refused(400, "too deeply nested") from None
+            except ValueError as error:
+                raise Refused(400, str(error)) from None
+            except OSError as error:
+                raise Refused(500, f"{game.out} cannot be written: {error.strerror}") from None
+            return "application/json", json.dumps(view).encode()
 
-        def _body(self) -> list[float]:
-            return json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+        def _body(self) -> bytes:
+            length = self.headers.get("Content-Length", "0")
+            if not (length.isascii() and length.isdigit() and len(length) < 10 and int(length) <= LONGEST_BODY):
+                raise Refused(413, f"a body has at most {LONGEST_BODY} bytes")
+            try:
+                return self.rfile.read(int(length))
+            except TimeoutError:
+                raise Refused(408, f"the body did not come within {PATIENCE:.0f} s") from None
 
-        def _answer(self, status: int, kind: str, content: bytes):
+        def _answer_with(self, content):
+            port = f":{self.server.server_port}".removesuffix(":80")
+            hosts = [name + port for name in ("127.0.0.1", "localhost")]
+            try:
+                if self.headers.get("Host") not in hosts:
+                    raise Refused(403, f"this is {hosts[0]}")
+                if self.headers.get("Origin", f"http://{hosts[0]}") not in [f"http://{host}" for host in hosts]:
+                    raise Refused(403, "another site's page may not play")
+                status, (kind, words) = 200, content()
+            except Refused as refused:
+                status, kind, words = refused.status, "text/plain; charset=utf-8", str(refused).encode()
             self.send_response(status)
             self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Length", str(len(words)))
+            self.send_header("Content-Security-Policy", "frame-ancestors 'none'")
             self.end_headers()
-            self.wfile.write(content)
+            self.wfile.write(words)
 
         def log_message(self, *_):
             """Ten requests a second need no log."""
@@ -104,8 +182,10 @@ def make_server(game: Game, port: int) -> ThreadingHTTPServer:
 def main(args: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m envs.play", description=__doc__.split("\n\n")[0])
     parser.add_argument("--out", type=parquet_file, help="a Parquet file for the episodes that you keep")
-    parser.add_argument("--seed", type=int, default=0, help="the first start state (default 0)")
-    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument(
+        "--seed", type=start_seed, default=FIRST_SEED, help=f"the first start state (default {FIRST_SEED})"
+    )
+    parser.add_argument("--port", type=whole_number(0, 65535), default=8000, help="default 8000; 0 takes a free one")
     options = parser.parse_args(args)
     if options.out and options.out.exists():
         parser.error(f"--out {options.out} exists already; name a new file, so that nothing is lost")

@@ -21,6 +21,7 @@ import numpy as np
 from envs import tee
 from envs.physics import PARTS, to_block, to_world
 from envs.pusht import POINTER_RADIUS
+from limits import number
 
 CLEARANCE = 22.0  # px between the target of a walking pointer (radius 15) and the T
 BEYOND = CLEARANCE - POINTER_RADIUS - 1  # px that ways may lead out of the world; cut off there, they touch nothing
@@ -154,6 +155,7 @@ def _in_reach(points: np.ndarray) -> np.ndarray:
 
 def paths(states: np.ndarray, pushes: np.ndarray, walking_speed: float = WALKING_SPEED) -> Paths:
     """The pointer's targets for pushes (N, 6) from states (N, 10)."""
+    number("(0, inf)", walking_speed=walking_speed)
     poses = states[:, 4:7]
     touched, normal = outline_points(pushes[:, WHERE])
     begin = touched + CLEARANCE * normal
@@ -209,6 +211,7 @@ def sample(rng: np.random.Generator, distances: np.ndarray) -> np.ndarray:
 
 def perturbed(rng: np.random.Generator, pushes: np.ndarray, scale: float) -> np.ndarray:
     """Pushes (N, 6) shifted at random, by `scale` times the usual spread."""
+    number("[0, inf)", scale=scale)
     return _within_limits(pushes + scale * SPREADS * rng.normal(size=pushes.shape))
 
 

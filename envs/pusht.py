@@ -6,14 +6,17 @@ One `step` is 0.1 s: ten physics steps of 0.01 s.
 """
 
 import math
+from array import array
 from typing import Any, ClassVar, Literal
 
 import gymnasium as gym
 import numpy as np
 import pymunk
+from gymnasium.error import ResetNeeded
 
+import limits
 from envs import tee
-from envs.drawing import draw
+from envs.drawing import LARGEST_PICTURE, draw
 
 ObservationKind = Literal["state", "keypoints", "pixels"]
 
@@ -25,11 +28,35 @@ PHYSICS_STEPS = round(1 / (CONTROL_HZ * PHYSICS_DT))
 MAX_EPISODE_STEPS = 300
 SUCCESS_COVERAGE = 0.95
 PIXELS = 96
+# The block moves only while it is pushed, the pointer reaches 15 px past the edge, the T is 142 px long: pushed out as
+# far as a search could, no corner got farther than 157 px.
+ROOM = 8 * tee.UNIT
+OPTIONS = ("reset_to_state", "benchmark_order")
 
 
 def reward_of(coverage: float) -> float:
     """min(coverage / 0.95, 1): 1 exactly where an episode counts as solved."""
+    limits.number("[-inf, inf]", coverage=coverage)  # which NaN lies outside of
     return min(float(coverage) / SUCCESS_COVERAGE, 1.0)
+
+
+def numbers(values: Any, count: int, what: str) -> np.ndarray:
+    """`values` as (count,) float64. ValueError, one line that begins with `what`, if they are not finite numbers."""
+    try:
+        given = np.asarray(values)
+    except (ValueError, TypeError, RuntimeError):  # rows of several lengths, tensors that are elsewhere
+        given = np.asarray(None)
+    if given.dtype.kind in "iuf":
+        values = given = given.astype(np.float64)
+        if given.shape == (count,) and np.isfinite(given).all():
+            return given
+    words = f"shape {given.shape}" if given.size > 20 else values.tolist() if hasattr(values, "tolist") else values
+    raise ValueError(f"{what}; got {' '.join(str(words).split())[:100]}")
+
+
+def target_of(action: Any) -> np.ndarray:
+    """Where an action sends the pointer: (2,) pixels, cut off at the edge of the world."""
+    return np.clip(numbers(action, 2, "an action is two finite numbers, x and y in pixels"), 0, tee.WORLD)
 
 
 def legacy_state(seed: int) -> np.ndarray:
@@ -37,6 +64,7 @@ def legacy_state(seed: int) -> np.ndarray:
 
     Published figures were measured on seeds 100000 and up of this rule.
     """
+    limits.whole(0, 2**32 - 1, seed=seed)
     random = np.random.RandomState(seed)
     return np.array(
         [
@@ -49,10 +77,20 @@ def legacy_state(seed: int) -> np.ndarray:
     )
 
 
+def _box(bounds: list[tuple[float, float]]) -> gym.spaces.Box:
+    low, high = np.array(bounds).T
+    return gym.spaces.Box(low, high, dtype=np.float64)
+
+
+def _within(points: np.ndarray, room: float) -> bool:
+    """Whether points lie in the world, or no more than `room` pixels outside of it."""
+    return bool(((points >= -room) & (points <= tee.WORLD + room)).all())
+
+
 class PushT(gym.Env):
     """Gymnasium environment `firstlight/PushT-v0`.
 
-    Action: (2,) target position of the pointer, pixels in [0, 512].
+    Action: (2,) target position of the pointer, pixels in [0, 512]; one outside is cut off at the edge.
     Reward: min(coverage / 0.95, 1). Terminates when the coverage exceeds 0.95; truncated after 300 steps when made
     through `gymnasium.make`.
 
@@ -60,6 +98,8 @@ class PushT(gym.Env):
         "state"      (5,) pointer x, y, block x, y, angle in [0, 2 pi)
         "keypoints"  (18,) pointer x, y, then x, y of the block's corners 0 to 7 (drawn in `envs.tee`)
         "pixels"     (96, 96, 3) uint8 picture
+
+    The pointer stays in the world; the block can be pushed through a wall, so its bounds leave `ROOM` on every side.
 
     `legacy_resets=True` starts a seeded episode where the paper's environment starts it (see `legacy_state`); without
     a seed, one is drawn from `np_random`. The default draws the same distributions as `gym_pusht` from `np_random`.
@@ -71,6 +111,9 @@ class PushT(gym.Env):
 
     `info` holds `coverage`, `is_success` and `block_pose` (3,); with `count_contacts=True` also `n_contacts`, the
     contact points per physics step, rounded up, as in the human data.
+
+    Copies (`copy.deepcopy`, `pickle`) go on exactly as the original does: physics libraries do not copy all that a
+    contact has left behind, so a copy is made by taking the episode's actions again.
     """
 
     metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}
@@ -83,50 +126,86 @@ class PushT(gym.Env):
         render_size: int = 512,
         count_contacts: bool = False,
     ):
-        low, high = np.zeros(2), np.full(2, tee.WORLD)
-        # A pushed corner can leave the world by a few pixels: the keypoints' bounds leave room for the whole T.
-        margin = 4 * tee.UNIT
+        world, outside = [(0.0, tee.WORLD)] * 2, (-ROOM, tee.WORLD + ROOM)
         spaces = {
-            "state": (
-                gym.spaces.Box(np.zeros(5), np.array([*high, *high, 2 * np.pi]), dtype=np.float64),
-                lambda: np.array([*self._pointer.position, *self.block_pose()]),
-            ),
-            "keypoints": (
-                gym.spaces.Box(
-                    np.concatenate([low, np.full(16, -margin)]),
-                    np.concatenate([high, np.full(16, tee.WORLD + margin)]),
-                    dtype=np.float64,
-                ),
-                lambda: np.concatenate([self._pointer.position, self._corners.ravel()]),
-            ),
-            "pixels": (
-                gym.spaces.Box(0, 255, (PIXELS, PIXELS, 3), np.uint8),
-                lambda: draw(self._pointer.position, self.block_pose(), PIXELS),
-            ),
+            "state": _box([*world, outside, outside, (0.0, 2 * np.pi)]),
+            "keypoints": _box([*world, *[outside] * 16]),
+            "pixels": gym.spaces.Box(0, 255, (PIXELS, PIXELS, 3), np.uint8),
         }
         if observation not in spaces:
             raise ValueError(f"observation={observation!r} is unknown; use one of {', '.join(spaces)}")
         if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(f"render_mode={render_mode!r} is unknown; use 'rgb_array' or None")
-        self.observation_space, self._observe = spaces[observation]
-        self.action_space = gym.spaces.Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
+            raise ValueError(
+                f"render_mode={render_mode!r} is unknown; use 'rgb_array' or None ('human' works in gymnasium.make)"
+            )
+        limits.whole(1, LARGEST_PICTURE, render_size=render_size)
+        self.observation = observation
+        self.observation_space = spaces[observation]
+        self.action_space = gym.spaces.Box(0, tee.WORLD, (2,), np.float32)
         self.legacy_resets = legacy_resets
         self.render_mode = render_mode
         self.render_size = render_size
         self.count_contacts = count_contacts
+        self._start: dict[str, Any] | None = None  # how this episode began
+        self._targets = array("d")  # x, y of every action since
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         super().reset(seed=seed)
         options = options or {}
+        if unknown := options.keys() - set(OPTIONS):
+            raise ValueError(f"reset knows the options {', '.join(OPTIONS)}; got {', '.join(map(str, unknown))}")
         state = options.get("reset_to_state")
-        benchmark_order = state is None or options.get("benchmark_order", False)
+        benchmark_order = state is None or bool(options.get("benchmark_order", False))
         if state is None:
             state = self._draw_state(seed)
-        state = np.asarray(state, dtype=np.float64)
-        if state.shape != (5,) or not np.isfinite(state).all():
+        state = numbers(state, 5, "reset_to_state takes 5 finite numbers (pointer x, y, block x, y, angle)")
+        possible = _within(state[:2], 0) and _within(state[2:4], ROOM)
+        if possible:
+            self._begin(state, np.zeros(5), benchmark_order)
+            possible = _within(tee.corners(self.block_pose()), ROOM)
+        if not possible:
+            self._start = None
             raise ValueError(
-                f"reset_to_state takes 5 finite numbers (pointer x, y, block x, y, angle); got {state.tolist()}"
+                f"reset_to_state takes a pointer in the world, from 0 to {tee.WORLD:.0f}, and a block that lies no "
+                f"farther than {ROOM:.0f} outside of it; got {state.tolist()}"
             )
+        info = self._info()
+        return self._observe(), info
+
+    def step(self, action):
+        self._check_started()
+        contacts = self._drive(*target_of(action).tolist())
+        info = self._info()
+        if self.count_contacts:
+            info["n_contacts"] = math.ceil(contacts / PHYSICS_STEPS)
+        return self._observe(), reward_of(info["coverage"]), info["is_success"], False, info
+
+    def render(self):
+        """(render_size, render_size, 3) uint8 picture of the world now."""
+        if self.render_mode is None:
+            return None
+        self._check_started()
+        return draw(self._pointer.position, self.block_pose(), self.render_size)
+
+    def block_pose(self) -> np.ndarray:
+        """(3,) the block's x, y and angle in [0, 2 pi)."""
+        self._check_started()
+        x, y = self._block.position
+        return np.array([x, y, self._block.angle % (2 * np.pi)])
+
+    def pointer_position(self) -> np.ndarray:
+        """(2,) the pointer's x and y."""
+        self._check_started()
+        return np.array(self._pointer.position)
+
+    def _check_started(self) -> None:
+        if self._start is None:
+            raise ResetNeeded("call reset before anything else: no episode has begun")
+
+    def _begin(self, state: np.ndarray, speeds: np.ndarray, benchmark_order: bool = False) -> None:
+        """Build a world that begins at a state (5,), moving at `speeds` (5,)."""
+        self._start = {"state": state, "speeds": speeds, "benchmark_order": benchmark_order}
+        self._targets = array("d")
         self._build_world()
         self._pointer.position = tuple(state[:2])
         if benchmark_order:
@@ -138,13 +217,13 @@ class PushT(gym.Env):
             self._block.position = tuple(state[2:4])
             self._space.reindex_shapes_for_body(self._block)
             self._space.reindex_shapes_for_body(self._pointer)
-        info = self._info()
-        return self._observe(), info
+        if speeds.any():
+            self._pointer.velocity, self._block.velocity = tuple(speeds[:2]), tuple(speeds[2:4])
+            self._block.angular_velocity = float(speeds[4])
 
-    def step(self, action):
-        target_x, target_y = float(action[0]), float(action[1])
-        if not (np.isfinite(target_x) and np.isfinite(target_y)):
-            raise ValueError(f"an action is a finite position in pixels; got {np.asarray(action).tolist()}")
+    def _drive(self, target_x: float, target_y: float) -> int:
+        """One control step towards a target; the contact points of all its physics steps where they are counted."""
+        self._targets.extend((target_x, target_y))
         pointer, space = self._pointer, self._space
         contacts: list[int] = []
         x, y = pointer.position
@@ -159,25 +238,25 @@ class PushT(gym.Env):
             y += vy * PHYSICS_DT
             if self.count_contacts:
                 self._block.each_arbiter(lambda arbiter: contacts.append(len(arbiter.contact_point_set.points)))
-        info = self._info()
-        if self.count_contacts:
-            info["n_contacts"] = math.ceil(sum(contacts) / PHYSICS_STEPS)
-        return self._observe(), reward_of(info["coverage"]), info["is_success"], False, info
+        return sum(contacts)
 
-    def render(self):
-        """(render_size, render_size, 3) uint8 picture of the world now."""
-        if self.render_mode is None:
-            return None
-        return draw(self._pointer.position, self.block_pose(), self.render_size)
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in ("_space", "_pointer", "_block")}
 
-    def block_pose(self) -> np.ndarray:
-        """(3,) the block's x, y and angle in [0, 2 pi)."""
-        x, y = self._block.position
-        return np.array([x, y, self._block.angle % (2 * np.pi)])
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._start is not None:
+            targets = self._targets.tolist()
+            self._begin(*self._start.values())
+            for x, y in zip(targets[::2], targets[1::2], strict=True):
+                self._drive(x, y)
 
-    def pointer_position(self) -> np.ndarray:
-        """(2,) the pointer's x and y."""
-        return np.array(self._pointer.position)
+    def _observe(self) -> np.ndarray:
+        if self.observation == "state":
+            return np.array([*self._pointer.position, *self.block_pose()])
+        if self.observation == "keypoints":
+            return np.concatenate([self._pointer.position, self._corners.ravel()])
+        return draw(self._pointer.position, self.block_pose(), PIXELS)
 
     def _info(self) -> dict[str, Any]:
         """Facts about the block as it lies now; keeps its corners, which observations show too."""

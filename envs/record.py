@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from envs.arguments import one_or_more, parquet_file
+from envs.arguments import LARGEST_COUNT, one_or_more, parquet_file
 from envs.recording import Take, record
 from envs.rollout import Episode
 from envs.runner import add_policy_arguments, run, starts
@@ -32,9 +32,10 @@ def main(args: list[str] | None = None) -> None:
     parser.add_argument("--attempts", type=one_or_more, default=4, help="how many times each (default 4)")
     parser.add_argument("--keep", type=one_or_more, default=300, help="how many episodes to keep (default 300)")
     options = parser.parse_args(args)
-    seeds = [seed for seed in starts(options) for _ in range(options.attempts)]
+    if options.seeds * options.attempts > LARGEST_COUNT:
+        parser.error(f"--seeds {options.seeds} with --attempts {options.attempts} are over {LARGEST_COUNT} episodes")
     try:
-        episodes = run(options, seeds)
+        episodes = run(options, [seed for seed in starts(options) for _ in range(options.attempts)])
     except (ValueError, OSError) as error:
         parser.error(" ".join(str(error).split()))
     kept = best(episodes, options.keep)

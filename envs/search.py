@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+import limits
 from envs import tee
 from envs.physics import Simulator
 from envs.pushes import WALKING_SPEED, paths, perturbed, sample
 from envs.pusht import MAX_EPISODE_STEPS, SUCCESS_COVERAGE
 
 NEVER_DONE = 4.0  # px: no block that far from its target covers 95 % of it
+LARGEST_COUNT = 10_000
 _TARGET = tee.corners(tee.TARGET_POSE)
 
 
@@ -85,6 +87,10 @@ class BeamSearch:
     walking_speed: float = WALKING_SPEED
 
     def __post_init__(self):
+        for name in ("beam", "samples", "first_samples", "refinements", "depth", "shortest_push"):
+            limits.whole(name != "refinements", LARGEST_COUNT, **{name: getattr(self, name)})
+        for name in ("distance_weight", "unfinished", "walking_speed"):
+            limits.number(f"(0, {LARGEST_COUNT}]", **{name: getattr(self, name)})
         if not SUCCESS_COVERAGE <= self.done_coverage < 1:
             raise ValueError(
                 f"done_coverage={self.done_coverage} must be at least {SUCCESS_COVERAGE}, where an episode ends, "

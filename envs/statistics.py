@@ -20,6 +20,8 @@ class Metric(NamedTuple):
 
 def summarize(episodes: Sequence[Episode]) -> dict[str, Metric]:
     """Score, success rate, final coverage, steps; the names are those of the logs and of the result cards."""
+    if not episodes:
+        raise ValueError("there are no figures of no episodes")
     return {
         "score": _mean([episode.score for episode in episodes]),
         "success_rate": _share([episode.success for episode in episodes]),

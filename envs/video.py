@@ -6,9 +6,12 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 
+import limits
 from envs.drawing import draw
 from envs.pusht import CONTROL_HZ
 from envs.rollout import Episode, replay
+
+MOST_COLUMNS = 100
 
 
 def frames(episode: Episode, size: int = 192, legacy_resets: bool = True) -> Iterator[np.ndarray]:
@@ -19,6 +22,9 @@ def frames(episode: Episode, size: int = 192, legacy_resets: bool = True) -> Ite
 
 def wall(episodes: Sequence[Episode], columns: int, size: int = 192, legacy_resets: bool = True) -> np.ndarray:
     """Episodes side by side, row by row: (L, rows * size, columns * size, 3) uint8. One that ends stands still."""
+    limits.whole(1, MOST_COLUMNS, columns=columns)
+    if not episodes:
+        raise ValueError("there is no picture of no episodes")
     videos = [list(frames(episode, size, legacy_resets)) for episode in episodes]
     length = max(map(len, videos))
     videos = [np.stack(video + video[-1:] * (length - len(video))) for video in videos]
@@ -29,6 +35,7 @@ def wall(episodes: Sequence[Episode], columns: int, size: int = 192, legacy_rese
 
 def write(path: str | Path, pictures: np.ndarray, speed: float = 2.0) -> Path:
     """Write (L, H, W, 3) uint8 as .mp4 or .gif, `speed` times as fast as the world's 10 Hz; holds the last picture."""
+    limits.number("[0.1, 10]", speed=speed)  # 1 to 100 pictures a second
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     fps = CONTROL_HZ * speed

@@ -3,7 +3,6 @@
 B batch, C channels, H height, W width, F features, K classes.
 """
 
-import lightning as L
 import torch
 import torch.nn.functional as F
 from rich.console import Console
@@ -11,29 +10,30 @@ from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
 from lightning_modules import confusions, unequal_counts
-from lightning_modules.optimizers import decay_matrices, with_one_cycle
-
-OPTIMIZERS = {
-    "adamw": lambda groups, lr: torch.optim.AdamW(groups, lr, fused=True),
-    "sgd": lambda groups, lr: torch.optim.SGD(groups, lr, momentum=0.9, nesterov=True, fused=True),
-}
+from lightning_modules.optimizers import OwnRates
+from limits import number, whole
+from networks.class_names import ClassNames
+from networks.measured import Measured
 
 
-class Classifier(L.LightningModule):
+class Classifier(OwnRates):
     """Trained on {"image": (B, C, H, W) uint8, "label": (B,)}. A subclass builds `self.network`: pictures to logits.
 
-    Pictures come as uint8 and are normalised here; mean and standard deviation are part of the checkpoint.
+    Pictures come as uint8 and are normalised here; mean, standard deviation and the classes' names are part of the
+    checkpoint.
 
     Args:
         shape: C, H, W of the pictures.
         num_classes: K.
-        mean: of each channel, in [0, 1]; measured on the training pictures when training starts where not given.
+        mean: of each channel, in [0, 1]; measured on the training pictures when training starts, where it is neither
+            given nor loaded.
         std: standard deviation of each channel, likewise.
         label_smoothing: share of the target that is spread evenly over all classes, in the training loss only.
-        optimizer: "adamw" or "sgd" (Nesterov momentum 0.9).
-        lr: the highest learning rate, after warm-up; from there it falls to 0 along a cosine until the last step.
-        weight_decay: on weight matrices only.
-        warmup: share of all steps in which the learning rate rises linearly from 0.
+        lr: the highest learning rate, after warm-up; from there it falls to 0 along a cosine until the last step, or
+            the end of the trainer's `max_time`. A training without an end goes on at this rate.
+        weight_decay: the optimizer's.
+        warmup: share of all steps (of 10,000 in a training without an end) in which the learning rate rises linearly
+            from 0.
         tta_flip: at test, average the logits over the picture and its mirror image.
         tta_shift: at test, average the logits also over the picture moved by so many pixels up and to
             the left, and down and to the right; its sides are reflected.
@@ -48,7 +48,6 @@ class Classifier(L.LightningModule):
         mean: list[float] | None = None,
         std: list[float] | None = None,
         label_smoothing: float = 0.0,
-        optimizer: str = "adamw",
         lr: float = 1e-3,
         weight_decay: float = 0.0,
         warmup: float = 0.1,
@@ -56,18 +55,25 @@ class Classifier(L.LightningModule):
         tta_shift: int = 0,
     ):
         super().__init__()
+        for size in shape:
+            whole(shape=size)
+        whole(2, num_classes=num_classes)
+        whole(0, tta_shift=tta_shift)
+        number("[0, 1)", label_smoothing=label_smoothing, warmup=warmup)
+        number("[0, inf)", lr=lr, weight_decay=weight_decay)
+        if len(shape) != 3:
+            raise ValueError(f"shape={list(shape)} must be three numbers: channels, height and width")
         if (mean is None) != (std is None) or any(len(given) != shape[0] for given in (mean, std) if given is not None):
             raise ValueError(f"mean={mean} and std={std}: give both, a number for each of {shape[0]} channels, or none")
-        if not 0 <= label_smoothing < 1:
-            raise ValueError(f"label_smoothing={label_smoothing} must be at least 0 and less than 1: it is a share")
-        if not 0 <= warmup < 1:
-            raise ValueError(f"warmup={warmup} must be at least 0 and less than 1: it is a share of all steps")
-        if optimizer not in OPTIMIZERS:
-            raise ValueError(f"optimizer={optimizer!r} is unknown; use one of {', '.join(OPTIMIZERS)}")
+        for deviation in std or ():
+            number("(0, inf)", std=deviation)
+        if tta_shift >= min(shape[1:]):
+            raise ValueError(f"tta_shift={tta_shift} must be less than the sides of shape={list(shape)}")
         self.save_hyperparameters()
         self.register_buffer("mean", torch.tensor(mean or [0.0] * shape[0])[:, None, None])  # (C, 1, 1)
         self.register_buffer("std", torch.tensor(std or [1.0] * shape[0])[:, None, None])
-        self.class_names = tuple(str(number) for number in range(num_classes))
+        self.measured = Measured(known=mean is not None)  # mean and std
+        self.names = ClassNames()
         self.accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.plain_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.confusion = MulticlassConfusionMatrix(num_classes)  # of the validation or test that ran last
@@ -75,6 +81,11 @@ class Classifier(L.LightningModule):
     def forward(self, images: Tensor) -> Tensor:
         """Logits: (B, C, H, W) uint8 -> (B, K)."""
         return self.network(self._checked(images)).float()
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Those of the data that it was trained on; numbers where none were known."""
+        return self.names.names or tuple(str(number) for number in range(self.hparams.num_classes))
 
     def features(self, images: Tensor) -> Tensor:
         """What the last layer (`head`) reads: (B, C, H, W) uint8 -> (B, F)."""
@@ -96,7 +107,7 @@ class Classifier(L.LightningModule):
 
     def normalised(self, images: Tensor) -> Tensor:
         """uint8 pictures as the network takes them: mean 0, standard deviation 1 over the training pictures."""
-        return (images.float() / 255 - self.mean) / self.std
+        return ((images.float() / 255 - self.mean) / self.std).to(self.dtype)
 
     def training_logits(self, images: Tensor) -> Tensor:
         """What a training step goes by: those of `forward`, unless a subclass shows its network something else."""
@@ -121,16 +132,26 @@ class Classifier(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         data = self.trainer.datamodule
-        names = getattr(data, "class_names", self.class_names)
-        if len(names) != self.hparams.num_classes:
-            raise ValueError(f"the model has num_classes={self.hparams.num_classes}, its data {len(names)} classes")
-        self.class_names = tuple(names)
-        if stage == "fit" and self.hparams.mean is None:
-            if data is None:
-                raise ValueError("mean and std can only be measured on a datamodule; give both, or train with one")
-            mean, std = channel_statistics(data.train_set.images)
+        names = getattr(data, "class_names", None)
+        if names is not None:
+            if len(names) != self.hparams.num_classes:
+                raise ValueError(f"the model has num_classes={self.hparams.num_classes}, its data {len(names)} classes")
+            self.names.adopt(tuple(names), training=stage == "fit")
+        if stage == "fit" and not self.measured.known:
+            mean, std = channel_statistics(self._training_images("mean and std"))
             self.mean.copy_(mean[:, None, None])
             self.std.copy_(std[:, None, None])
+            self.measured.note()
+
+    def _training_images(self, what: str) -> Tensor:
+        """Those of the datamodule, (N, C, H, W) uint8, to measure something on."""
+        images = getattr(getattr(self.trainer.datamodule, "train_set", None), "images", None)
+        if images is None:
+            raise ValueError(
+                f"{what} can only be measured on a datamodule with a train_set of images; train with one, start from "
+                "weights, or give mean and std where these are all"
+            )
+        return images
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         logits = self.training_logits(batch["image"])
@@ -175,11 +196,6 @@ class Classifier(L.LightningModule):
         """{"label": (B,), "probability": (B, K)}"""
         probability = self.view_logits(batch["image"]).mean(0).softmax(1)
         return {"label": probability.argmax(1), "probability": probability}
-
-    def configure_optimizers(self):
-        groups = decay_matrices(self, self.hparams.weight_decay)
-        optimizer = OPTIMIZERS[self.hparams.optimizer](groups, self.hparams.lr)
-        return with_one_cycle(optimizer, self.trainer.estimated_stepping_batches, self.hparams.warmup)
 
 
 def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:

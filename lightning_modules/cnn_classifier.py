@@ -2,17 +2,17 @@
 
 from torch import Tensor
 
-from lightning_modules.classifier import Classifier
+from lightning_modules.plain_classifier import PlainClassifier
 from networks.cnn import ResNet
 
 
-class CNNClassifier(Classifier):
-    """A `Classifier` on `networks.cnn.ResNet`.
+class CNNClassifier(PlainClassifier):
+    """A `PlainClassifier` on `networks.cnn.ResNet`.
 
     Args:
         widths: channels of each stage.
         blocks: residual blocks in a stage.
-        **options: those of `Classifier`.
+        **options: those of `PlainClassifier`.
     """
 
     def __init__(self, widths: list[int] = (64, 128, 256), blocks: int = 2, **options):

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from rich.table import Table
 from torch import Tensor
 
+from limits import whole
+
 
 def class_accuracy(confusion: Tensor) -> Tensor:
     """(K,) share of each class's pictures that were named right; NaN for a class that was never shown."""
@@ -13,6 +15,7 @@ def class_accuracy(confusion: Tensor) -> Tensor:
 
 def top(confusion: Tensor, n: int) -> list[tuple[int, int, int]]:
     """The n most frequent mistakes: (class shown, class named, how often), most frequent first."""
+    whole(0, n=n)
     mistakes = confusion.clone()
     mistakes.fill_diagonal_(0)
     counts, places = mistakes.flatten().sort(descending=True, stable=True)

@@ -10,7 +10,6 @@ B batch, C channels, H height, W width, K classes.
 
 from collections.abc import Sequence
 
-import lightning as L
 import torch
 from torch import Tensor
 
@@ -19,7 +18,7 @@ from diffusion.noise import Generators, randint, randn
 from lightning_modules import drawing, unequal_counts
 from lightning_modules.choices import choose
 from lightning_modules.evaluating import evaluating
-from lightning_modules.optimizers import decay_matrices, with_one_cycle
+from lightning_modules.optimizers import OwnRates, decay_matrices, fused, with_one_cycle
 from lightning_modules.pixels import from_pixels, to_pixels
 from lightning_modules.sample_noise import noise_of
 from lightning_modules.sampling_steps import check_sampling_steps
@@ -29,7 +28,7 @@ from networks.unet2d import UNet2D
 LEVELS = 4  # parts of the T steps, whose losses are logged by themselves
 
 
-class DDPM(L.LightningModule):
+class DDPM(OwnRates):
     """Trained on {"image": (B, C, H, W) uint8, "label": (B,)}; draws pictures by `sample`.
 
     Args:
@@ -48,9 +47,11 @@ class DDPM(L.LightningModule):
         sampler: "ddpm", "ddim" or "dpm-solver" (`diffusion.samplers`).
         sampling_steps: network evaluations of `sample`, of a doubled batch where it guides.
         num_samples: how many pictures `predict` draws, of all classes in turn.
-        lr: AdamW's highest learning rate; from there it falls to 0 along a cosine until the last step.
+        lr: AdamW's highest learning rate; from there it falls to 0 along a cosine until the last step, or the end of
+            the trainer's `max_time`. A training without an end goes on at this rate.
         weight_decay: on weight matrices only.
-        warmup: share of all steps in which the learning rate rises linearly from 0.
+        warmup: share of all steps (of 10,000 in a training without an end) in which the learning rate rises linearly
+            from 0.
     """
 
     def __init__(
@@ -79,10 +80,12 @@ class DDPM(L.LightningModule):
         super().__init__()
         whole(1, drawing.MOST_CLASSES, num_classes=num_classes)
         whole(1, drawing.MOST_SAMPLES, num_samples=num_samples)
-        if not 0 <= label_dropout < 1:
-            raise ValueError(f"label_dropout={label_dropout} must be at least 0 and less than 1: it is a share")
-        if not 0 <= warmup < 1:
-            raise ValueError(f"warmup={warmup} must be at least 0 and less than 1: it is a share of all steps")
+        whole(1, scheduler.MOST_STEPS, train_steps=train_steps)
+        check_sampling_steps(sampling_steps, train_steps)
+        number("[0, 1)", label_dropout=label_dropout, warmup=warmup)
+        number("[0, inf)", lr=lr, weight_decay=weight_decay)
+        if min_snr is not None:
+            number("(0, 1e9]", min_snr=min_snr)
         self.save_hyperparameters()
         self.objective = choose("objective", objective, objectives.OBJECTIVES)
         betas = choose("schedule", schedule, scheduler.SCHEDULES)
@@ -91,14 +94,10 @@ class DDPM(L.LightningModule):
             ("sampler", sampler, samplers.SAMPLERS),
         ):
             choose(name, value, choices)
-        whole(1, scheduler.MOST_STEPS, train_steps=train_steps)
         self.scheduler = scheduler.NoiseScheduler(betas(train_steps))
-        check_sampling_steps(sampling_steps, train_steps)
         self._check_guidance(scale)
         if interval is not None and interval[1] >= train_steps:
             raise ValueError(f"interval={interval} must end before train_steps={train_steps}: steps count from 0")
-        if min_snr is not None:
-            number("(0, 1e9]", min_snr=min_snr)
         self.network = UNet2D(shape, num_classes, widths, blocks, attention, dropout)
 
     def _check_guidance(self, scale: float) -> None:
@@ -139,7 +138,7 @@ class DDPM(L.LightningModule):
         def denoise(x: Tensor, t: Tensor) -> Tensor:
             return keep_within(self.objective.x0(self.scheduler, x, output(x, t), t))
 
-        x = randn((len(labels), *hp.shape), generator, device)
+        x = randn((len(labels), *hp.shape), generator, device, torch.float32)
         if not len(labels):
             return to_pixels(x)
         with evaluating(self):
@@ -149,7 +148,7 @@ class DDPM(L.LightningModule):
 
     def _predict(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         """The network's output, in float32 whatever the precision of its layers: the maths around it stays exact."""
-        return self.network(x, t, labels).float()
+        return self.network(x.to(self.dtype), t, labels).float()
 
     def setup(self, stage: str) -> None:
         drawing.check_data(self, self.trainer.datamodule)
@@ -183,7 +182,7 @@ class DDPM(L.LightningModule):
         drawing.check_images(self, images)
         x0 = from_pixels(images)
         t = randint(self.scheduler.steps, (len(x0),), generator, x0.device)
-        noise = randn(x0.shape, generator, x0.device)
+        noise = randn(x0.shape, generator, x0.device, x0.dtype)
         errors = objectives.errors(
             lambda x, t: self._predict(x, t, labels), self.scheduler, self.objective, x0, noise, t
         )
@@ -205,5 +204,7 @@ class DDPM(L.LightningModule):
 
     def configure_optimizers(self):
         hp = self.hparams
-        optimizer = torch.optim.AdamW(decay_matrices(self, hp.weight_decay), lr=hp.lr, betas=(0.9, 0.99), fused=True)
-        return with_one_cycle(optimizer, self.trainer.estimated_stepping_batches, hp.warmup)
+        optimizer = torch.optim.AdamW(
+            decay_matrices(self, hp.weight_decay), lr=hp.lr, betas=(0.9, 0.99), fused=fused(self.trainer)
+        )
+        return with_one_cycle(optimizer, self.trainer, hp.warmup)

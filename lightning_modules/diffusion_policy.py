@@ -12,9 +12,7 @@ B batch, O observed steps, T predicted actions.
 """
 
 import inspect
-import math
 
-import lightning as L
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -26,25 +24,27 @@ from envs import tee
 from lightning_modules import unequal_counts
 from lightning_modules.choices import choose
 from lightning_modules.evaluating import evaluating
-from lightning_modules.optimizers import decay_matrices
+from lightning_modules.optimizers import OwnRates, decay_matrices, fallen, fused, scheduled, total_steps
 from lightning_modules.sample_noise import noise_of, run_seed
 from lightning_modules.sampling_steps import check_sampling_steps
 from limits import number, whole
 from networks.chunk_mlp import ChunkMLP
 from networks.chunk_unet import ChunkUNet
+from networks.measured import Measured
 from networks.pusht_features import PushTFeatures
 
 NETWORKS = {"mlp": ChunkMLP, "unet": ChunkUNet}
 KEYPOINTS = 18
 
 
-class DiffusionPolicy(L.LightningModule):
+class DiffusionPolicy(OwnRates):
     """Trained on {"observation": (B, O, 18), "action": (B, T, 2), "taken": (B, T)} in pixels (see `datamodules.pusht`).
 
     Actions past the end of an episode were not taken and are not learned: a policy that learns to repeat the last
     action stands still where people stopped, short of success.
 
-    The network sees actions relative to where the pointer is, divided by their root mean square at each of the T steps;
+    The network sees actions relative to where the pointer is, divided by their root mean square at each of the T steps
+    (by 1 at steps that no action of the data reaches: these are not learned);
     both the division and the features of the observation are part of the checkpoint, so `act` takes and gives pixels.
 
     Args:
@@ -58,7 +58,8 @@ class DiffusionPolicy(L.LightningModule):
         sampling_steps: how many of them DDIM visits in `act`.
         temperature: standard deviation of the noise that `act` starts from; below 1, actions are closer to the usual.
         noises: how many noise levels each observation of a batch is trained at.
-        lr: AdamW's learning rate after `warmup_steps`, from where it falls to 0 along a cosine until the last step.
+        lr: AdamW's learning rate after `warmup_steps`, from where it falls to 0 along a cosine until the last step, or
+            the end of the trainer's `max_time`. A training without an end goes on at this rate.
         weight_decay: AdamW's, on weight matrices only.
         warmup_steps: optimizer steps of linear warm-up.
     """
@@ -86,7 +87,10 @@ class DiffusionPolicy(L.LightningModule):
         whole(1, 2**14, horizon=horizon, noises=noises)
         whole(1, 1000, n_obs_steps=n_obs_steps)
         whole(1, MOST_STEPS, train_steps=train_steps)
+        check_sampling_steps(sampling_steps, train_steps)
+        whole(0, warmup_steps=warmup_steps)
         number("[0, 1000]", temperature=temperature)
+        number("[0, inf)", lr=lr, weight_decay=weight_decay)
         if not 1 <= n_action_steps <= horizon:
             raise ValueError(f"n_action_steps={n_action_steps} must lie between 1 and horizon={horizon}")
         self.features = PushTFeatures(tee.corners(tee.TARGET_POSE).tolist(), tee.WORLD, n_obs_steps)
@@ -95,6 +99,8 @@ class DiffusionPolicy(L.LightningModule):
         check_sampling_steps(sampling_steps, train_steps)
         self.objective = choose("objective", objective, objectives.OBJECTIVES)
         self.register_buffer("action_scale", torch.ones(horizon, 1))  # pixels, set from the data when training starts
+        self.measured = Measured()  # action_scale
+        self._mean = unequal_counts.StepMean()
 
     @torch.no_grad()
     def act(self, observations: Tensor | np.ndarray, generator: Generators = None) -> Tensor | np.ndarray:
@@ -119,33 +125,50 @@ class DiffusionPolicy(L.LightningModule):
         return actions.to(observations.device) if isinstance(observations, Tensor) else actions.cpu().numpy()
 
     def _act(self, observations: Tensor, generator: Generators) -> Tensor:
-        noise = randn((len(observations), self.hparams.horizon, 2), generator, observations.device)
+        shape = (len(observations), self.hparams.horizon, 2)
+        noise = self.hparams.temperature * randn(shape, generator, observations.device, torch.float32)
         with evaluating(self):
-            context = self.network.encode(self.features(observations))
+            context = self._context(observations)
 
             def denoise(x: Tensor, t: Tensor) -> Tensor:
-                return self.objective.x0(self.scheduler, x, self.network(x, t, context), t)
+                return self.objective.x0(self.scheduler, x, self._output(x, t, context), t)
 
-            steps = self.hparams.sampling_steps
-            x0 = samplers.ddim(denoise, self.hparams.temperature * noise, self.scheduler, steps)
+            x0 = samplers.ddim(denoise, noise, self.scheduler, self.hparams.sampling_steps)
         return (x0 * self.action_scale + _pointer(observations)).clamp(0, tee.WORLD)
+
+    def _context(self, observations: Tensor) -> Tensor:
+        """What the network must know of observations (B, O, 18) to denoise."""
+        return self.network.encode(self.features(observations).to(self.dtype))
+
+    def _output(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
+        """The network's, in float32 whatever the precision of its layers: the maths around it stays exact."""
+        return self.network(x.to(self.dtype), t, context).float()
 
     def setup(self, stage: str) -> None:
         """Measure the actions' scale on the training data: root mean square at each step of the chunk, in pixels."""
-        if stage != "fit":
+        if stage != "fit" or self.measured.known:
             return
+        if self.trainer.datamodule is None:
+            raise ValueError(
+                "the scale of actions can only be measured on a datamodule; train with one, or start from weights"
+            )
         total, count = 0.0, 0
         for batch in self.trainer.datamodule.train_dataloader():
             self._check_horizons(batch)
             taken = batch["taken"][..., None]
             relative = (batch["action"] - _pointer(batch["observation"])) * taken
             total, count = total + relative.square().sum((0, 2)), count + 2 * taken.sum((0, 2))
-        self.action_scale.copy_((total / count).sqrt()[:, None].clamp(min=1.0))
+        scale = (total / count.clamp(min=1)).sqrt()[:, None].clamp(min=1.0)
+        self.action_scale.copy_(scale)
+        self.measured.note()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         loss = self._loss(batch)
         self.log("train/loss", loss, prog_bar=True)
-        return loss * unequal_counts.weight(self, batch["taken"].sum())
+        return loss * self._mean.weight(self, batch["taken"].sum())
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        self._mean.settle(self, optimizer)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         self._log_heldout("val", batch, batch_idx)
@@ -165,16 +188,16 @@ class DiffusionPolicy(L.LightningModule):
 
     def _loss(self, batch: dict[str, Tensor], generator: Generators = None) -> Tensor:
         self._check_horizons(batch)
-        observation, repeats = batch["observation"], self.hparams.noises
-        x0 = (batch["action"] - _pointer(observation)) / self.action_scale  # (B, T, 2)
-        context = self.network.encode(self.features(observation))
-        noise = randn((len(x0), repeats, *x0.shape[1:]), generator, x0.device).flatten(0, 1)
+        observation, repeats = batch["observation"].float(), self.hparams.noises
+        x0 = (batch["action"].float() - _pointer(observation)) / self.action_scale  # (B, T, 2)
+        context = self._context(observation)
+        noise = randn((len(x0), repeats, *x0.shape[1:]), generator, x0.device, x0.dtype).flatten(0, 1)
         t = randint(self.scheduler.steps, (len(x0), repeats), generator, x0.device).flatten()
         x0, context, taken = (x.repeat_interleave(repeats, 0) for x in (x0, context, batch["taken"][..., None]))
         errors = objectives.errors(
-            lambda x, t: self.network(x, t, context), self.scheduler, self.objective, x0, noise, t
+            lambda x, t: self._output(x, t, context), self.scheduler, self.objective, x0, noise, t
         )  # (B * noises, T, 2)
-        return (errors * taken).sum() / (2 * taken.sum())
+        return (errors * taken).sum() / (2 * taken.sum()).clamp(min=1)
 
     def _check_horizons(self, batch: dict[str, Tensor]) -> None:
         hp = self.hparams
@@ -189,15 +212,15 @@ class DiffusionPolicy(L.LightningModule):
             decay_matrices(self, self.hparams.weight_decay),
             lr=self.hparams.lr,
             betas=(0.95, 0.999),
-            fused=True,
+            fused=fused(self.trainer),
         )
-        total, warmup = self.trainer.estimated_stepping_batches, self.hparams.warmup_steps
+        planned, warmup = self.trainer.estimated_stepping_batches, self.hparams.warmup_steps
 
         def factor(step: int) -> float:
-            return min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
+            rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
+            return rise * fallen(step, total_steps(self.trainer, step, planned))
 
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return scheduled(optimizer, factor)
 
 
 def _pointer(observations: Tensor) -> Tensor:

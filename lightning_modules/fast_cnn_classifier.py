@@ -9,9 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, optim
 
+from lightning_modules.choices import choose
 from lightning_modules.classifier import Classifier
 from lightning_modules.joined import Joined
-from lightning_modules.optimizers import DECAYS, with_one_cycle
+from lightning_modules.optimizers import DECAYS, total_steps, with_one_cycle
+from limits import number, whole
 from networks.cnn import WhitenedCNN
 
 WHITENED_ON = 5_000  # pictures
@@ -20,7 +22,7 @@ WHITENED_ON = 5_000  # pictures
 class FastCNNClassifier(Classifier):
     """A `Classifier` on `networks.cnn.WhitenedCNN`, trained by Muon (Jordan 2024), at first on smaller pictures.
 
-    Muon takes the convolutions, SGD with Nesterov momentum 0.85 the rest; `optimizer` is not asked.
+    Muon takes the convolutions, SGD with Nesterov momentum 0.85 the rest.
 
     With a `hard_share` below 1, a small network of the same kind, the proxy, looks at each batch first, and both learn
     from the part of it that has the highest loss with the proxy: most pictures have little left to teach after a few
@@ -32,7 +34,8 @@ class FastCNNClassifier(Classifier):
         depth: convolutions in a group.
         norm_momentum: share of a batch in the running statistics of the batch norms.
         small_size: height and width of the pictures at first.
-        small_share: for this share of all steps; 0 for whole pictures from the beginning.
+        small_share: for this share of all steps; 0 for whole pictures from the beginning. A training without an end has
+            no small ones.
         hard_share: share of each batch that is trained on, the hardest part; 1 for all of it, and no proxy.
         proxy_widths: channels of each group of the proxy, which sees pictures of `small_size`.
         bias_lr: the highest learning rate of biases.
@@ -56,28 +59,35 @@ class FastCNNClassifier(Classifier):
         decay: str = "cosine",
         **options,
     ):
+        if "optimizer" in options:
+            raise ValueError("FastCNNClassifier is trained by Muon and SGD and takes no optimizer; leave it out")
         super().__init__(**options)
         if not 0 <= small_share < 1:
             raise ValueError(
                 f"small_share={small_share} must be at least 0 and less than 1: the end needs whole pictures"
             )
-        if not 16 <= small_size <= min(self.hparams.shape[1:]):
-            raise ValueError(f"small_size={small_size} must lie between 16 and {min(self.hparams.shape[1:])}")
-        if not 0 < hard_share <= 1:
-            raise ValueError(f"hard_share={hard_share} must be greater than 0 and at most 1: it is a share of a batch")
-        if not 0 < norm_momentum <= 1:
-            raise ValueError(f"norm_momentum={norm_momentum} must be greater than 0 and at most 1: it is a share")
-        if decay not in DECAYS:
-            raise ValueError(f"decay={decay!r} is unknown; use one of {', '.join(DECAYS)}")
+        groups, side = max(len(widths), len(proxy_widths)), min(self.hparams.shape[1:])
+        least = max(16, 2**groups + 1)  # each group halves what is left
+        if not least <= small_size <= side:
+            raise ValueError(
+                f"small_size={small_size} must lie between {least} and {side}: "
+                f"shape={list(self.hparams.shape)}, {groups} widths"
+            )
+        number("(0, 1]", hard_share=hard_share)
+        for width in proxy_widths:
+            whole(proxy_widths=width)
+        number("(0, inf)", bias_lr=bias_lr, head_lr=head_lr)
+        choose("decay", decay, DECAYS)
         channels, classes = self.hparams.shape[0], self.hparams.num_classes
         self.network = WhitenedCNN(channels, classes, widths, depth, norm_momentum)
         self.proxy = WhitenedCNN(channels, classes, proxy_widths) if hard_share < 1 else None
 
     def setup(self, stage: str) -> None:
         super().setup(stage)
-        if stage == "fit":
-            pixels = self.normalised(self.trainer.datamodule.train_set.images[:WHITENED_ON])
-            for network in self._trained():
+        unknown = [network for network in self._trained() if not network.whitened.known]
+        if stage == "fit" and unknown:
+            pixels = self.normalised(self._training_images("the first layer's filters")[:WHITENED_ON])
+            for network in unknown:
                 network.whiten(pixels)
 
     def _trained(self) -> list[WhitenedCNN]:
@@ -105,13 +115,15 @@ class FastCNNClassifier(Classifier):
         return F.cross_entropy(logits, batch["label"], label_smoothing=smoothing, reduction="none")
 
     def training_logits(self, images: Tensor) -> Tensor:
-        pixels = self.normalised(images)
-        if self.trainer.global_step < self.hparams.small_share * self.trainer.estimated_stepping_batches:
+        pixels, step = self.normalised(images), self.trainer.global_step
+        total = total_steps(self.trainer, step, self.trainer.estimated_stepping_batches)
+        if math.isfinite(total) and step < self.hparams.small_share * total:
             pixels = self._small(pixels)
         return self.network(pixels).float()
 
     def _small(self, pixels: Tensor) -> Tensor:
-        return F.interpolate(pixels, [self.hparams.small_size] * 2, mode="bilinear", antialias=True)
+        size = [self.hparams.small_size] * 2
+        return F.interpolate(pixels.float(), size, mode="bilinear", antialias=True).to(pixels.dtype)  # no bfloat16
 
     def configure_optimizers(self):
         hp, networks = self.hparams, self._trained()
@@ -124,7 +136,7 @@ class FastCNNClassifier(Classifier):
         filters = [matrix for network in networks for matrix in network.filters()]
         muon = optim.Muon(filters, hp.lr, weight_decay=0.0, momentum=0.6, ns_steps=3)
         sgd = optim.SGD(groups, momentum=0.85, nesterov=True)
-        return with_one_cycle(Joined(muon, sgd), self.trainer.estimated_stepping_batches, hp.warmup, hp.decay)
+        return with_one_cycle(Joined(muon, sgd), self.trainer, hp.warmup, hp.decay)
 
     @torch.no_grad()
     def on_before_optimizer_step(self, optimizer: optim.Optimizer) -> None:

@@ -11,11 +11,10 @@ optimizer steps, two a batch (with `discriminator_steps` n, n + 1 in n batches),
 B batch, Z latent, C channels, H height, W width, K classes.
 """
 
-import math
 from collections.abc import Callable, Sequence
 
-import lightning as L
 import torch
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -23,13 +22,13 @@ from diffusion.noise import Generators, randn
 from lightning_modules import adversarial, drawing, unequal_counts
 from lightning_modules import diff_augment as augmentation
 from lightning_modules.evaluating import evaluating
-from lightning_modules.optimizers import one_cycle
+from lightning_modules.optimizers import OwnRates, one_cycle, scheduled, total_steps
 from lightning_modules.pixels import from_pixels, to_pixels
 from limits import number, whole
 from networks.dcgan import Discriminator, Generator
 
 
-class GAN(L.LightningModule):
+class GAN(OwnRates):
     """Trained on {"image": (B, C, H, W) uint8, "label": (B,)}; draws pictures by `sample`, with averaged weights.
 
     Args:
@@ -45,8 +44,9 @@ class GAN(L.LightningModule):
         discriminator_steps: steps of the discriminator, a batch each, for one of the generator.
         generator_lr, discriminator_lr: Adam's highest learning rates.
         generator_final_lr, discriminator_final_lr: what is left of them at the last step, where a cosine ends, and
-            where warm-up begins, as a share; 1 for a constant rate.
-        warmup: share of the steps in which the rates rise linearly.
+            where warm-up begins, as a share; 1 for a constant rate. A `max_time` of the trainer is an end, too; a
+            training without an end goes on at the highest rates.
+        warmup: share of the steps (of 10,000 in a training without an end) in which the rates rise linearly.
         betas: Adam's.
         generator_clip, discriminator_clip: largest norm of all gradients of a network; None for no limit.
         ema: decay of the average of the generator's weights, a step, less in the first ones (`averaging`); 0 for the
@@ -82,22 +82,22 @@ class GAN(L.LightningModule):
         whole(0, drawing.MOST_CLASSES, num_classes=num_classes)
         whole(1, drawing.MOST_SAMPLES, num_samples=num_samples)
         number("[0, 1e6]", penalty=penalty)
-        number("[0, 1]", generator_final_lr=generator_final_lr, discriminator_final_lr=discriminator_final_lr)
-        for name, clip in (("generator_clip", generator_clip), ("discriminator_clip", discriminator_clip)):
-            if clip is not None:
-                number("(0, inf)", **{name: clip})
-        for beta in betas:
-            number("[0, 1)", betas=beta)
         if penalty and discriminator_batch_norm:
             raise ValueError(
                 f"penalty={penalty} with discriminator_batch_norm=true: the penalty needs each picture's own gradient, "
                 "and batch norm mixes them; set one of the two to 0 or false"
             )
         whole(1, 1000, discriminator_steps=discriminator_steps)
-        if not 0 <= ema < 1:
-            raise ValueError(f"ema={ema} must be at least 0 and less than 1")
-        if not 0 <= warmup < 1:
-            raise ValueError(f"warmup={warmup} must be at least 0 and less than 1: it is a share of all steps")
+        number("[0, inf)", generator_lr=generator_lr, discriminator_lr=discriminator_lr)
+        number("[0, inf)", generator_final_lr=generator_final_lr, discriminator_final_lr=discriminator_final_lr)
+        number("[0, 1)", ema=ema, warmup=warmup)
+        if len(betas) != 2:
+            raise ValueError(f"betas={list(betas)} must be two numbers")
+        for beta in betas:
+            number("[0, 1)", betas=float(beta))
+        for name, clip in (("generator_clip", generator_clip), ("discriminator_clip", discriminator_clip)):
+            if clip is not None:
+                number("(0, inf)", **{name: clip})
         augmentation.check(diff_augment)
         self.automatic_optimization = False
         self.save_hyperparameters()
@@ -115,7 +115,8 @@ class GAN(L.LightningModule):
 
     def latents(self, count: int, generator: Generators = None) -> Tensor:
         """(count, Z), standard normal, from one generator, one for each of them, or torch's global one."""
-        return randn((count, self.hparams.latent), generator, self.device)
+        whole(0, drawing.MOST_SAMPLES, count=count)
+        return randn((count, self.hparams.latent), generator, self.device, torch.float32)
 
     @torch.no_grad()
     def sample(
@@ -130,9 +131,22 @@ class GAN(L.LightningModule):
                 f"({len(labels)}, {self.hparams.latent}), as `latents` draws them"
             )
         with evaluating(self.averaged):
-            return to_pixels(self.averaged(latents.to(self.device), labels))
+            return to_pixels(self.averaged(latents.to(self.device, self.dtype), labels))
+
+    def configure_callbacks(self) -> list:
+        """None of its own: the first hook that Lightning calls, before it refuses to clip without saying how to."""
+        clip = self.trainer.gradient_clip_val
+        if clip:
+            raise ValueError(
+                f"gradient_clip_val={clip}: a GAN clips each network by itself; set the model's generator_clip and "
+                "discriminator_clip in its place"
+            )
+        return []
 
     def setup(self, stage: str) -> None:
+        if isinstance(self.trainer.strategy, DDPStrategy):
+            # No step uses both networks' weights, and Lightning has no public way to say so to a strategy that is made.
+            self.trainer.strategy._ddp_kwargs["find_unused_parameters"] = True
         drawing.check_data(self, self.trainer.datamodule)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
@@ -142,7 +156,7 @@ class GAN(L.LightningModule):
         generator_optimizer, discriminator_optimizer = self.optimizers()
         generator_schedule, discriminator_schedule = self.lr_schedulers()
         with torch.set_grad_enabled(both):
-            fake = self.generator(self.latents(len(real)), labels)
+            fake = self.generator(self.latents(len(real)).to(self.dtype), labels)
         with discriminator_optimizer.toggle_model():
             self._step(discriminator_optimizer, discriminator_schedule, self.discriminator_loss(real, fake, labels))
         if both:
@@ -160,7 +174,7 @@ class GAN(L.LightningModule):
         """Of pictures (B, C, H, W) in [-1, 1]; the generator gets no gradient of it."""
         penalized = self.hparams.penalty > 0
         real, fake = (self._seen(images.detach()).requires_grad_(penalized) for images in (real, fake))
-        real_logits, fake_logits = self.discriminator(real, labels), self.discriminator(fake, labels)
+        real_logits, fake_logits = self._logits(real, labels), self._logits(fake, labels)
         loss = self.objective.discriminator(real_logits, fake_logits)
         self.log_dict({"train/discriminator_loss": loss, "train/real_logit": real_logits.mean()}, prog_bar=True)
         self.log("train/fake_logit", fake_logits.mean(), prog_bar=True)
@@ -176,10 +190,13 @@ class GAN(L.LightningModule):
         real_logits = None
         if self.objective.paired:
             with torch.no_grad():
-                real_logits = self.discriminator(self._seen(real), labels)
-        loss = self.objective.generator(real_logits, self.discriminator(self._seen(fake), labels))
+                real_logits = self._logits(self._seen(real), labels)
+        loss = self.objective.generator(real_logits, self._logits(self._seen(fake), labels))
         self.log("train/generator_loss", loss, prog_bar=True)
         return loss
+
+    def _logits(self, images: Tensor, labels: Tensor) -> Tensor:
+        return self.discriminator(images.to(self.dtype), labels).float()
 
     def _seen(self, images: Tensor) -> Tensor:
         return augmentation.augment(images.float(), self.hparams.diff_augment)
@@ -193,7 +210,7 @@ class GAN(L.LightningModule):
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Held-out pictures: once their logits lie far below `train/real_logit`, the others are known by heart."""
         drawing.check_images(self, batch["image"])
-        logits = self.discriminator(from_pixels(batch["image"]), batch["label"])
+        logits = self._logits(from_pixels(batch["image"]), batch["label"])
         unequal_counts.log_mean(self, "val/real_logit", logits.mean(), len(logits), prog_bar=True)
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
@@ -214,13 +231,9 @@ class GAN(L.LightningModule):
             optimizer = torch.optim.Adam(groups, lr, betas=tuple(map(float, hp.betas)), fused=fused)
 
             def factor(step: int) -> float:
-                return final + (1 - final) * one_cycle(step, steps, hp.warmup) if math.isfinite(steps) else 1.0
+                return final + (1 - final) * one_cycle(step, total_steps(self.trainer, step, steps), hp.warmup)
 
-            schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-            return {
-                "optimizer": optimizer,
-                "lr_scheduler": {"scheduler": schedule, "interval": "step", "name": f"lr/{name}"},
-            }
+            return scheduled(optimizer, factor, f"lr/{name}")
 
         return (
             optimized(

@@ -10,10 +10,10 @@ B batch, S source tokens, T target tokens, L = S + T + 2.
 import torch
 from torch import Tensor
 
-from lightning_modules.sequence_model import SequenceModel
+from lightning_modules.sequence_model import SequenceModel, packed
 from networks.generation import generate
 from networks.transformer import Decoder
-from networks.vocabulary import EOS, PAD, SEP
+from networks.vocabulary import EOS, SEP, UNWRITTEN
 
 
 class LanguageModel(SequenceModel):
@@ -32,7 +32,7 @@ class LanguageModel(SequenceModel):
 
     def _task(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:
         source, target = batch["source"], batch["target"]
-        sep, eos = torch.full_like(source[:, :1], SEP), torch.full_like(source[:, :1], EOS)
+        sep, eos = (source.new_full((len(source), 1), mark) for mark in (SEP, EOS))
         yes = torch.ones_like(sep, dtype=torch.bool)
         tokens, mask = packed(
             torch.cat([source, sep, target, eos], 1),
@@ -42,23 +42,7 @@ class LanguageModel(SequenceModel):
         answer = mask & (torch.arange(tokens.shape[1], device=mask.device) >= before)
         return (tokens[:, :-1],), tokens[:, 1:], answer[:, 1:]
 
-    def generate(
-        self, source: Tensor, source_mask: Tensor | None = None, max_new_tokens: int | None = None, **options
-    ) -> Tensor:
-        """As `SequenceModel.generate`; by default as many tokens as fit in max_length."""
-        sep = torch.full_like(source[:, :1], SEP)
-        source_mask = torch.ones_like(source, dtype=torch.bool) if source_mask is None else source_mask
-        prompt, mask = packed(
-            torch.cat([source, sep], 1), torch.cat([source_mask, torch.ones_like(sep, dtype=torch.bool)], 1)
-        )
-        limit = max(self.hparams.max_length + 1 - prompt.shape[1], 1)
-        ids = generate(self.network, prompt, mask, max_new_tokens=min(max_new_tokens or limit, limit), **options)
-        return ids.masked_fill(ids == EOS, PAD)
-
-
-def packed(tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """The same rows with padding moved to the right, and no more of it than the longest row needs: (B, L) both."""
-    order = (~mask).byte().argsort(dim=1, stable=True)
-    length = int(mask.sum(1).max())
-    tokens, mask = (x.gather(1, order)[:, :length] for x in (tokens, mask))
-    return tokens.masked_fill(~mask, PAD), mask
+    def _write(self, source: Tensor, source_mask: Tensor, max_new_tokens: int | None, **options) -> Tensor:
+        sep = source.new_full((len(source), 1), SEP)
+        prompt, mask = packed(torch.cat([source, sep], 1), torch.cat([source_mask, torch.ones_like(sep).bool()], 1))
+        return generate(self.network, prompt, mask, max_new_tokens=max_new_tokens, suppress_tokens=UNWRITTEN, **options)

@@ -4,18 +4,18 @@ import math
 
 from torch import Tensor
 
-from lightning_modules.classifier import Classifier
+from lightning_modules.plain_classifier import PlainClassifier
 from networks.mlp import MLP
 
 
-class MLPClassifier(Classifier):
-    """A `Classifier` on `networks.mlp.MLP`.
+class MLPClassifier(PlainClassifier):
+    """A `PlainClassifier` on `networks.mlp.MLP`.
 
     Args:
         hidden: widths of the hidden layers; [] for softmax regression.
         dropout: probability that a hidden unit is dropped in training.
         batch_norm: normalise each hidden layer over the batch.
-        **options: those of `Classifier`.
+        **options: those of `PlainClassifier`.
     """
 
     def __init__(self, hidden: list[int] = (256,), dropout: float = 0.0, batch_norm: bool = False, **options):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import lightning as L
 import yaml
+from jsonargparse import get_loader
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -24,9 +25,23 @@ def load_pretrained(folder: str | Path) -> L.LightningModule:
     for name in ("config.yaml", "model.safetensors"):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder} holds no {name}; name a folder of pretrained/, such as pretrained/pusht")
-    module = build(yaml.safe_load((folder / "config.yaml").read_text())["model"])
+    module = build(read_config(folder / "config.yaml")["model"])
     load_weights(module, folder / "model.safetensors")
     return module.eval()
+
+
+def read_config(path: str | Path) -> dict:
+    """What a config names, read as the command line reads it: 1e-1 is a number, for which plain YAML asks for 1.0e-1.
+
+    Raises ValueError where the file is no YAML of named values with a model among them.
+    """
+    try:
+        config = get_loader("yaml")(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"the config {path} is no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
+        raise ValueError(f"the config {path} names no model; it needs model: with class_path: and init_args:")
+    return config
 
 
 def build(model: dict) -> L.LightningModule:

@@ -9,14 +9,12 @@ Attention averages, so a network cannot count how many tokens there are by itsel
 B batch, S source tokens, T target tokens.
 """
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lightning_modules.sequence_model import SequenceModel
 from networks.generation import generate
 from networks.transformer import Decoder, Encoder, EncoderDecoder
-from networks.vocabulary import BOS, EOS, PAD, after_bos
+from networks.vocabulary import BOS, UNWRITTEN, after_bos, with_eos
 
 
 class Seq2Seq(SequenceModel):
@@ -37,21 +35,19 @@ class Seq2Seq(SequenceModel):
 
     def _task(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:
         target, mask = batch["target"], batch["target_mask"]
-        labels = F.pad(target, (0, 1), value=PAD).scatter(1, mask.sum(1, keepdim=True), EOS)  # (B, T+1)
+        labels = with_eos(target, mask)  # (B, T + 1)
         shifted, counts = after_bos(target, mask)  # padding on the right is behind all that counts
         source, source_mask = after_bos(batch["source"], batch["source_mask"])
         return (source, shifted, source_mask), labels, counts
 
-    def generate(
-        self, source: Tensor, source_mask: Tensor | None = None, max_new_tokens: int | None = None, **options
-    ) -> Tensor:
-        """As `SequenceModel.generate`; by default at most max_length tokens."""
-        source_mask = source != PAD if source_mask is None else source_mask
-        limit = self.hparams.max_length
-        begin = torch.full_like(source[:, :1], BOS)
-        with torch.inference_mode():
-            memory = self.network.encode(*after_bos(source, source_mask))
-        ids = generate(
-            self.network.decoder, begin, memory=memory, max_new_tokens=min(max_new_tokens or limit, limit), **options
+    def _write(self, source: Tensor, source_mask: Tensor, max_new_tokens: int | None, **options) -> Tensor:
+        memory = self.network.encode(*after_bos(source, source_mask))
+        begin = source.new_full((len(source), 1), BOS)
+        return generate(
+            self.network.decoder,
+            begin,
+            memory=memory,
+            max_new_tokens=max_new_tokens,
+            suppress_tokens=UNWRITTEN,
+            **options,
         )
-        return ids.masked_fill(ids == EOS, PAD)

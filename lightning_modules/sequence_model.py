@@ -3,24 +3,26 @@
 B batch, S source tokens, T target tokens, N tokens of an answer, H heads, V vocabulary.
 """
 
-import lightning as L
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from lightning_modules import unequal_counts
-from lightning_modules.optimizers import decay_matrices, with_one_cycle
+from lightning_modules.optimizers import OwnRates, decay_matrices, fused, with_one_cycle
+from limits import number, whole
 from networks import attention
+from networks.evaluation import evaluating
 from networks.positions import POSITIONS, NoPositions
-from networks.vocabulary import PAD, Vocabulary
+from networks.vocabulary import EOS, PAD, SPECIAL, Vocabulary, with_eos
 
 
-class SequenceModel(L.LightningModule):
+class SequenceModel(OwnRates):
     """Trained on {"source": (B, S), "source_mask": (B, S), "target": (B, T), "target_mask": (B, T)}, ids and bools.
 
     Sequences are padded on the right; masks are True at tokens. A subclass builds `self.network` and says what it reads
-    and what it must predict (`_task`), and how it answers (`generate`).
+    and what it must predict (`_task`), and how it answers (`_write`).
 
     Logs train/ and val/: loss (cross-entropy of a target token, in nats) and token_accuracy, both with the right tokens
     before it given; and exact_match, the share of sources whose answer, generated from nothing but the source, is the
@@ -35,9 +37,11 @@ class SequenceModel(L.LightningModule):
         positions: "none", "sinusoidal", "learned", "rotary" or "alibi" (`networks.positions`).
         max_length: most tokens that the network can read in one sequence.
         dropout: of what each block adds, in training.
-        lr: AdamW's highest learning rate, after warm-up; from there it falls to 0 along a cosine until the last step.
+        lr: AdamW's highest learning rate, after warm-up; from there it falls to 0 along a cosine until the last step,
+            or the end of the trainer's `max_time`. A training without an end goes on at this rate.
         weight_decay: AdamW's, on weight matrices only.
-        warmup: share of all steps in which the learning rate rises linearly from 0.
+        warmup: share of all steps (of 10,000 in a training without an end) in which the learning rate rises linearly
+            from 0.
     """
 
     network: nn.Module
@@ -58,10 +62,13 @@ class SequenceModel(L.LightningModule):
         super().__init__()
         if positions not in POSITIONS:
             raise ValueError(f"positions={positions!r} is unknown; use one of {', '.join(POSITIONS)}")
-        if not 0 <= warmup < 1:
-            raise ValueError(f"warmup={warmup} must be at least 0 and less than 1: it is a share of all steps")
+        whole(SPECIAL + 1, vocab_size=vocab_size)  # so many ids are no text, and one is
+        whole(width=width, depth=depth, heads=heads, max_length=max_length)
+        number("[0, 1)", dropout=dropout, warmup=warmup)
+        number("[0, inf)", lr=lr, weight_decay=weight_decay)
         self.save_hyperparameters()
         self.vocabulary = Vocabulary()
+        self._mean = unequal_counts.StepMean()
 
     def _positions(self) -> NoPositions:
         hp = self.hparams
@@ -72,20 +79,42 @@ class SequenceModel(L.LightningModule):
         of them this counts, (B, T) bool."""
         raise NotImplementedError
 
+    def _write(self, source: Tensor, source_mask: Tensor, max_new_tokens: int | None, **options) -> Tensor:
+        """Answers to ids (B, S), padded on the right where the mask is False, as `generate` gives them."""
+        raise NotImplementedError
+
+    @torch.inference_mode()
     def generate(
         self, source: Tensor, source_mask: Tensor | None = None, max_new_tokens: int | None = None, **options
     ) -> Tensor:
-        """Answers: ids (B, S) with a mask that is True at tokens -> ids (B, N), padded with PAD, without marks of
-        beginning and end. Options are those of `networks.generation.generate`."""
-        raise NotImplementedError
+        """Answers: ids (B, S) with a mask that is True at tokens (by default, at all but PAD) -> ids (B, N).
+
+        An answer ends with EOS, and PAD follows; one without EOS was cut off after max_new_tokens, or where the network
+        can read no more. No other special id is in it. Options are those of `networks.generation.generate`. The module
+        answers in evaluation mode, whatever mode it is in, and stays in that.
+        """
+        if max_new_tokens is not None:
+            whole(max_new_tokens=max_new_tokens)
+        source, source_mask = packed(source, source != PAD if source_mask is None else source_mask)
+        with evaluating(self):
+            return self._write(source, source_mask, max_new_tokens, **options)
 
     def answer(self, texts: list[str], **options) -> list[str]:
-        """Answers to texts, by `generate` with these options. Raises ValueError for empty or unknown text."""
+        """Answers to texts, by `generate` with these options. Raises ValueError for empty, unknown or too long text."""
         rows = [torch.tensor(ids, dtype=torch.long) for ids in self.vocabulary.encode(texts)]
         if not all(map(len, rows)):
             raise ValueError("a text to answer is empty; give at least one token")
+        if not rows:
+            return []
         source = pad_sequence(rows, batch_first=True, padding_value=PAD).to(self.device)
-        return self.vocabulary.decode(self.generate(source, source != PAD, **options))
+        return self._texts(self.generate(source, **options))
+
+    def _texts(self, answers: Tensor) -> list[str]:
+        """Answers (B, N) as texts. Warns where some were cut off: that cannot be seen in a text."""
+        cut_off = int((answers != EOS).all(1).sum())
+        if cut_off:
+            rank_zero_warn(f"{cut_off} of {len(answers)} answers were cut off before they ended")
+        return self.vocabulary.decode(answers)
 
     def attention_maps(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """What each head attends while it reads the batch: {name of the layer's attention: (B, H, T, L)}."""
@@ -107,7 +136,10 @@ class SequenceModel(L.LightningModule):
         loss, accuracy, tokens = self._loss(batch)
         self.log("train/loss", loss, prog_bar=True)
         self.log("train/token_accuracy", accuracy)
-        return loss * unequal_counts.weight(self, tokens)
+        return loss * self._mean.weight(self, tokens)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        self._mean.settle(self, optimizer)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         loss, accuracy, tokens = self._loss(batch)
@@ -117,12 +149,13 @@ class SequenceModel(L.LightningModule):
         unequal_counts.log_mean(self, "val/exact_match", exact.mean(), len(exact), prog_bar=True)
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
-        name = getattr(self.trainer.datamodule, "test_names", ["exact_match"])[dataloader_idx]
+        names = getattr(self.trainer.datamodule, "test_names", ["exact_match"])
+        name = names[dataloader_idx] if dataloader_idx < len(names) else f"exact_match_{dataloader_idx}"
         exact = self._exact(batch)
         unequal_counts.log_mean(self, f"test/{name}", exact.mean(), len(exact), add_dataloader_idx=False)
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> list[str]:
-        return self.vocabulary.decode(self.generate(batch["source"], batch["source_mask"]))
+        return self._texts(self.generate(batch["source"], batch["source_mask"]))
 
     def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Mean cross-entropy of all tokens to predict, the share of them that are likeliest, and their number."""
@@ -132,18 +165,32 @@ class SequenceModel(L.LightningModule):
         return F.cross_entropy(logits.float(), labels), (logits.argmax(-1) == labels).float().mean(), counts.sum()
 
     def _exact(self, batch: dict[str, Tensor]) -> Tensor:
-        """(B,), 1 where the answer is the target. One token more than the longest target tells whether it ends."""
-        target = batch["target"].masked_fill(~batch["target_mask"], PAD)
-        answer = self.generate(batch["source"], batch["source_mask"], max_new_tokens=target.shape[1] + 1)
-        missing = target.shape[1] - answer.shape[1]
-        answer = F.pad(answer, (0, max(missing, 0)), value=PAD)
-        target = F.pad(target, (0, max(-missing, 0)), value=PAD)
-        return (answer == target).all(1).float()
+        """(B,), 1 where the answer to the source is the target."""
+        longest = batch["target"].shape[1] + 1  # and its end
+        return self.is_exact(
+            self.generate(batch["source"], batch["source_mask"], max_new_tokens=longest), batch
+        ).float()
+
+    def is_exact(self, answers: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """(B,), whether answers (B, N) are the targets to the last token, and end there."""
+        expected = with_eos(batch["target"], batch["target_mask"])
+        longest = max(answers.shape[1], expected.shape[1])
+        answers, expected = (F.pad(x, (0, longest - x.shape[1]), value=PAD) for x in (answers, expected))
+        return (answers == expected).all(1)
 
     def configure_optimizers(self):
         optimizer = torch.optim.AdamW(
             decay_matrices(self, self.hparams.weight_decay),
             lr=self.hparams.lr,
-            betas=(0.9, 0.98),  # Vaswani et al. 2017, Sec. 5.3; not fused: Lightning then refuses to clip in bf16-mixed
+            betas=(0.9, 0.98),  # Vaswani et al. 2017, Sec. 5.3
+            fused=fused(self.trainer),
         )
-        return with_one_cycle(optimizer, self.trainer.estimated_stepping_batches, self.hparams.warmup)
+        return with_one_cycle(optimizer, self.trainer, self.hparams.warmup)
+
+
+def packed(tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The same rows with padding moved to the right, and no more of it than the longest row needs: (B, L) both."""
+    order = (~mask).byte().argsort(dim=1, stable=True)
+    length = max(mask.sum(1).tolist(), default=0)
+    tokens, mask = (x.gather(1, order)[:, :length] for x in (tokens, mask))
+    return tokens.masked_fill(~mask, PAD), mask

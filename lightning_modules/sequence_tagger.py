@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lightning_modules.sequence_model import SequenceModel
 from networks.transformer import Encoder
-from networks.vocabulary import PAD, after_bos
+from networks.vocabulary import PAD, SPECIAL, after_bos, with_eos
 
 
 class SequenceTagger(SequenceModel):
@@ -38,8 +38,8 @@ class SequenceTagger(SequenceModel):
         labels, counts = F.pad(batch["target"], (1, 0), value=PAD), F.pad(mask, (1, 0), value=False)
         return after_bos(batch["source"], mask), labels, counts
 
-    def generate(self, source: Tensor, source_mask: Tensor | None = None, max_new_tokens: int | None = None) -> Tensor:
-        """The likeliest token at every position of the source: ids (B, S) -> (B, S), at most max_new_tokens."""
-        source_mask = source != PAD if source_mask is None else source_mask
-        ids = self.network(*after_bos(source, source_mask)).argmax(-1)[:, 1:]
-        return ids.masked_fill(~source_mask, PAD)[:, :max_new_tokens]
+    def _write(self, source: Tensor, source_mask: Tensor, max_new_tokens: int | None) -> Tensor:
+        """The likeliest token that is text at every position of the source, and EOS behind the last: (B, S + 1)."""
+        logits = self.network(*after_bos(source, source_mask))[:, 1:]
+        ids = logits[..., SPECIAL:].argmax(-1) + SPECIAL
+        return with_eos(ids, source_mask)[:, :max_new_tokens]

@@ -1,18 +1,41 @@
-"""Means over other numbers of terms in each process."""
+"""Means over other numbers of terms in each batch and each process."""
 
 import lightning as L
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, optim
 
 
-def weight(module: L.LightningModule, count: Tensor) -> Tensor:
-    """What this process's mean over `count` terms counts for among those of all: 1 on average, 1 where it is alone.
+class StepMean:
+    """Weighs the batches of an optimizer step so that its gradient is that of the mean over all of their terms.
 
-    Several processes step by the mean of their gradients. That of the loss over all terms, n_1 + n_2 + ... of them, is
-    the mean of the processes' gradients each times n_r / mean(n).
+    Lightning steps by the mean of the gradients of all processes and of all batches that share a step
+    (`accumulate_grad_batches`). That of the mean over all terms, n_1 + n_2 + ... of them, is the mean of these
+    gradients each times n_i / mean(n). Within a step the mean is not known yet: what is weighed by that of the step's
+    first batch is put right before the optimizer looks at it.
     """
-    return count / module.trainer.strategy.reduce(count.to(torch.get_default_dtype(), copy=True))
+
+    def __init__(self):
+        self._counts: list[Tensor] = []  # of each batch of this step, the mean of all processes
+
+    def weight(self, module: L.LightningModule, count: Tensor) -> Tensor:
+        """What this process's mean over `count` terms counts for: 1 where it is alone. For each batch, once."""
+        count = count.float()
+        self._counts.append(module.trainer.strategy.reduce(count.clone()))  # in place
+        return count / self._counts[0].clamp(min=1)
+
+    @torch.no_grad()
+    def settle(self, module: L.LightningModule, optimizer: optim.Optimizer) -> None:
+        """Put the gradients of a step right, in `on_before_optimizer_step`."""
+        counts, self._counts = self._counts, []
+        batches = module.trainer.accumulate_grad_batches
+        if batches == 1:
+            return
+        factor = batches * counts[0].clamp(min=1) / sum(counts).clamp(min=1)
+        for group in optimizer.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    weight.grad.mul_(factor)
 
 
 def log_mean(module: L.LightningModule, name: str, value: Tensor, count: int, **options) -> None:

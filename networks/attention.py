@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from networks.evaluation import evaluating
 from networks.kv_cache import KVCache
-from networks.positions import rotate
+from networks.positions import check_heads, rotate
 
 SHORT = 512  # tokens; beyond them bfloat16 is the faster type also for the backward pass on a CPU
 
@@ -32,6 +33,8 @@ class Attend(nn.Module):
         lowered = q.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu")
         if q.requires_grad and lowered and q.device.type == "cpu" and k.shape[2] <= SHORT:
             # torch's backward pass on a CPU: for 32 tokens, bfloat16 takes five times as long as float32.
+            if mask is not None and mask.is_floating_point():
+                mask = mask.float()
             with torch.autocast("cpu", enabled=False):
                 return self.forward(q.float(), k.float(), v.float(), mask, causal).to(q.dtype)
         return F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal)
@@ -42,8 +45,7 @@ class SelfAttention(nn.Module):
 
     def __init__(self, width: int, heads: int):
         super().__init__()
-        if width % heads:
-            raise ValueError(f"width={width} is not divisible by heads={heads}")
+        check_heads(width, heads)
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width)
         self.attend = Attend()
@@ -64,6 +66,7 @@ class CrossAttention(nn.Module):
 
     def __init__(self, width: int, heads: int):
         super().__init__()
+        check_heads(width, heads)
         self.heads = heads
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
@@ -92,7 +95,10 @@ def _join(x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def weights(network: nn.Module, *inputs, **options) -> dict[str, Tensor]:
-    """What every head of a network attends for these inputs: {name of the attention: (B, H, T, L)}, rows sum to 1."""
+    """What every head of a network attends for these inputs: {name of the attention: (B, H, T, L)}, rows sum to 1.
+
+    The network reads them in evaluation mode, and stays in the mode that it is in.
+    """
     found: dict[str, Tensor] = {}
 
     def hook(name: str):
@@ -109,7 +115,8 @@ def weights(network: nn.Module, *inputs, **options) -> dict[str, Tensor]:
         if isinstance(module, Attend)
     ]
     try:
-        network(*inputs, **options)
+        with evaluating(network):
+            network(*inputs, **options)
     finally:
         for handle in handles:
             handle.remove()

@@ -11,7 +11,7 @@ B batch, T time steps of the chunk, A action dimensions, C features of the condi
 from torch import Tensor, nn
 
 from limits import number, whole
-from networks.embeddings import SinusoidalEmbedding
+from networks.embeddings import SinusoidalEmbedding, StepEmbedding
 
 
 class ResidualBlock(nn.Module):
@@ -70,7 +70,7 @@ class ChunkMLP(nn.Module):
             nn.LayerNorm(encoder_width),
             nn.Linear(encoder_width, context),
         )
-        self.embed_step = nn.Sequential(
+        self.embed_step = StepEmbedding(
             SinusoidalEmbedding(128), nn.Linear(128, 128), nn.SiLU(), nn.Linear(128, context)
         )
         self.embed_chunk = nn.Linear(horizon * action_dim, width)

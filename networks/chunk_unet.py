@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from limits import whole
-from networks.embeddings import SinusoidalEmbedding
+from networks.embeddings import SinusoidalEmbedding, StepEmbedding
 
 GROUPS = 8  # of channels, in a normalisation
 
@@ -63,7 +63,7 @@ class ChunkUNet(nn.Module):
             )
         self.encode = nn.Identity()
         context = condition_dim + 256
-        self.embed_step = nn.Sequential(SinusoidalEmbedding(256), nn.Linear(256, 1024), nn.Mish(), nn.Linear(1024, 256))
+        self.embed_step = StepEmbedding(SinusoidalEmbedding(256), nn.Linear(256, 1024), nn.Mish(), nn.Linear(1024, 256))
         pairs = list(zip((action_dim, *widths[:-1]), widths, strict=True))
         self.down = nn.ModuleList(nn.ModuleList([FiLMBlock(a, b, context), FiLMBlock(b, b, context)]) for a, b in pairs)
         self.shrink = nn.ModuleList(nn.Conv1d(width, width, 3, 2, 1) for width in widths[:-1])

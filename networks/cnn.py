@@ -9,6 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from limits import number, whole
+from networks.measured import Measured
+
 
 class ResNet(nn.Module):
     """A residual network (He et al. 2015): pictures (B, C, H, W) -> logits (B, K).
@@ -25,6 +28,11 @@ class ResNet(nn.Module):
 
     def __init__(self, in_channels: int, num_classes: int, widths: Sequence[int] = (64, 128, 256), blocks: int = 2):
         super().__init__()
+        for width in widths:
+            whole(widths=width)
+        whole(in_channels=in_channels, num_classes=num_classes, blocks=blocks)
+        if not widths:
+            raise ValueError("widths=[] must name at least one")
         self.first = nn.Conv2d(in_channels, widths[0], 3, padding=1, bias=False)
         layers: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.ReLU()]
         width = widths[0]
@@ -52,6 +60,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1):
         super().__init__()
+        whole(in_channels=in_channels, out_channels=out_channels, stride=stride)
         self.residual = nn.Sequential(
             nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False),
             nn.BatchNorm2d(out_channels),
@@ -80,7 +89,7 @@ class WhitenedCNN(nn.Module):
         in_channels: C.
         num_classes: K.
         widths: channels of the groups.
-        depth: convolutions in a group; with 3, the last two have a shortcut around them.
+        depth: convolutions in a group; from 3 on, those after the first have a shortcut around them.
         norm_momentum: share of a batch in the running statistics of the batch norms.
     """
 
@@ -93,9 +102,15 @@ class WhitenedCNN(nn.Module):
         norm_momentum: float = 0.1,
     ):
         super().__init__()
+        for width in widths:
+            whole(widths=width)
+        whole(in_channels=in_channels, num_classes=num_classes)
+        if not widths:
+            raise ValueError("widths=[] must name at least one")
         patch = 2 * 2 * in_channels
         self.register_buffer("first_weight", torch.eye(patch).reshape(patch, in_channels, 2, 2).repeat(2, 1, 1, 1))
         self.first_weight[patch:].neg_()
+        self.whitened = Measured()  # first_weight
         groups = zip([2 * patch, *widths], widths, strict=False)
         self.groups = nn.Sequential(*(ConvGroup(narrow, wide, depth, norm_momentum) for narrow, wide in groups))
         self.head = nn.Linear(widths[-1], num_classes, bias=False)
@@ -115,6 +130,7 @@ class WhitenedCNN(nn.Module):
         values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
         filters = (vectors / (values + 5e-4).sqrt()).T.reshape(-1, *self.first_weight.shape[1:])
         self.first_weight.copy_(torch.cat([filters, -filters]))
+        self.whitened.note()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
@@ -126,10 +142,12 @@ class WhitenedCNN(nn.Module):
 
 
 class ConvGroup(nn.Module):
-    """Convolution, max-pool, then one more or two more convolutions: (B, C, H, W) -> (B, C', H / 2, W / 2)."""
+    """Convolution, max-pool, then `depth` - 1 more convolutions: (B, C, H, W) -> (B, C', H / 2, W / 2)."""
 
     def __init__(self, in_channels: int, out_channels: int, depth: int, norm_momentum: float = 0.1):
         super().__init__()
+        whole(depth=depth)
+        number("(0, 1]", norm_momentum=norm_momentum)
         widths = [in_channels] + [out_channels] * depth
         self.convs = nn.ModuleList(Conv(widths[i], out_channels) for i in range(depth))
         # Scales are not learned: the next layer's normalisation would undo them.
@@ -139,6 +157,8 @@ class ConvGroup(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = shortcut = F.gelu(self.norms[0](F.max_pool2d(self.convs[0](x), 2)))
+        if len(self.convs) == 1:
+            return x
         for conv, norm in zip(self.convs[1:-1], self.norms[1:-1], strict=True):
             x = F.gelu(norm(conv(x)))
         x = self.norms[-1](self.convs[-1](x))
@@ -153,6 +173,7 @@ class Conv(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__()
+        whole(in_channels=in_channels, out_channels=out_channels)
         weight = torch.empty(out_channels, in_channels, 3, 3)
         nn.init.kaiming_uniform_(weight, a=5**0.5)
         nn.init.dirac_(weight[:in_channels])

@@ -88,10 +88,10 @@ class Discriminator(nn.Module):
                     nn.init.kaiming_normal_(layer.weight, a=0.2)
 
     def forward(self, images: Tensor, classes: Tensor | None = None) -> Tensor:
-        features = self.layers(images.contiguous(memory_format=torch.channels_last)).float()  # (B, F)
+        features = self.layers(images.contiguous(memory_format=torch.channels_last))  # (B, F)
         logits = self.head(features)[:, 0]
         if self.classes is not None:
-            logits = logits + (features * self.classes(classes)).sum(1)
+            logits = logits + (features.float() * self.classes(classes)).sum(1)
         return logits
 
 

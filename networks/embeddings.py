@@ -9,7 +9,10 @@ from limits import number
 
 
 class SinusoidalEmbedding(nn.Module):
-    """Vaswani et al. 2017, Sec. 3.5, for diffusion steps: (B,) -> (B, width), cosines after sines."""
+    """Vaswani et al. 2017, Sec. 3.5, for diffusion steps: (B,) -> (B, width), cosines after sines, in float32.
+
+    In bfloat16 the angles of neighbouring steps would be one.
+    """
 
     def __init__(self, width: int, max_period: float = 10_000.0):
         super().__init__()
@@ -19,6 +22,20 @@ class SinusoidalEmbedding(nn.Module):
         frequencies = torch.exp(-math.log(max_period) * torch.arange(width // 2) / (width // 2))
         self.register_buffer("frequencies", frequencies, persistent=False)
 
+    def _apply(self, fn, recurse: bool = True) -> "SinusoidalEmbedding":
+        return super()._apply(lambda table: table.to(fn(table).device), recurse)
+
     def forward(self, t: Tensor) -> Tensor:
         angles = t[:, None].float() * self.frequencies  # (B, width/2)
         return torch.cat([angles.sin(), angles.cos()], 1)
+
+
+class StepEmbedding(nn.Sequential):
+    """A `SinusoidalEmbedding`, then a linear layer and others, in whatever precision these compute."""
+
+    def forward(self, t: Tensor) -> Tensor:
+        embedding, linear, *others = self
+        x = linear(embedding(t).to(linear.weight.dtype))
+        for layer in others:
+            x = layer(x)
+        return x

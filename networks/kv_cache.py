@@ -5,6 +5,8 @@ B batch, T new tokens, L tokens read so far (L = length), H heads, D head dim.
 
 from torch import Tensor
 
+from limits import whole
+
 
 class KVCache:
     """Room for `capacity` tokens in each of `layers` layers; memory is taken when the first tokens come.
@@ -17,6 +19,7 @@ class KVCache:
     """
 
     def __init__(self, capacity: int, layers: int):
+        whole(capacity=capacity, layers=layers)
         self.capacity, self.length = capacity, 0
         self._tokens: Tensor | None = None  # (B, capacity)
         self._mask: Tensor | None = None  # (B, capacity)
@@ -25,8 +28,10 @@ class KVCache:
     def advance(self, tokens: Tensor, mask: Tensor | None = None) -> None:
         """Take slots for tokens (B, T), of which those are padding where the mask (B, T) is False.
 
-        Raises ValueError where there are not enough slots left.
+        Raises ValueError where there are not enough slots left, or other rows than before.
         """
+        if self._tokens is not None and len(tokens) != len(self._tokens):
+            raise ValueError(f"the cache holds {len(self._tokens)} rows; got tokens of {len(tokens)}")
         start, end = self.length, self.length + tokens.shape[1]
         if end > self.capacity:
             raise ValueError(

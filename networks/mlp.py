@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from limits import number, whole
+
 
 class MLP(nn.Module):
     """(B, ...) with F numbers for each example -> (B, K). Without hidden layers it is a linear map.
@@ -28,10 +30,10 @@ class MLP(nn.Module):
         batch_norm: bool = False,
     ):
         super().__init__()
-        if min(in_features, out_features, *hidden) < 1:
-            raise ValueError(f"widths must be at least 1; got {in_features}, {list(hidden)}, {out_features}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout={dropout} must be at least 0 and less than 1")
+        whole(in_features=in_features, out_features=out_features)
+        for width in hidden:
+            whole(hidden=width)
+        number("[0, 1)", dropout=dropout)
         layers: list[nn.Module] = [nn.Flatten()]
         for width in hidden:
             layers.append(nn.Linear(in_features, width, bias=not batch_norm))  # batch norm has its own offset

@@ -9,6 +9,8 @@ B batch, T time (tokens), L tokens that are attended, C channels, H heads, D hea
 import torch
 from torch import Tensor, nn
 
+from limits import whole
+
 
 class NoPositions(nn.Module):
     """A transformer without positions: an encoder does not see order, a decoder sees it through its causal mask.
@@ -21,6 +23,8 @@ class NoPositions(nn.Module):
 
     def __init__(self, width: int, heads: int, max_length: int):
         super().__init__()
+        check_heads(width, heads)
+        whole(max_length=max_length)
         self.max_length = max_length
 
     def embed(self, x: Tensor, at: Tensor) -> Tensor:
@@ -105,6 +109,13 @@ POSITIONS = {
     "rotary": RotaryPositions,
     "alibi": LinearBiases,
 }
+
+
+def check_heads(width: int, heads: int) -> None:
+    """Raises ValueError where a width cannot be split into so many heads."""
+    whole(width=width, heads=heads)
+    if width % heads:
+        raise ValueError(f"width={width} is not divisible by heads={heads}")
 
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:

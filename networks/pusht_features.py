@@ -14,7 +14,7 @@ from limits import number, whole
 
 
 class PushTFeatures(nn.Module):
-    """(B, O, 18) pixels (pointer x, y, then 8 corners) -> (B, dim)."""
+    """(B, O, 18) pixels (pointer x, y, then 8 corners) -> (B, dim), in float32: bfloat16 has two pixels in a world."""
 
     def __init__(self, target_corners: list[list[float]], world: float, n_obs_steps: int):
         super().__init__()
@@ -25,8 +25,11 @@ class PushTFeatures(nn.Module):
         with torch.no_grad():
             self.dim = self(torch.zeros(1, n_obs_steps, 18)).shape[1]
 
+    def _apply(self, fn, recurse: bool = True) -> "PushTFeatures":
+        return super()._apply(lambda table: table.to(fn(table).device), recurse)
+
     def forward(self, keypoints: Tensor) -> Tensor:
-        points = keypoints.unflatten(-1, (9, 2))  # (B, O, 9, 2)
+        points = keypoints.float().unflatten(-1, (9, 2))  # (B, O, 9, 2)
         pointer, corners = points[:, :, 0], points[:, :, 1:]
         error = corners[:, -1] - self.target  # (B, 8, 2)
         origin, along = corners.mean(2), corners[:, :, 1] - corners[:, :, 0]

@@ -15,9 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from limits import number, whole
 from networks.attention import CrossAttention, SelfAttention, Sight
 from networks.kv_cache import KVCache
-from networks.positions import NoPositions
+from networks.positions import NoPositions, check_heads
 
 
 class Memory(NamedTuple):
@@ -36,6 +37,7 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int, cross: bool = False, dropout: float = 0.0):
         super().__init__()
+        check_heads(width, heads)
         self.attention_norm = nn.LayerNorm(width)
         self.attention = SelfAttention(width, heads)
         if cross:
@@ -43,7 +45,7 @@ class Block(nn.Module):
             self.cross_attention = CrossAttention(width, heads)
         self.mlp_norm = nn.LayerNorm(width)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.dropout = _dropout(dropout)
 
     def forward(
         self,
@@ -60,6 +62,11 @@ class Block(nn.Module):
         return x + self.dropout(self.mlp(self.mlp_norm(x)))
 
 
+def _dropout(dropout: float) -> nn.Module:
+    number("[0, 1)", dropout=dropout)
+    return nn.Dropout(dropout) if dropout else nn.Identity()
+
+
 class _Stack(nn.Module):
     """Embedding, positions, blocks, norm, and logits: what encoder and decoder share."""
 
@@ -74,9 +81,11 @@ class _Stack(nn.Module):
         cross: bool = False,
     ):
         super().__init__()
+        check_heads(width, heads)
+        whole(vocab_size=vocab_size, depth=depth)
         self.embedding = nn.Embedding(vocab_size, width)
         self.positions = positions
-        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.dropout = _dropout(dropout)
         self.blocks = nn.ModuleList(Block(width, heads, cross, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self._initialise()
@@ -96,7 +105,11 @@ class _Stack(nn.Module):
         """(..., C) -> (..., V)"""
         return F.linear(features, self.embedding.weight)
 
-    def _check_length(self, length: int) -> None:
+    def _check_length(self, tokens: Tensor, mask: Tensor | None) -> None:
+        """Raises ValueError where a row of tokens (B, T) is too long; padding does not count."""
+        length = tokens.shape[1]
+        if length > self.positions.max_length and mask is not None and len(mask):
+            length = int(mask.sum(1).max())
         if length > self.positions.max_length:
             raise ValueError(
                 f"a sequence of {length} tokens is too long: this network has max_length={self.positions.max_length}; "
@@ -131,7 +144,7 @@ class Encoder(_Stack):
 
     def features(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """What the logits are read from: (B, T) -> (B, T, C)."""
-        self._check_length(tokens.shape[1])
+        self._check_length(tokens, mask)
         at = token_positions(tokens, mask)
         sight = self._sight(at, at, None if mask is None else mask[:, None, None])
         x = self.dropout(self.positions.embed(self.embedding(tokens), at))
@@ -199,7 +212,7 @@ class Decoder(_Stack):
             cache.advance(tokens, mask)
             tokens, mask = cache.tokens, cache.mask
         length = tokens.shape[1]
-        self._check_length(length)
+        self._check_length(tokens, mask)
         keys_at = token_positions(tokens, mask, self.restart)
         at = keys_at[..., length - new :]
         if mask is not None:
@@ -248,6 +261,8 @@ class EncoderDecoder(nn.Module):
 
 def causal_mask(new: int, length: int, device: torch.device | None = None) -> Tensor:
     """(T, L), True where one of the last T tokens may attend: itself, and those before it."""
+    whole(0, new=new)
+    whole(new, length=length)
     places = torch.arange(length, device=device)
     return places <= places[length - new :, None]
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from limits import number, whole
 from networks.attention import SelfAttention, Sight
-from networks.embeddings import SinusoidalEmbedding
+from networks.embeddings import SinusoidalEmbedding, StepEmbedding
 from networks.image_shape import image_shape
 
 GROUP = 16  # channels that share their statistics in a normalisation
@@ -63,7 +63,7 @@ class UNet2D(nn.Module):
         if any(width % HEAD for width in widths):
             raise ValueError(f"widths={tuple(widths)} must be divisible by {HEAD}, the width of an attention head")
         condition = 4 * widths[0]
-        self.embed_step = nn.Sequential(
+        self.embed_step = StepEmbedding(
             SinusoidalEmbedding(widths[0]), nn.Linear(widths[0], condition), nn.SiLU(), nn.Linear(condition, condition)
         )
         self.embed_class = nn.Embedding(num_classes + 1, condition)

@@ -10,11 +10,18 @@ from torch import Tensor, nn
 
 PAD, BOS, EOS, SEP = 0, 1, 2, 3  # padding, begin, end, between question and answer: in no text
 SPECIAL = 4  # how many ids are not text
+UNWRITTEN = (PAD, BOS, SEP)  # special ids that no answer holds
 
 
 def after_bos(ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Ids and mask (B, T) with BOS before them, (B, T + 1)."""
     return F.pad(ids, (1, 0), value=BOS), F.pad(mask, (1, 0), value=True)
+
+
+def with_eos(ids: Tensor, mask: Tensor) -> Tensor:
+    """Ids (B, T), padded on the right where the mask (B, T) is False, with EOS after each row's last: (B, T + 1)."""
+    ids = F.pad(ids.masked_fill(~mask, PAD), (0, 1), value=PAD)
+    return ids.scatter(1, mask.sum(1, keepdim=True), EOS)
 
 
 class Vocabulary(nn.Module):
@@ -44,7 +51,12 @@ class Vocabulary(nn.Module):
 
     def encode(self, texts: list[str]) -> list[list[int]]:
         """B texts to B lists of ids. Raises ValueError that names what is not known."""
-        encodings = self._known().encode_batch(texts, add_special_tokens=False)
+        if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+            raise ValueError(f'texts must be a list of texts, such as ["one", "two"]; got {texts!r:.80}')
+        try:
+            encodings = self._known().encode_batch(texts, add_special_tokens=False)
+        except TypeError as error:
+            raise ValueError("a text holds a lone surrogate, half of a character; it is not in UTF-8") from error
         for text, encoding in zip(texts, encodings, strict=True):
             for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
                 if token < SPECIAL:
@@ -52,13 +64,23 @@ class Vocabulary(nn.Module):
         return [encoding.ids for encoding in encodings]
 
     def decode(self, ids: Tensor | list[list[int]]) -> list[str]:
-        """B rows of ids to B texts, special ids left out."""
-        rows = ids.tolist() if isinstance(ids, Tensor) else ids
-        return self._known().decode_batch([[token for token in row if token >= SPECIAL] for row in rows])
+        """B rows of ids to B texts, special ids left out. Raises ValueError for an id that the tokenizer lacks."""
+        rows, tokenizer = ids.tolist() if isinstance(ids, Tensor) else ids, self._known()
+        highest = max((token for row in rows for token in row), default=0)
+        if highest >= self.size:
+            raise ValueError(f"the id {highest} is no token: the tokenizer has {self.size}, from 0 to {self.size - 1}")
+        return tokenizer.decode_batch([[token for token in row if token >= SPECIAL] for row in rows])
+
+    def tokens(self, ids: list[int]) -> list[str]:
+        """The tokens of a row as they are called, special ones included."""
+        return [self._known().id_to_token(token) or f"<{token}>" for token in ids]
 
     def _known(self) -> Tokenizer:
         if self.tokenizer is None:
-            raise ValueError("this model has no tokenizer yet; train it, or load a checkpoint")
+            raise ValueError(
+                "this model has no tokenizer yet; train it on a datamodule with one, give it one (vocabulary.adopt) "
+                "or load a checkpoint"
+            )
         return self.tokenizer
 
     def get_extra_state(self) -> Tensor:
@@ -66,8 +88,13 @@ class Vocabulary(nn.Module):
         return torch.tensor(list(text.encode()), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
-        if len(state):
-            self.adopt(Tokenizer.from_str(bytes(state.to(torch.uint8).tolist()).decode()))
+        if not len(state):
+            return
+        try:
+            tokenizer = Tokenizer.from_str(bytes(state.to(torch.uint8).tolist()).decode())
+        except Exception as error:  # `tokenizers` raises nothing more special
+            raise ValueError(f"the weights hold a tokenizer that cannot be read: {error}") from error
+        self.adopt(tokenizer)
 
     def __deepcopy__(self, memo: dict) -> "Vocabulary":
         return self  # a copy made for averaged weights, before there are data, must learn of their tokenizer

@@ -61,11 +61,11 @@ def positive(**values: int) -> None:
 
 
 def sizes(**values: int) -> None:
-    """ValueError unless every value can be the length of an array's axis."""
+    """ValueError unless every value is a whole number of at least 1 that the length of an axis can be."""
     positive(**values)
     for name, value in values.items():
         if value > LARGEST:
-            raise ValueError(f"{name}={value!r} is too large for the axis of an array; use at most {LARGEST}")
+            raise ValueError(f"{name}={value!r} is too large; use at most {LARGEST}")
 
 
 def between(low: float, high: float, **values: float) -> None:

@@ -55,10 +55,11 @@ class Optimizer:
         """Go on from a `state` of an optimizer of the same kind over parameters of the same shapes."""
         own = self.state()
         for name, array in own.items():
-            if name not in state or state[name].shape != array.shape or own.keys() != state.keys():
+            same = name in state and (state[name].shape, state[name].dtype) == (array.shape, array.dtype)
+            if not same or own.keys() != state.keys():
                 raise ValueError(
                     f"the state does not fit this {type(self).__name__} over {len(self.parameters)} parameters: "
-                    f"it holds {sorted(state)}; expected {sorted(own)} in this model's shapes"
+                    f"it holds {sorted(state)}; expected {sorted(own)} in this model's shapes and dtypes"
                 )
         self.steps, self.lr = int(state["steps"]), float(state["lr"])
         self.updates[...] = state["updates"]

@@ -68,7 +68,8 @@ class Trainer:
         A model in eval mode is put into training mode; in one in training mode, layers in eval mode stay frozen.
         `checkpoint` names a file to write after each epoch, `on_epoch` is told each entry of the history.
         """
-        checks.positive(epochs=epochs, batch_size=batch_size)
+        checks.sizes(epochs=epochs)
+        checks.positive(batch_size=batch_size)
         _check(*train)
         _check(*val)
         while len(self.history) < epochs:

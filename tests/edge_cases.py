@@ -10,11 +10,13 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import mkdtemp
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import torch
+import torchvision
 from torch import Tensor, nn
 
 import envs  # noqa: F401  (registers Push-T)
@@ -22,11 +24,20 @@ import numpy_core as nc
 from datamodules.pusht import Demonstrations
 from diffusion.objectives import OBJECTIVES
 from diffusion.scheduler import NoiseScheduler, cosine_betas
+from envs.play import Game
+from envs.pusht import PushT
 from envs.rollout import Episode
+from lightning_modules.ddpm import DDPM
+from lightning_modules.gan import GAN
+from lightning_modules.language_model import LanguageModel
+from lightning_modules.seq2seq import Seq2Seq
+from lightning_modules.sequence_tagger import SequenceTagger
 from networks.attention import Sight
 from networks.generation import Writer
 from networks.positions import SinusoidalPositions
 from networks.transformer import Decoder
+
+PNG = torchvision.io.encode_png(torch.zeros(1, 4, 4, dtype=torch.uint8)).numpy().tobytes()
 
 
 def nothing(made: Any, arguments: dict) -> None:
@@ -130,6 +141,12 @@ def augmentation(**arguments) -> Case:
     return Case(lambda: dict(arguments), lambda made, _: made(images().byte(), torch.arange(2), 0, generator()))
 
 
+def game() -> Game:
+    made = Game(None)
+    made.reset()
+    return made
+
+
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
@@ -143,7 +160,14 @@ SCHEDULER = NoiseScheduler(cosine_betas(10))
 EPISODE = Episode(0, np.full((3, 2), 256.0), np.array([0.1, 0.2, 0.3]))
 STATE = np.array([100.0, 100.0, 0, 0, 256.0, 256.0, 0.5, 0, 0, 0])
 SMALL = {"shape": (1, 8, 8), "num_classes": 3}
+TINY_DDPM = {"shape": (1, 8, 8), "num_classes": 2, "widths": (64,), "blocks": 1, "attention": 0, "train_steps": 100}
+GENERATORS = {
+    "language_model.LanguageModel": LanguageModel,
+    "seq2seq.Seq2Seq": Seq2Seq,
+    "sequence_tagger.SequenceTagger": SequenceTagger,
+}
 STEPS = torch.zeros(2, dtype=torch.long)
+DATA = np.ones((2, 3), np.float32), np.array([0, 1])
 SGD = partial(torch.optim.SGD, [nn.Parameter(torch.zeros(2))])
 DEMONSTRATIONS = demonstrations()
 
@@ -200,6 +224,9 @@ CASES: dict[str, Case] = {
     "numpy_core.schedules.cosine": schedule(lr=0.1, steps=10, warmup=3, final=0.01),
     "numpy_core.trainer.Trainer": Case(
         lambda: trainer() | {"max_norm": 1.0}, lambda made, _: made.step(np.ones((2, 3), np.float32), np.array([0, 1]))
+    ),
+    "numpy_core.trainer.Trainer.fit": Case(
+        lambda: {"self": nc.Trainer(**trainer()), "train": DATA, "val": DATA, "epochs": 1, "batch_size": 2}, itself
     ),
     "numpy_core.trainer.evaluate": Case(
         lambda: {
@@ -279,7 +306,7 @@ CASES: dict[str, Case] = {
     "networks.dcgan.stages": call(shape=[3, 16, 16]),
     "networks.embeddings.SinusoidalEmbedding": network(lambda a: (torch.arange(3),), width=8, max_period=1e4),
     "networks.generation.Writer": Case(
-        lambda: {"decoder": decoder(), "prompt": PROMPT, "prompt_mask": None, "memory": None, "new_tokens": 4},
+        lambda: {"decoder": decoder(), "prompt": PROMPT, "prompt_mask": None, "memory": None, "max_new_tokens": 4},
         lambda made, _: made.first(),
     ),
     "networks.generation.generate": Case(
@@ -291,13 +318,15 @@ CASES: dict[str, Case] = {
             "top_k": None,
             "top_p": None,
             "beams": 1,
+            "seed": 0,
+            "first_row": 0,
             "end": 2,
-            "generator": generator(),
+            "suppress_tokens": [1, 3],
         },
         itself,
     ),
     "networks.generation.beam_search": Case(
-        lambda: {"writer": writer(), "beams": 2, "max_new_tokens": 4, "end": 2}, itself
+        lambda: {"writer": writer(), "beams": 2, "end": 2, "silent": torch.tensor([1])}, itself
     ),
     "networks.gpt2.gpt2_decoder": Case(
         lambda: {"vocab_size": 12, "width": 8, "depth": 1, "heads": 2, "max_length": 16},
@@ -311,6 +340,7 @@ CASES: dict[str, Case] = {
         f"networks.positions.{name}": positions()
         for name in ("NoPositions", "SinusoidalPositions", "LearnedPositions", "RotaryPositions", "LinearBiases")
     },
+    "networks.positions.check_heads": call(width=8, heads=2),
     "networks.pusht_features.PushTFeatures": network(
         lambda a: (torch.rand(2, a["n_obs_steps"], 18),),
         target_corners=torch.rand(8, 2).tolist(),
@@ -318,6 +348,7 @@ CASES: dict[str, Case] = {
         n_obs_steps=2,
     ),
     "networks.sampling.next_distribution": call(logits=torch.randn(2, 5), temperature=1.0, top_k=2, top_p=0.9),
+    "networks.sampling.uniform": call(seed=0, rows=range(2), count=3),
     "networks.sampling.check": call(temperature=1.0, top_k=2, top_p=0.9),
     "networks.transformer.Block": network(
         lambda a: (torch.zeros(2, 3, a["width"]), Sight()), width=8, heads=2, dropout=0.1
@@ -336,6 +367,7 @@ CASES: dict[str, Case] = {
         )
         for name in ("Encoder", "Decoder")
     },
+    "networks.transformer.Decoder.cache": Case(lambda: {"self": decoder(), "capacity": 4}),
     "networks.transformer.causal_mask": call(new=2, length=3),
     "networks.transformer.token_positions": call(tokens=PROMPT, restart=4),
     "networks.image_shape.image_shape": call(shape=[3, 16, 16]),
@@ -390,10 +422,14 @@ CASES: dict[str, Case] = {
     "datamodules.augmentation.Shift": augmentation(pixels=1),
     "datamodules.augmentation.Cutout": augmentation(size=2),
     "datamodules.augmentation.Warp": augmentation(rotate=5.0, scale=0.1, shear=5.0, shift=1.0, bend=1.0, nodes=4),
+    "datamodules.augmentation.build": build(choices={"flip": None}, shape=(1, 8, 8)),
+    "datamodules.held_out.check": call(val_share=0.1, split_seed=0),
+    "datamodules.held_out.split": call(count=10, what="rows", val_share=0.2, split_seed=0, at_least=1),
+    "datamodules.image_reader.read_image": Case(lambda: {"file": PNG, "channels": 1}),
     "datamodules.fonts.draw": Case(lambda: {"n": 2, "shape": (1, 12, 12), "rng": rng()}, itself),
-    "datamodules.images.ImageDataModule": build(source="fonts", batch_size=4, val_share=0.1, split_seed=0),
     "datamodules.svhn.SVHN": build(val_share=0.1),
     "datamodules.pairs.similar_lengths": call(lengths=torch.arange(1, 6), batch_size=2),
+    "datamodules.everyday.everyday_sentences": call(words=["tea", "cup"], count=2),
     "datamodules.pig_latin.PigLatin": build(
         max_length=60, batch_size=8, train_size=16, word_share=0.5, pseudo_share=0.3, seed=0
     ),
@@ -460,6 +496,9 @@ CASES: dict[str, Case] = {
         weight_decay=0.1,
         warmup=0.1,
     ),
+    "lightning_modules.ddpm.DDPM.sample": Case(
+        lambda: {"self": DDPM(**TINY_DDPM), "labels": STEPS, "scale": 2.0, "steps": 3, "generator": generator()}, itself
+    ),
     "lightning_modules.diffusion_policy.DiffusionPolicy": build(
         n_obs_steps=2,
         horizon=8,
@@ -502,14 +541,34 @@ CASES: dict[str, Case] = {
         discriminator_clip=1.0,
         ema=0.9,
     ),
+    "lightning_modules.gan.GAN.latents": Case(
+        lambda: {"self": GAN(shape=[3, 16, 16], num_classes=2, latent=4, width=4), "count": 2}, itself
+    ),
     "lightning_modules.gan.averaging": build(decay=0.9),
     "lightning_modules.mlp_classifier.MLPClassifier": build(hidden=[4], dropout=0.1, **SMALL),
     "lightning_modules.optimizers.decay_matrices": call(module=nn.Linear(2, 2), weight_decay=0.1),
+    "lightning_modules.optimizers.fallen": call(step=3, total=10),
     "lightning_modules.optimizers.one_cycle": call(step=3, total=10, warmup=0.2),
     "lightning_modules.optimizers.with_one_cycle": Case(
-        lambda: {"optimizer": SGD(lr=0.1), "total": 10, "warmup": 0.2},
+        lambda: {
+            "optimizer": SGD(lr=0.1),
+            "trainer": SimpleNamespace(estimated_stepping_batches=10, callbacks=[]),
+            "warmup": 0.2,
+        },
         lambda made, _: made["optimizer"].param_groups[0]["lr"],
     ),
+    **{
+        f"lightning_modules.{kind}.generate": Case(
+            lambda model=model: {
+                "self": model(vocab_size=12, width=8, depth=1, heads=2, max_length=16),
+                "source": PROMPT,
+                "source_mask": PROMPT > 0,
+                "max_new_tokens": 4,
+            },
+            itself,
+        )
+        for kind, model in GENERATORS.items()
+    },
     "lightning_modules.sequence_model.SequenceModel": build(
         vocab_size=12, width=8, depth=1, heads=2, max_length=16, dropout=0.1, lr=0.1, weight_decay=0.1, warmup=0.1
     ),
@@ -533,6 +592,9 @@ CASES: dict[str, Case] = {
     "callbacks.sample_quality.SampleQuality": build(classifier="pretrained/mnist_mlp", samples=10, seed=0),
     "callbacks.saturation.Saturation": build(scales=(1.0, 3.0), samples=4),
     "callbacks.text_samples.TextSamples": build(count=2),
+    "callbacks.validation_rows.validation_rows": call(
+        trainer=SimpleNamespace(val_dataloaders=[None]), batch={"source": torch.ones(3, 2)}, count=2
+    ),
     # envs
     "envs.chunks.ActionChunks": Case(
         lambda: {"env": gym.make("firstlight/PushT-v0"), "n_action_steps": 2, "n_obs_steps": 2},
@@ -550,6 +612,8 @@ CASES: dict[str, Case] = {
     "envs.pusht.reward_of": call(coverage=0.5),
     "envs.pusht.legacy_state": call(seed=0),
     "envs.pusht.PushT": Case(lambda: {"render_size": 64}, lambda made, _: made.reset(seed=0)[0]),
+    "envs.play.Game.step": Case(lambda: {"self": game(), "target": [100.0, 100.0]}),
+    "envs.pusht.PushT.reset": Case(lambda: {"self": PushT("state"), "seed": 0}, itself),
     "envs.record.best": call(episodes=[EPISODE], keep=1),
     "envs.rollout.make_worlds": Case(
         lambda: {"n": 1, "n_obs_steps": 2, "n_action_steps": 2, "parallel": False},

@@ -8,7 +8,7 @@ TRANSFORMER = "--model.width 32 --model.depth 1 --model.heads 2 --data.batch_siz
 SORTING = f"{TRANSFORMER} --data.max_length 8 --model.max_length 24 --data.val_size 8"
 PIG_LATIN = f"{TRANSFORMER} --data.max_length 40 --model.max_length 160"
 AVERAGED = (
-    "--trainer.callbacks '[{class_path: lightning.pytorch.callbacks.EMAWeightAveraging, "
+    "--trainer.callbacks '[{class_path: callbacks.weight_averaging.EMAWeightAveraging, "
     "init_args: {decay: 0.9, use_buffers: false}}]'"
 )
 SILENT = "--trainer.callbacks []"

@@ -130,26 +130,36 @@ def differences(ours, theirs, where: str = "") -> list[str]:
 def resumed_differs(config: str, stop: int, root: Path, *words: str, tiny: bool = True) -> list[str]:
     """What a run that is stopped in a batch, counted over all epochs, and resumed leaves other than one that was never
     stopped: in its checkpoints, its log and its files. The latter run stays in root/whole for the next stop."""
-
-    def folder(name: str) -> Path:
-        return root / name / "runs" / config / "version_0"
-
-    parted, whole = folder(f"stopped-{stop}"), folder("whole")
-    if not whole.exists():
-        (root / "whole").mkdir()
-        with contextlib.chdir(root / "whole"):
-            fit(config, *words, tiny=tiny)
-    (root / f"stopped-{stop}").mkdir()
-    with contextlib.chdir(root / f"stopped-{stop}"):
-        code = stopped(config, *words, *stop_at(stop), tiny=tiny)
-        before = checkpoint(parted)["global_step"]
-        fit(config, *words, "--ckpt_path", "last", tiny=tiny)
+    whole = undisturbed(config, root / "whole", *words, tiny=tiny)
+    code, before, parted = parted_run(config, root / f"stopped-{stop}", words, stop_at(stop), tiny)
     found = [] if code == 128 + signal.SIGTERM else [f"exit code {code}"]
     if before >= checkpoint(parted)["global_step"]:
         found.append(f"stopped at step {before}, at the end")
     for name in ("last", "best"):
-        found += differences(checkpoint(parted, name), checkpoint(whole, name), name)
+        if (whole / f"checkpoints/{name}.ckpt").exists():
+            found += differences(checkpoint(parted, name), checkpoint(whole, name), name)
     found += differences(scalars(parted), scalars(whole), "log")
     names = [sorted(path.name for path in run.rglob("*") if "tfevents" not in path.name) for run in (parted, whole)]
     configs = [(run / "config.yaml").read_text() for run in (parted, whole)]
     return found + differences(names[0], names[1], "files") + differences(*configs, "config.yaml")
+
+
+def undisturbed(config: str, root: Path, *words: str, tiny: bool = True) -> Path:
+    """The folder of a run that nothing stops, in a folder where it stays for the next call."""
+    if not root.exists():
+        root.mkdir()
+        with contextlib.chdir(root):
+            fit(config, *words, tiny=tiny)
+    return root / "runs" / config / "version_0"
+
+
+def parted_run(config: str, root: Path, words, stops, tiny: bool = True) -> tuple[int, int, Path]:
+    """A run of these words that further ones stop, and that goes on without those: the exit code of its first part, the
+    step where that ended, and the run's folder."""
+    root.mkdir()
+    folder = root / "runs" / config / "version_0"
+    with contextlib.chdir(root):
+        code = stopped(config, *words, *stops, tiny=tiny)
+        before = checkpoint(folder)["global_step"]
+        fit(config, *words, "--ckpt_path", "last", tiny=tiny)
+    return code, before, folder

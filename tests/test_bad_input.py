@@ -131,6 +131,10 @@ def test_a_wrong_word_in_any_family(config, words, answers, refused, tmp_path):
         (f"fit {MLP} {FONTS} --data.val_share 1.0", ["val_share=1.0"]),
         (f"fit {MLP} {FONTS} --data.val_share 0.99999", ["val_share=0.99999", "lower it"]),
         (f"fit {MLP} --data.source no/such", ["no/such", "--data.source fonts"]),
+        ("fit --model MLPClassifier --data datamodules.images.ImageDataModule --data.source fonts", ["mnist.MNIST"]),
+        (f"fit {MLP} {FONTS} --data.val_share 0", ["val_share=0.0 holds nothing out", "--checkpoint.monitor null"]),
+        (f"fit {MLP} {FONTS} --data.augment '{{shift: 28}}'", ["shift of 28 pixels", "28 x 28"]),
+        ("fit --config configs/pusht.yaml --data.val_share 0", ["val/score", "--checkpoint.monitor null"]),
         (f"predict {MLP}", ["predict needs a trained model", "--ckpt_path"]),
         (f"test {MLP} {FONTS}", ["test needs a trained model", "--ckpt_path"]),
         (f"validate {MLP} {FONTS}", ["validate needs a trained model", "--ckpt_path"]),
@@ -261,7 +265,7 @@ PICTURES = {
     "no labels": (digits().drop_columns(["label"]), ["label"]),
     "a label too large": (digits(labels=(0, 1, 10)), ["labels from 0 to 10", "allowed are 0 to 9"]),
     "a negative label": (digits(labels=(0, -1, 2)), ["labels from -1 to 2"]),
-    "labels that are words": (digits(labels=("a", "b", "c")), ["whole numbers", "string"]),
+    "labels that are words": (digits(labels=("a", "b", "c")), ["'a', which is none of 0, 1", "--data.class_names"]),
     "labels that are missing": (digits(labels=(0, None, 2)), ["whole numbers"]),
     "another size": (digits(size=(32, 32)), ["32 x 32", "28 x 28"]),
     "pictures that are none": (digits([{"bytes": b"none", "path": None}] * 3), ["picture 0", "cannot be read"]),
@@ -276,9 +280,10 @@ DEMONSTRATIONS = {
     "infinity": (steps(**{"observation.state": [[1.0, float("inf")]] * 40}), ["observation.state", "not finite"]),
     "corners of something else": (steps(**{"observation.environment_state": [[1.0] * 8] * 40}), ["(8,)", "(16,)"]),
     "an episode shorter than the horizon": (
-        steps(episode_index=[0] * 38 + [1] * 2),
+        steps(episode_index=[0] * 38 + [1] * 2, frame_index=[*range(38), 0, 1]),
         ["an episode of 2 steps is shorter than the horizon"],
     ),
+    "steps that are missing": (steps(frame_index=range(5, 45)), ["frame_index from 5 to 44", "count from 0"]),
     "nothing": (steps().slice(0, 0), ["no rows"]),
 }
 

@@ -25,6 +25,7 @@ from torch import nn
 import train
 from callbacks.checkpoint_files import CheckpointFiles
 from datamodules.images import read_images
+from datamodules.mnist import MNIST
 from datamodules.pictures import read_pictures
 from datamodules.pig_latin import PigLatin
 from datamodules.pusht import BUNDLED_FILES, COLUMNS, PushTDemos
@@ -197,7 +198,7 @@ def test_pictures_of_any_columns(content):
     rows = table(content)
     if rows is not None:
         with answered():
-            read_images(write(rows), "train", (1, 28, 28), 10)
+            read_images(write(rows), "train", (1, 28, 28), MNIST.class_names)
 
 
 @fuzzed(15, **damage)
@@ -213,7 +214,7 @@ def test_pictures_from_a_damaged_file(cut, flips):
     path = Path(write(digits()))
     path.write_bytes(spoilt(path.read_bytes(), cut, flips))
     with answered():
-        read_images(str(path), "train", (1, 28, 28), 10)
+        read_images(str(path), "train", (1, 28, 28), MNIST.class_names)
 
 
 @fuzzed(100, text=st.text(max_size=400))

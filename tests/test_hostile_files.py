@@ -22,6 +22,7 @@ from callbacks.checkpoint_files import CheckpointFiles
 from callbacks.rollouts import run_checkpoint
 from datamodules import cache, sources
 from datamodules.images import read_images
+from datamodules.mnist import MNIST
 from datamodules.pictures import read_pictures
 from envs import record
 from lightning_modules.pretrained import load_pretrained
@@ -151,7 +152,7 @@ def test_a_cache_file_is_no_pickle(form, payload, tmp_path, monkeypatch):
     """It is made again."""
     monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "cache"))
     parquet.write_table(digits(), tmp_path / "rows.parquet")
-    place = (str(tmp_path / "rows.parquet"), "train", (1, 28, 28), 10)
+    place = (str(tmp_path / "rows.parquet"), "train", (1, 28, 28), MNIST.class_names)
     expected = read_images(*place).images
     (kept,) = (tmp_path / "cache").iterdir()
     write(form, kept, payload)
@@ -206,7 +207,7 @@ def test_pictures_that_data_name_lie_in_their_folder(link, tmp_path):
         files = pa.array([{"bytes": None, "path": path}], kind)
         parquet.write_table(pa.table({"image": files, "label": [0]}), folder / "rows.parquet")
         with pytest.raises(ValueError, match="is no file in"):
-            read_images(str(folder / "rows.parquet"), "train", (1, 28, 28), 10)
+            read_images(str(folder / "rows.parquet"), "train", (1, 28, 28), MNIST.class_names)
 
 
 def test_pictures_to_predict_from_other_folders_come_by_links_to_files_only(tmp_path):

@@ -1,13 +1,18 @@
 """What ships in pretrained/: complete, small, and loadable."""
 
 import json
+import math
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from jsonargparse import ArgumentParser
 
+from benchmarks import publish, results
 from envs.statistics import summarize
-from lightning_modules.pretrained import load_pretrained
+from lightning_modules.pretrained import load_pretrained, read_config
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = sorted(path.parent for path in (ROOT / "pretrained").glob("*/card.json"))
@@ -46,11 +51,111 @@ def test_cards_are_complete(folder):
     assert card["n"] >= 400
     if len(card["seeds"]) > 1:
         assert len(card["by_seed"]) == len(card["seeds"])
-        for name, value in card["metrics"].items():
+        assert card["metrics"] == card["by_seed"][0], "the shipped weights are the first run's"
+        assert card["mean_over_seeds"].keys() == card["metrics"].keys()
+        for name, value in card["mean_over_seeds"].items():
             assert value == pytest.approx(sum(figures[name] for figures in card["by_seed"]) / len(card["seeds"]))
+    else:
+        assert not card.keys() & {"mean_over_seeds", "by_seed"}, "one seed has no mean"
     for part in (f"pretrained/{folder.name}/config.yaml", f"pretrained/{folder.name}/model.safetensors"):
         assert part in card["command"]
         assert (ROOT / part).is_file()
+
+
+def test_publishing_tells_the_shipped_weights_figures_and_the_mean(monkeypatch, tmp_path):
+    """The first run's weights ship, whatever order the runs are tested in."""
+    shipped = []
+    monkeypatch.setattr(publish, "PRETRAINED", tmp_path)
+    monkeypatch.setattr(publish, "put", lambda run, folder: shipped.append(run) or int(run.name))
+    monkeypatch.setattr(publish, "test", lambda folder: ({"test/accuracy": float(shipped[-1].name)}, "command"))
+    publish.publish("new", [Path("4"), Path("2"), Path("3")], minutes=1.0, n=10)
+    card = json.loads((tmp_path / "new" / "card.json").read_text())
+    assert (shipped[-1], card["seeds"]) == (Path("4"), [4, 2, 3])
+    assert card["metrics"] == {"test/accuracy": 4.0}
+    assert card["mean_over_seeds"] == {"test/accuracy": 3.0}
+    assert card["by_seed"] == [{"test/accuracy": value} for value in (4.0, 2.0, 3.0)]
+    publish.publish("one", [Path("4")], minutes=1.0, n=10)
+    assert not json.loads((tmp_path / "one" / "card.json").read_text()).keys() & {"mean_over_seeds", "by_seed"}
+
+
+@pytest.mark.parametrize(
+    ("metric", "n", "rounded", "wrong"),
+    [
+        ("test/accuracy", 10_000, 0.9485, 0.9465),  # of 0.948: 5 and 15 digits
+        ("test/sentence_exact_match", 454, 0.952, 0.96),
+        ("test/fid", 10_000, 0.955, 0.98),
+        ("test/score", 500, 0.957, 0.96),  # with the interval below
+        ("test/score/low", 500, 0.947, 0.95),
+    ],
+)
+def test_what_rounding_explains(metric, n, rounded, wrong):
+    card = {"metrics": {metric: 0.948}, "n": n}
+    if "score" in metric:
+        card["metrics"] |= {"test/score/low": 0.938, "test/score/high": 0.958}
+    value = card["metrics"][metric]
+    for now, holds in [(value, True), (rounded, True), (wrong, False), (math.nan, False)]:
+        assert results.compare(card, {metric: now})[metric][2] == holds, now
+    assert not results.compare(card, {})[metric][2], "a figure that is missing does not hold"
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_half_a_point_is_seen_on_every_card(folder):
+    """Of every share among its metrics that is counted over thousands."""
+    card = json.loads((folder / "card.json").read_text())
+    for metric in card["metrics"]:
+        if card["n"] >= 1000 and any(word in metric for word in results.COUNTED):
+            assert not results.compare(card, {metric: card["metrics"][metric] - 0.005})[metric][2]
+
+
+NUMBERS = [
+    "1e-1",
+    "1E3",
+    "-2e-4",
+    "1e+2",
+    "1.0e-1",
+    "0.1",
+    ".5",
+    "1.",
+    "1_000",
+    "7",
+    "-3",
+    ".inf",
+    "true",
+    "null",
+    "1e",
+    "e3",
+]
+
+
+@pytest.mark.parametrize("text", NUMBERS)
+def test_a_config_is_read_as_the_command_line_reads_it(text, tmp_path):
+    (tmp_path / "config.yaml").write_text(f"model:\n  lr: {text}\n")
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--model", type=dict)
+    parser.add_argument("--config", action="config")
+    expected = parser.parse_args(["--config", str(tmp_path / "config.yaml")]).model["lr"]
+    found = read_config(tmp_path / "config.yaml")["model"]["lr"]
+    assert (type(found), found) == (type(expected), expected)
+
+
+def test_numbers_in_a_shipped_config_may_have_an_exponent(tmp_path):
+    shutil.copytree(ROOT / "pretrained" / "mnist_mlp", tmp_path / "own")
+    config = tmp_path / "own" / "config.yaml"
+    text, count = re.subn(r"(weight_decay|lr): .*", r"\1: 1e-1", config.read_text())
+    assert count == 2
+    config.write_text(text)
+    hparams = load_pretrained(tmp_path / "own").hparams
+    assert (hparams.weight_decay, hparams.lr) == (0.1, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("model: [", "is no YAML"), ("data: 3", "names no model"), ("3", "names no model"), ("model:", "names no model")],
+)
+def test_a_config_that_names_no_model_is_one_line(text, words, tmp_path):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(ValueError, match=rf"^the config .*config\.yaml {words}[^\n]*$"):
+        read_config(tmp_path / "config.yaml")
 
 
 @pytest.mark.parametrize("name", ["pusht", "pusht_human", "pusht_planner"])

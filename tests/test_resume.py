@@ -2,13 +2,25 @@
 
 import shlex
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 import yaml
 
+import train
 from tests.families import FAMILIES
-from tests.runs import ROOT, checkpoint, differences, fit, resumed_differs
+from tests.runs import (
+    ROOT,
+    checkpoint,
+    differences,
+    fit,
+    parted_run,
+    resumed_differs,
+    scalars,
+    undisturbed,
+)
+from tests.stops import with_callback
 
 BATCHES = 4  # an epoch of a short run, of which there are two
 SIX = ("mnist_mlp", "cifar10_fast", "sorting_encoder_decoder", "svhn_gan", "mnist_ddpm", "pusht")
@@ -36,17 +48,111 @@ def test_as_large_as_the_config_says(config, tmp_path):
     assert not resumed_differs(config, BATCHES + 2, tmp_path, tiny=False)
 
 
-@pytest.mark.parametrize("stop", [3, pytest.param(5, marks=pytest.mark.slow)])
-def test_where_validation_comes_within_an_epoch(stop, tmp_path):
-    """In the very batch, and between two."""
-    words = "--trainer.check_val_every_n_epoch null --trainer.val_check_interval 3 --trainer.max_steps 8"
+def test_several_of_the_best(tmp_path):
+    """Their names hold the metric, and best.ckpt is one of them."""
+    assert not resumed_differs("mnist_mlp", BATCHES + 2, tmp_path, "--checkpoint.save_top_k=2")
+    names = {path.name.partition("-val_accuracy=")[0] for path in tmp_path.glob("whole/**/*.ckpt")}
+    assert names == {"best.ckpt", "last.ckpt", "epoch=0-step=4", "epoch=1-step=8"}
+
+
+WITHIN = "--trainer.check_val_every_n_epoch null --trainer.val_check_interval 3 "
+SHARED = "--trainer.accumulate_grad_batches 2 "
+
+
+@pytest.mark.parametrize("end", ["--trainer.max_epochs 2", "--trainer.max_epochs -1 --trainer.max_steps 8"])
+@pytest.mark.parametrize("stop", [3, BATCHES, pytest.param(5, marks=pytest.mark.slow)])
+def test_where_validation_comes_within_an_epoch(stop, end, tmp_path):
+    """In the very batch, at the end of an epoch, and between two; in epochs and in steps."""
+    assert not resumed_differs("mnist_mlp", stop, tmp_path, *shlex.split(WITHIN + end))
+
+
+@pytest.mark.parametrize("words", [SHARED, pytest.param(SHARED + WITHIN, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stop", [1, pytest.param(3, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.slow)])
+def test_where_batches_share_a_step(stop, words, tmp_path):
+    """A stop in the first of two waits for the second: no checkpoint holds gradients."""
     assert not resumed_differs("mnist_mlp", stop, tmp_path, *shlex.split(words))
 
 
-@pytest.mark.slow
-def test_where_batches_share_a_step(tmp_path):
-    """A stop in the first of two waits for the second: no checkpoint holds gradients."""
-    assert not resumed_differs("mnist_mlp", BATCHES + 1, tmp_path, "--trainer.accumulate_grad_batches=2")
+def parted_differs(config: str, by: str, root: Path, *words: str, stop: int = BATCHES + 2, at: int | None = None):
+    """What a run that stops within an epoch, but by no signal, and goes on leaves other than one that never stopped.
+
+    But what a validation leaves: there is one more where the run stops, if this epoch has any.
+    """
+    gan = config == "svhn_gan"  # makes two steps a batch
+    limit = f"--trainer.max_steps={2 * stop if gan else stop}"
+    stops = {
+        "max_steps": [limit],
+        "max_time": with_callback("TimeIsUp", batch=stop),
+        "should_stop": with_callback("ShouldStop", batch=stop),
+        "EarlyStopping": with_callback("StopsEarly", batch=stop, monitor="val/real_logit" if gan else "val/loss"),
+    }
+    # A run that ends at `max_steps` has its learning rate fall to 0 by then.
+    whole = undisturbed(
+        config, root / "whole", *words, *([limit, *with_callback("Lengthen", batch=stop)] if by == "max_steps" else [])
+    )
+    code, before, parted = parted_run(config, root / "parted", words, stops[by])
+    ours, theirs = checkpoint(parted), checkpoint(whole)
+    for content in (ours, theirs):
+        content["callbacks"] = content["callbacks"]["RandomState"]
+        for name in [name for name in content["loops"]["fit_loop"] if "val_loop" in name]:
+            del content["loops"]["fit_loop"][name]
+    logs = [
+        {tag: values for tag, values in scalars(run).items() if not tag.startswith(("val/", "epoch"))}
+        for run in (parted, whole)
+    ]
+    steps = (stop if at is None else at) * (2 if gan else 1)
+    found = [] if (code, before) == (0, steps) else [f"exit code {code}, after step {before}"]
+    return found + differences(ours, theirs, "last") + differences(*logs, "log")
+
+
+STOPS = ("max_steps", "max_time", "should_stop", "EarlyStopping")
+QUICK = [
+    *(("mnist_mlp", by) for by in STOPS),
+    ("sorting_encoder_decoder", "max_steps"),
+    ("svhn_gan", "should_stop"),
+    ("pusht", "max_time"),
+]
+
+
+@pytest.mark.parametrize(
+    ("config", "by"),
+    [
+        pytest.param(config, by, marks=[] if (config, by) in QUICK else pytest.mark.slow)
+        for config in ("mnist_mlp", "cifar10_fast", "sorting_encoder_decoder", "svhn_gan", "mnist_ddpm", "pusht")
+        for by in STOPS
+    ],
+)
+def test_whatever_stops_it_within_an_epoch(config, by, tmp_path):
+    words = ["--trainer.val_check_interval=2"] if by == "EarlyStopping" else []
+    assert not parted_differs(config, by, tmp_path, *words)
+
+
+@pytest.mark.parametrize("by", ["should_stop", pytest.param("max_time", marks=pytest.mark.slow)])
+def test_whatever_stops_it_where_batches_share_a_step(by, tmp_path):
+    assert not parted_differs("mnist_mlp", by, tmp_path, *shlex.split(SHARED), stop=BATCHES + 1, at=3)
+
+
+def test_early_stopping_waits_for_batches_that_share_a_step(tmp_path):
+    words = shlex.split(SHARED + WITHIN)  # a validation after batch 3 of 4
+    assert not parted_differs("mnist_mlp", "EarlyStopping", tmp_path, *words, stop=3, at=2)
+
+
+def test_the_example_of_the_page(tmp_path, monkeypatch, capsys):
+    """296 steps, whatever stopped the run after 100 of them; the rate ends at 0, and a longer schedule is named."""
+    monkeypatch.chdir(tmp_path)
+    quick = (
+        "--data.source fonts --trainer.callbacks [] --trainer.limit_val_batches 1 --trainer.enable_model_summary false"
+    )
+    words = ["fit", "--config", str(ROOT / "configs/mnist_softmax.yaml"), *shlex.split(quick), "--trainer.max_epochs=4"]
+    train.main([*words, "--trainer.max_steps=100"])
+    assert "no best.ckpt: val/accuracy was not measured in these 100 steps" in capsys.readouterr().err
+    train.main([*words, "--ckpt_path=last", "--trainer.log_every_n_steps=1"])
+    assert "along the schedule of 296 steps; up to step 100 it was that of 100" in capsys.readouterr().err
+    ended = checkpoint(tmp_path / "runs/mnist_softmax/version_0")
+    assert ended["global_step"] == 296
+    rates = dict(scalars(tmp_path / "runs/mnist_softmax/version_0")["lr-AdamW/pg1"])
+    assert rates[100] > rates[295] > 0
+    assert ended["lr_schedulers"][0]["_last_lr"] == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)

@@ -210,6 +210,16 @@ def test_a_resumed_run_of_two_processes_is_the_one_that_never_stopped(name, tmp_
         assert not torch.equal(*(diary(folder, rank)["began"] for rank in range(2)))
 
 
+def test_a_gan_brings_what_two_processes_need(tmp_path):
+    """Without the overlay: no step uses both of its networks' weights."""
+    options = "--trainer.max_steps 8 --trainer.limit_val_batches 0 --trainer.strategy ddp --trainer.devices 2"
+    noted = f"Diary, init_args: {{folder: {tmp_path}}}"
+    together(tmp_path, words("svhn_gan", noted, f"{options} --trainer.accelerator cpu"))
+    one, two = (diary(tmp_path, rank)["after"] for rank in (0, 1))
+    shared = [name for name in one if "running" not in name]  # statistics of batches are each process's own
+    assert all(torch.equal(one[name], two[name]) for name in shared)
+
+
 def start(folder: Path, *more: str, program: list[str] = (), **environment: str) -> subprocess.Popen:
     """A run without end, in processes of its own."""
     options = [*FAMILIES["mnist_mlp"].words(), "--trainer.limit_val_batches", "0"]

@@ -1,15 +1,19 @@
 """The command line as a user meets it, in a process of its own where it ends one."""
 
+import contextlib
 import platform
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import lightning as L
 import pytest
 import torch
 import yaml
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from PIL import Image
 
 import train
@@ -73,6 +77,76 @@ def test_alone_it_explains_itself_and_lists_the_configs():
     for path in [*CONFIGS, *OVERLAYS]:
         assert path.relative_to(ROOT).as_posix() in done.stdout
         assert path.read_text().splitlines()[0].lstrip("# ") in done.stdout
+
+
+def test_it_tells_its_version(capsys):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    train.main(["--version"])
+    said = f"firstlight {project['version']}, torch {torch.__version__}, lightning {L.__version__}\n"
+    assert capsys.readouterr().out == said
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("fitt", ValueError),
+        ("fit --config nothing.yaml", OSError),
+        ("fit --config configs/mnist_mlp.yaml --model.lrr 1", ValueError),
+        ("fit --config configs/mnist_mlp.yaml --model.lr fast", ValueError),
+        ("fit --config configs/mnist_mlp.yaml --model.warmup 2", ValueError),
+        ("fit --config configs/mnist_mlp.yaml --trainer.devices 0", MisconfigurationException),
+        ("test --config configs/mnist_mlp.yaml --ckpt_path nothing.ckpt", OSError),
+    ],
+)
+def test_a_mistake_raises_in_python(words, kind, tmp_path, monkeypatch):
+    """A study that tries many settings goes on after one that is none: no SystemExit."""
+    monkeypatch.chdir(tmp_path)
+    words = [str(ROOT / word) if word.startswith("configs/") else word for word in words.split()]
+    with pytest.raises(kind) as caught:
+        train.main(words)
+    assert "\n" not in str(caught.value).strip()
+
+
+def test_an_overlay_that_leaves_out_callbacks_is_named(tmp_path, monkeypatch, capsys):
+    """`callbacks+:` adds to those of the config before it."""
+    monkeypatch.chdir(tmp_path)
+    for name, key in [("drops", "callbacks"), ("adds", "callbacks+")]:
+        callback = {"class_path": "callbacks.predictions.Predictions"}
+        Path(f"{name}.yaml").write_text(yaml.safe_dump({"trainer": {key: [callback]}}))
+        files = ["--config", str(ROOT / "configs/pusht.yaml"), "--config", f"{name}.yaml"]
+        with contextlib.suppress(SystemExit):
+            train.main(["fit", *files, "--print_config"])
+        said = capsys.readouterr()
+        kept = [one["class_path"].rpartition(".")[2] for one in yaml.safe_load(said.out)["trainer"]["callbacks"]]
+        if name == "drops":
+            assert kept == ["Predictions"]
+            assert "drops.yaml leaves out EMAWeightAveraging, Rollouts of the config before it; callbacks+:" in said.err
+        else:
+            assert kept == ["EMAWeightAveraging", "Rollouts", "Predictions"]
+            assert not said.err
+
+
+def test_it_runs_as_a_task_of_slurm(tmp_path, monkeypatch):
+    """With the variables that srun sets."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FIRSTLIGHT_DATA", "")
+    for name, value in {"NTASKS": 1, "PROCID": 0, "LOCALID": 0, "NODEID": 0, "JOB_ID": 1234, "JOB_NAME": "x"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    words = "--data.source fonts --trainer.callbacks [] --trainer.max_steps 1 --trainer.limit_val_batches 0"
+    slurm = ["--trainer.plugins", "lightning.pytorch.plugins.environments.SLURMEnvironment"]
+    train.main(["fit", "--config", str(ROOT / "configs/mnist_softmax.yaml"), *words.split(), *slurm])
+    assert list(tmp_path.rglob("last.ckpt"))
+
+
+@pytest.mark.slow
+def test_two_spawned_processes_train_to_the_end(tmp_path):
+    words = "--data.source fonts --trainer.callbacks [] --trainer.max_steps 2 --trainer.limit_val_batches 1"
+    spawn = "--trainer.strategy ddp_spawn --trainer.devices 2 --trainer.accelerator cpu"
+    config = ["--config", ROOT / "configs/mnist_softmax.yaml"]
+    done = call("fit", *config, *words.split(), *spawn.split(), cwd=tmp_path, FIRSTLIGHT_DATA="")
+    assert done.returncode == 0, done.stderr[-3000:]
+    (checkpoint,) = tmp_path.rglob("last.ckpt")
+    assert torch.load(checkpoint, weights_only=True)["global_step"] == 2
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
@@ -219,6 +293,13 @@ def test_shipped_weights_draw_without_data_as_many_pictures_as_asked(name, tmp_p
     done = call("predict", *given, "--data.pictures", str(tmp_path), cwd=tmp_path, FIRSTLIGHT_DATA="")
     assert done.returncode != 0
     assert "draws pictures and reads none: leave out --data.pictures" in done.stderr.strip().splitlines()[-1]
+
+
+def test_a_line_is_translated_without_the_corpus_and_with_any_quotes(tmp_path):
+    given = ["--data.source", "none.txt", "--data.words", "none.txt", "--data.text", "“Don’t go”"]
+    done = call(*PIG_LATIN, *given, FIRSTLIGHT_DATA=str(tmp_path))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert '"Don\'t go" -> "On\'tday ogay"' in done.stdout
 
 
 @pytest.mark.slow

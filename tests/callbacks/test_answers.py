@@ -3,13 +3,14 @@ import lightning as L
 from callbacks.answers import Answers
 from datamodules.sorting import Sorting
 from lightning_modules.sequence_tagger import SequenceTagger
+from networks.vocabulary import with_eos
 
 
 class Sorter(SequenceTagger):
     """Answers right."""
 
-    def generate(self, source, source_mask=None, max_new_tokens=None):
-        return source.sort(1).values
+    def _write(self, source, source_mask, max_new_tokens):
+        return with_eos(source.sort(1).values, source_mask)
 
 
 def test_answers_are_printed(capsys):

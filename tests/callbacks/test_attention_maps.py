@@ -45,3 +45,18 @@ def test_pictures_show_the_weights():
     shown = [torch.tensor(axes.images[0].get_array().data) for axes in figure.axes]
     torch.testing.assert_close(torch.stack(shown), maps)
     assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == list("01234")
+
+
+def test_many_heads_make_no_endless_picture():
+    figure = draw(torch.rand(70, 6, 6), "abcdef", "abcdef")
+    assert figure.get_figwidth() <= 120
+
+
+def test_maps_are_those_of_evaluation_and_leave_the_mode(sorting):
+    module = LanguageModel(**SIZE, dropout=0.5)
+    module.vocabulary.adopt(sorting.tokenizer)
+    batch, before = sorting.val_pairs.__getitems__([3]), torch.get_rng_state()
+    first, again = (AttentionMaps().figures(module, batch)["blocks.1.attention"].axes[0] for _ in range(2))
+    assert (first.images[0].get_array() == again.images[0].get_array()).all()
+    assert module.training
+    assert torch.equal(before, torch.get_rng_state())

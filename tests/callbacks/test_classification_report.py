@@ -115,6 +115,12 @@ def test_figures_hold_their_numbers():
     assert [axes.get_title() for axes in figure.axes] == ["cat, not dog (90%)"] * 6 + [""] * 4
 
 
+def test_a_figure_of_hundreds_of_classes_is_no_larger_than_one_of_some():
+    names = [str(number) for number in range(500)]
+    figure = confusion_figure(torch.zeros(500, 500, dtype=torch.long), names)
+    assert max(figure.get_size_inches()) <= 40
+
+
 @pytest.mark.parametrize("channels", [1, 3, 24])
 def test_filters_are_centred_on_grey(channels):
     filters = torch.randn(9, channels, 28, 28)

@@ -47,3 +47,22 @@ def test_a_row_for_each_of_the_users_pictures(tmp_path, capsys):
 def test_pictures_of_a_data_set_go_by_their_numbers(tmp_path):
     _, rows = predict(Pictures(), tmp_path)
     assert [row["file"] for row in rows] == list("01234")
+
+
+def test_a_file_name_of_any_bytes_and_rows_as_soon_as_they_are_answered(tmp_path):
+    """What is answered is in the table as soon as its batch is done."""
+
+    class Named(Pictures):
+        def on_after_batch_transfer(self, batch, dataloader_idx):
+            return {**batch, "file": [f"{index}-\udcff.png" for index in batch["index"].tolist()]}
+
+    class Reads(L.Callback):
+        def on_predict_batch_start(self, trainer, module, batch, batch_idx, dataloader_idx=0):
+            if batch_idx == 1:
+                rows.extend((tmp_path / "predictions.csv").read_text(encoding="utf-8").splitlines())
+
+    rows: list[str] = []
+    quiet = dict.fromkeys(["logger", "enable_progress_bar", "enable_model_summary"], False)
+    trainer = L.Trainer(accelerator="cpu", default_root_dir=tmp_path, callbacks=[Reads(), Predictions()], **quiet)
+    trainer.predict(MLPClassifier(shape=[1, 6, 6], num_classes=3), Named())
+    assert [row.split(",")[0] for row in rows] == ["file", "0-\\udcff.png", "1-\\udcff.png"]

@@ -188,3 +188,37 @@ def test_mistakes_are_named(choices, words):
 def test_a_square_larger_than_the_picture_is_named():
     with pytest.raises(ValueError, match="cutout of 10 pixels"):
         Cutout(10)(pictures())
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "good", "bad"),
+    [
+        ("shift", "pixels", [0, 1, 8], [-1, 9, 2**62, 2**100, 1.5, True, float("nan")]),
+        ("cutout", "size", [0, 1, 8], [-1, 9, 2**62, 2**100, 1.5, True, float("nan")]),
+        ("warp", "rotate", [0, 1, 360], [-1, 361, 2**100, float("nan"), float("inf"), "far"]),
+        ("warp", "scale", [0, 0.5], [-1, 1, 2**100, float("nan"), float("inf")]),
+        ("warp", "shear", [0, 1, 89], [-1, 90, 2**100, float("nan"), float("inf")]),
+        ("warp", "shift", [0, 1, 8.9], [-1, 9, 2**100, float("nan"), float("inf")]),
+        ("warp", "bend", [0, 1, 8.9], [-1, 9, 2**100, float("nan"), float("inf")]),
+        ("warp", "nodes", [2, 12], [-1, 0, 1, 13, 2**62, 2.5, float("nan")]),
+    ],
+)
+@pytest.mark.parametrize("fill", ["zeros", "edge", "reflect"])
+def test_numbers_at_their_edges(name, argument, good, bad, fill):
+    """What leaves something of the pictures (9 x 12) works; all else is refused when it is built."""
+    other = {"fill": fill} if name != "cutout" else {}
+    other |= {"bend": 1} if argument == "nodes" else {}
+    for value in good:
+        (augment,) = build({name: other | {argument: value}}, (3, 9, 12))
+        changed = augment(pictures(), generator=seeded())
+        assert changed.shape == pictures().shape
+        assert changed.flatten(1).float().std(1).min() > 1  # no picture of one colour
+    for value in bad:
+        with pytest.raises(ValueError, match=f"{name}.*{argument}={value!r}|{name}.* of {value} pixels leaves nothing"):
+            build({name: other | {argument: value}}, (3, 9, 12))
+
+
+def test_building_draws_nothing_from_the_global_generator():
+    before = torch.get_rng_state()
+    build({"shift": 2, "flip": None, "cutout": 4, "warp": {"bend": 1}}, (3, 9, 12))
+    assert torch.equal(torch.get_rng_state(), before)

@@ -50,3 +50,15 @@ def test_without_the_variable_it_is_in_the_home_folder(tmp_path, monkeypatch):
 def test_digests_tell_contents_apart():
     assert cache.digest([b"a", b"b"]) == cache.digest([b"a", b"b"])
     assert cache.digest([b"a", b"b"]) != cache.digest([b"b", b"a"])
+
+
+def test_two_that_make_the_same_file_at_once(folder):
+    """Each writes a file of its own and renames it when it is whole."""
+
+    def make():
+        inner = cache.cached("key", lambda: made([]))  # another one is done first
+        assert [path.name for path in folder.iterdir()] == ["key.safetensors"]
+        return inner
+
+    assert torch.equal(cache.cached("key", make)["a"], torch.arange(6).view(2, 3).T)
+    assert [path.name for path in folder.iterdir()] == ["key.safetensors"]

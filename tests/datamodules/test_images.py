@@ -1,4 +1,8 @@
 import io
+import itertools
+import math
+import re
+from pathlib import Path
 
 import lightning as L
 import numpy as np
@@ -6,10 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from PIL import Image
+from datasets import ClassLabel, Dataset, Features
+from datasets import Image as ImageFeature
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from PIL import Image, ImageOps
 
 from datamodules import cache, images
 from datamodules.images import ImageDataModule, read_images
+from datamodules.mnist import MNIST
+from datamodules.pictures import read_pictures
 
 
 class Squares(ImageDataModule):
@@ -71,7 +80,7 @@ def fit(data, epochs=1, **options):
         "enable_progress_bar": False,
         "enable_model_summary": False,
     }
-    trainer = L.Trainer(max_epochs=epochs, accelerator="cpu", num_sanity_val_steps=0, **quiet, **options)
+    trainer = L.Trainer(max_epochs=epochs, accelerator="cpu", num_sanity_val_steps=0, **quiet | options)
     trainer.fit(module, data)
     return module.seen
 
@@ -104,28 +113,30 @@ def test_the_split_goes_by_its_seed(write):
 
 def test_grey_pictures_become_what_is_asked_for(write):
     source = write()
-    grey = read_images(source, "test", (1, 8, 6), 3, "img")
+    grey = read_images(source, "test", (1, 8, 6), Squares.class_names, "img")
     expected = [np.asarray(Image.fromarray(picture).convert("L")) for picture in pixels(seed=1)]
     assert torch.equal(grey.images[:, 0], torch.from_numpy(np.stack(expected)))
 
 
 def test_the_cache_is_used_and_survives_damage(write, monkeypatch, tmp_path):
     source = write()
-    first = read_images(source, "test", Squares.shape, 3, "img")
+    first = read_images(source, "test", Squares.shape, Squares.class_names, "img")
     (path,) = (tmp_path / "cache").iterdir()
     path.write_bytes(path.read_bytes()[:100])
-    again = read_images(source, "test", Squares.shape, 3, "img")
+    again = read_images(source, "test", Squares.shape, Squares.class_names, "img")
     assert torch.equal(first.images, again.images)
     monkeypatch.setattr(images, "_decode", None)  # from here on nothing can be decoded
-    third = read_images(source, "test", Squares.shape, 3, "img")
+    third = read_images(source, "test", Squares.shape, Squares.class_names, "img")
     assert torch.equal(first.images, third.images)
     assert torch.equal(first.labels, third.labels)
 
 
 def test_changed_data_are_not_taken_from_the_cache(write):
-    first = read_images(write(), "test", Squares.shape, 3, "img")
-    other = read_images(write(train=pixels(seed=5)), "test", Squares.shape, 3, "img")
-    relabelled = read_images(write(train=pixels(seed=5), labels=[2] * 40), "test", Squares.shape, 3, "img")
+    first = read_images(write(), "test", Squares.shape, Squares.class_names, "img")
+    other = read_images(write(train=pixels(seed=5)), "test", Squares.shape, Squares.class_names, "img")
+    relabelled = read_images(
+        write(train=pixels(seed=5), labels=[2] * 40), "test", Squares.shape, Squares.class_names, "img"
+    )
     assert not torch.equal(first.images, other.images)
     assert torch.equal(other.images, relabelled.images)
     assert (relabelled.labels == 2).all()
@@ -194,7 +205,7 @@ def test_paths_instead_of_bytes(tmp_path, monkeypatch):
     picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     files = pa.array([{"bytes": None, "path": str(tmp_path / "0.png")}], picture)
     pq.write_table(pa.table({"img": files, "label": [0]}), tmp_path / "rows.parquet")
-    read = read_images(str(tmp_path / "rows.parquet"), "train", Squares.shape, 3, "img")
+    read = read_images(str(tmp_path / "rows.parquet"), "train", Squares.shape, Squares.class_names, "img")
     assert torch.equal(read.images[0], torch.from_numpy(pixels(1)[0]).permute(2, 0, 1))
 
 
@@ -219,16 +230,16 @@ def test_bad_data_are_named(write, changes, words):
     assert "\n" not in str(caught.value)
 
 
-def test_an_empty_split_is_named(write, monkeypatch):
-    rows = images.sources.load(write(), "test").select([])
-    monkeypatch.setattr(images.sources, "load", lambda *args: rows)
-    with pytest.raises(ValueError, match="'test' of 'somewhere' holds no pictures"):
-        read_images("somewhere", "test", Squares.shape, 3, "img")
+def test_an_empty_split_is_named(write):
+    place = f"{write()}/test-00000-of-00001.parquet"
+    pq.write_table(pq.read_table(place).slice(0, 0), place)
+    with pytest.raises(ValueError, match=r"'test' of '.*' holds no rows"):
+        Squares(str(Path(place).parent)).setup("test")
 
 
 def test_a_missing_column_is_named(write):
     with pytest.raises(ValueError, match="lacks the column image; it has img, label"):
-        read_images(write(), "test", Squares.shape, 3)
+        read_images(write(), "test", Squares.shape, Squares.class_names)
 
 
 @pytest.mark.parametrize(
@@ -248,3 +259,163 @@ def test_mistakes_are_named(options, words):
 def test_a_share_that_leaves_nothing_to_train_on(write):
     with pytest.raises(ValueError, match="leaves none of 40"):
         Squares(write(), val_share=0.999).setup("fit")
+
+
+def named(names, numbers, folder, splits=("train", "test")):
+    """Pictures of one grey each, 20 times their class, whose ClassLabel has these names."""
+    features = Features({"img": ImageFeature(), "label": ClassLabel(names=names)})
+    files = [Image.new("RGB", (6, 8), (20 * "abcdef".index(names[number]),) * 3) for number in numbers]
+    for split in splits:
+        Dataset.from_dict({"img": files, "label": numbers}, features=features).to_parquet(folder / f"{split}.parquet")
+
+
+@pytest.mark.parametrize("names", [*itertools.permutations("abc")])
+def test_a_class_is_its_name_whatever_its_number(names, tmp_path):
+    named(names, [0, 1, 2, 1], tmp_path)
+    data = Squares(str(tmp_path), val_share=0)
+    data.setup()
+    assert data.class_names == ("a", "b", "c")
+    for read in (data.train_set, data.test_set):
+        assert (read.labels * 20 == read.images[:, 0, 0, 0]).all()
+
+
+def test_names_of_some_classes_are_these(tmp_path):
+    named(["c", "a"], [0, 1, 1], tmp_path)
+    data = Squares(str(tmp_path))
+    data.setup("test")
+    assert data.class_names == ("a", "b", "c")
+    assert data.test_set.labels.tolist() == [2, 0, 0]
+
+
+def test_names_of_other_classes_are_the_datas(tmp_path):
+    named(["e", "d"], [0, 1, 1], tmp_path)
+    named(["d", "e"], [0, 1, 1], tmp_path, ["test"])
+    data = Squares(str(tmp_path), val_share=0)
+    data.setup()
+    assert data.class_names == ("e", "d")
+    assert sorted(data.train_set.labels.tolist()) == [0, 1, 1]
+    assert data.test_set.labels.tolist() == [1, 0, 0]
+    named(["d", "f"], [0, 1, 1], tmp_path, ["test"])
+    data = Squares(str(tmp_path), val_share=0)
+    with pytest.raises(ValueError, match=r"names the class 'f', which is none of e, d; .* --data.class_names"):
+        data.setup()
+
+
+def test_files_that_number_their_classes_differently(tmp_path):
+    named(["a", "b"], [0, 1], tmp_path, ["train_1"])
+    named(["b", "a"], [0, 1], tmp_path, ["train_2"])
+    read = read_images(str(tmp_path), "train", Squares.shape, Squares.class_names, "img")
+    assert read.labels.tolist() == [0, 1, 1, 0]
+
+
+def test_columns_and_classes_of_other_names(tmp_path):
+    """Plain bytes of PNG files, and names of classes in place of numbers."""
+    rows = {"picture": [png(picture) for picture in pixels(3)], "kind": ["dog", "cat", "dog"]}
+    pq.write_table(pa.table(rows), tmp_path / "test.parquet")
+    with pytest.raises(ValueError, match=r"lacks the columns img, label; it has picture, kind; .*--data\.image_column"):
+        Squares(str(tmp_path)).setup("test")
+    columns = {"image_column": "picture", "label_column": "kind"}
+    with pytest.raises(ValueError, match=r"names the class 'dog', which is none of a, b, c; .*--data\.class_names"):
+        Squares(str(tmp_path), **columns).setup("test")
+    data = Squares(str(tmp_path), **columns, class_names=["cat", "dog"])
+    data.setup("test")
+    assert data.class_names == ("cat", "dog")
+    assert data.test_set.labels.tolist() == [1, 0, 1]
+    assert torch.equal(data.test_set.images, torch.from_numpy(pixels(3)).permute(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "I;16", "F", "turned"])
+def test_training_and_predict_read_alike(mode, tmp_path, monkeypatch):
+    """300 black pictures used to train."""
+    monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "cache"))
+    drawn = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 6), np.uint8))
+    options = {}
+    if mode in ("RGBA", "LA"):
+        ink = Image.new("LA", drawn.size, (0, 0))
+        ink.putalpha(drawn)
+        picture = ink.convert(mode)
+        expected = 255 - np.asarray(drawn)  # black ink on white
+    elif mode == "turned":
+        exif = Image.Exif()
+        exif[0x0112] = 8
+        picture, options = drawn.transpose(Image.Transpose.ROTATE_270), {"exif": exif}
+        expected = np.asarray(drawn)
+    else:
+        deep = np.asarray(drawn) * np.float32(257 if mode == "I;16" else 1 / 255)
+        picture = Image.fromarray(deep.astype(np.uint16) if mode == "I;16" else deep)
+        expected = np.asarray(drawn)
+    content = io.BytesIO()
+    picture.save(content, "TIFF" if mode == "F" else "PNG", **options)
+    (tmp_path / "mine").write_bytes(content.getvalue())
+    rows = {"image": [content.getvalue()], "label": [0]}
+    pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
+    trained = read_images(str(tmp_path / "rows.parquet"), "train", (1, 8, 6), ["a"]).images[0]
+    assert torch.equal(trained[0], torch.from_numpy(expected.copy()))
+    assert torch.equal(read_pictures(tmp_path / "mine", (1, 8, 6)).images[0], trained)
+
+
+def test_negatives(write):
+    source = write()
+    plain, negative = Squares(source), Squares(source, invert=True)
+    for data in (plain, negative):
+        data.setup("test")
+    assert torch.equal(negative.test_set.images, 255 - plain.test_set.images)
+
+
+def test_dark_ink_on_light_paper_is_said(tmp_path, capsys):
+    digit = Image.new("L", (28, 28))
+    digit.paste(255, (12, 4, 16, 24))
+    for number in range(3):
+        (ImageOps.invert(digit) if number else digit).save(tmp_path / f"{number}.png")
+    data = MNIST("anywhere", pictures=str(tmp_path))
+    data.setup("predict")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "2 of 3 pictures look like dark ink on light paper, and MNIST shows light ink" in said
+    assert said.endswith("try --data.invert true")
+    (tmp_path / "0.png").unlink()
+    data = MNIST("anywhere", pictures=str(tmp_path), invert=True)
+    data.setup("predict")
+    assert torch.equal(data.pictures.images[0, 0], torch.from_numpy(np.asarray(digit)))
+    assert not capsys.readouterr().err.strip()
+
+
+def test_the_base_says_which_data_sets_there_are():
+    with pytest.raises(ValueError, match=r"ImageDataModule does not say .* take datamodules\.mnist\.MNIST"):
+        ImageDataModule("anywhere")
+
+
+def test_one_picture_of_one_class(write):
+    source = write(train=pixels(1), labels=[0])
+    data = Squares(source)
+    data.setup()
+    assert (len(data.train_set), len(data.val_set), len(data.test_set)) == (1, 0, 1)
+    assert data.val_dataloader() == []
+    assert [len(batch["index"]) for batch in fit(data)["train"][0]] == [1]
+
+
+def test_nothing_held_out_and_a_checkpoint_that_waits_for_it(write):
+    """In one line, before the first step."""
+    data = Squares(write(), val_share=0)
+    for callback in (ModelCheckpoint(monitor="val/accuracy"), EarlyStopping(monitor="val/loss")):
+        with pytest.raises(ValueError, match=f"val_share=0 holds nothing out, so that val/.*{type(callback).__name__}"):
+            fit(data, callbacks=[callback], enable_checkpointing=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("batch_size", [1, 2**31 - 1], [0, -1, 2**100]),
+        ("val_share", [0, 0.9], [1, -1, 2**62, math.nan, math.inf, 0.99]),
+        ("split_seed", [0, 1, 2**62], [-1, 2**100]),
+    ],
+)
+def test_numbers_at_their_edges(name, good, bad, write):
+    """Each works, or is refused in words."""
+    source = write()
+    for value in good:
+        data = Squares(source, **{name: value})
+        data.setup("fit")
+        assert len(next(iter(data.train_dataloader()))["index"])
+    for value in bad:
+        with pytest.raises(ValueError, match=rf"^{name}={re.escape(str(value))} [^\n]*$"):
+            Squares(source, **{name: value}).setup("fit")

@@ -1,8 +1,13 @@
+import csv
+import os
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from callbacks.predictions import Predictions
 from datamodules.pictures import read_pictures
 
 
@@ -81,3 +86,40 @@ def test_mistakes_are_named(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no")
     with pytest.raises(ValueError, match="holds 1 files"):
         read_pictures(tmp_path, (3, 32, 32))
+
+
+def test_names_that_are_no_utf8(tmp_path, capsys):
+    """Such files are answered, and left out, like all others; a table of them can be written."""
+    folder = os.fsencode(tmp_path)
+    halves((32, 32)).save(tmp_path / "whole.png")
+    for name in (b"caf\xe9.png", "caf\u00e9.png".encode()):
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write((tmp_path / "whole.png").read_bytes())
+    with open(os.path.join(folder, b"torn\xff.png"), "wb") as file:
+        file.write(b"torn")
+    found = read_pictures(tmp_path, (3, 32, 32))
+    assert sorted(found.files) == ["caf\\xe9.png", "caf\u00e9.png", "whole.png"]
+    assert "torn\\xff.png: it is no picture" in capsys.readouterr().err
+    trainer = SimpleNamespace(log_dir=str(tmp_path / "run"), global_rank=0)
+    module = SimpleNamespace(class_names=("a", "b"))
+    table, batch = Predictions(), found.__getitems__([0, 1, 2])
+    table.on_predict_start(trainer, module)
+    label = torch.zeros(3, dtype=torch.long)
+    table.on_predict_batch_end(trainer, module, {"label": label, "probability": torch.eye(3, 2)}, batch, 0)
+    table.on_predict_end(trainer, module)
+    with open(tmp_path / "run" / "predictions.csv", encoding="utf-8") as file:
+        assert [row["file"] for row in csv.DictReader(file)] == found.files
+
+
+def test_a_pipe_is_left_out(tmp_path, capsys):
+    """It would be waited for."""
+    halves((32, 32)).save(tmp_path / "good.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    assert read_pictures(tmp_path, (3, 32, 32)).files == ["good.png"]
+    assert "pipe.png: it is no file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1)])
+def test_pictures_of_any_proportions(size, tmp_path):
+    halves(size).save(tmp_path / "a.png")
+    assert read_pictures(tmp_path, (3, 32, 32)).images.shape == (1, 3, 32, 32)

@@ -1,6 +1,7 @@
 import os
 import re
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -11,7 +12,15 @@ from datamodules.pig_latin import PigLatin, part, side, unseen, words_of
 from datamodules.pig_latin_rules import translate
 from datamodules.pseudo_words import PseudoWords, dressed
 from datamodules.sentences import read_text, sentences
+from datamodules.tokenization import bpe_tokenizer, character_tokenizer
+from lightning_modules.seq2seq import Seq2Seq
 from networks.vocabulary import Vocabulary
+
+ENGLISH = re.findall(
+    r"\w+",
+    "apple bridge candle desert engine forest garden hammer island jacket kettle ladder mirror needle orange pencil "
+    "quarry ribbon saddle tunnel umbrella valley window yellow zipper anchor basket cotton dragon eagle feather goblet",
+)
 
 
 @pytest.fixture(scope="module")
@@ -162,9 +171,51 @@ def test_a_user_may_give_a_line():
     assert Vocabulary(data.tokenizer).decode(batch["target"]) == ["ethay ickquay ownbray oxfay"]
 
 
+def test_typographic_quotes_and_dashes_are_read_as_in_training():
+    data = PigLatin(text="“Don’t – go…”\xa0he said")
+    (batch,) = data.predict_dataloader()
+    assert Vocabulary(data.tokenizer).decode(batch["source"]) == ['"Don\'t - go..." he said']
+
+
+@pytest.mark.parametrize("tokenizer", ["characters", "bpe"])
+def test_to_translate_a_line_neither_corpus_nor_list_is_read(tokenizer, tmp_path, monkeypatch):
+    """The tokenizer of characters is always the same; one that was learned comes with the weights."""
+    monkeypatch.delenv("FIRSTLIGHT_DATA", raising=False)
+    spoken = character_tokenizer() if tokenizer == "characters" else bpe_tokenizer(ENGLISH, 120)
+    module = Seq2Seq(vocab_size=spoken.get_vocab_size(), width=16, depth=1, heads=2, max_length=160)
+    module.vocabulary.adopt(spoken)
+    data = PigLatin(source=str(tmp_path / "none.txt"), words="none", tokenizer=tokenizer, text="the quick fox")
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
+    ((answer,),) = L.Trainer(accelerator="cpu", **quiet).predict(module, data)
+    assert answer == module.eval().answer(["the quick fox"])[0]
+
+
+def test_a_small_corpus_works_or_says_that_it_is_too_small(tmp_path, monkeypatch):
+    monkeypatch.delenv("FIRSTLIGHT_DATA", raising=False)
+    path = tmp_path / "book.txt"
+    outcomes = set()
+    for count in (0, 1, 2, 5, 32):
+        path.write_text("\n\n".join(f"This sentence holds the {name} of them." for name in ENGLISH[:count]))
+        data = PigLatin(source=str(path), train_size=8, batch_size=4)
+        try:
+            data.setup()
+        except ValueError as error:
+            assert re.search(f"holds {count} English sentences, too few to train on", str(error))  # noqa: PT017
+            outcomes.add("too few")
+        else:
+            assert all(len(pairs) for pairs in [data.val_pairs, *data.test_pairs])
+            assert len(data.train_pairs(0)) == 8
+            outcomes.add("works")
+    assert outcomes == {"too few", "works"}
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
+        ({"max_length": 0}, "max_length=0 must be"),
+        ({"max_length": 39}, "max_length=39 must be a whole number of at least 40"),
+        ({"text": "\u200b"}, "is empty"),
+        ({"text": "…" * 41}, "123 characters, max_length=120"),
         ({"text": ""}, "is empty"),
         ({"text": "   "}, "is empty"),
         ({"text": "long " * 30}, "150 characters, max_length=120"),
@@ -176,6 +227,12 @@ def test_a_user_may_give_a_line():
 def test_bad_input_is_named(given, words):
     with pytest.raises(ValueError, match=re.escape(words)):
         PigLatin(**given)
+
+
+def test_a_list_without_words_is_named(tmp_path):
+    (tmp_path / "words.txt").write_text("42\n\ncafé\n")
+    with pytest.raises(ValueError, match=r"words\.txt' holds no words"):
+        PigLatin(words=str(tmp_path / "words.txt")).setup()
 
 
 def test_what_cannot_be_had_is_named(monkeypatch, tmp_path):

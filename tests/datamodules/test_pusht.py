@@ -131,8 +131,9 @@ def test_mirrored_and_plain_windows_come_from_the_same_rows(human_data):
         ({"columns": {"action": [[1.0, 2.0, 3.0]] * 70}}, ["action", "(2,)"]),
         ({"columns": {"action": [[float("nan"), 0.0]] * 70}}, ["action", "not finite"]),
         ({"lengths": (3, 40), "pad_after": 0}, ["3 steps", "horizon=16"]),
-        ({"pad_after": 16}, ["pad_after=16", "15"]),
-        ({"val_share": 1.0}, ["val_share=1.0", "2 episodes"]),
+        ({"pad_after": 16}, ["pad_after=16", "horizon=16"]),
+        ({"val_share": 1.0}, ["val_share=1.0"]),
+        ({"val_share": 0.9}, ["val_share=0.9", "2 episodes", "lower it"]),
     ],
 )
 def test_bad_data_is_named(write, options, words):
@@ -175,3 +176,105 @@ def test_several_sources_follow_one_another(tmp_path):
     assert torch.equal(both.observations[both.starts[1] : both.ends[1]], parts[1].observations[:30])
     with pytest.raises(ValueError, match="names no demonstrations"):
         pusht.read_demonstrations([])
+
+
+def in_order(path, lengths, first=0):
+    """A file whose actions tell their step, with frames; returns its columns."""
+    n = sum(lengths)
+    steps = np.arange(n, dtype=np.float32)
+    columns = {
+        "action": np.stack([steps, steps], 1).tolist(),
+        "episode_index": np.repeat(np.arange(len(lengths)) + first, lengths).tolist(),
+        "frame_index": np.concatenate([np.arange(length) for length in lengths]).tolist(),
+    }
+    rows = table(lengths, **columns)
+    pq.write_table(rows, path)
+    return rows
+
+
+def test_files_that_each_begin_with_episode_0_are_episodes_of_their_own(tmp_path):
+    for name, lengths in (("part-10", (7,)), ("part-2", (5, 6)), ("more", (4,))):
+        in_order(tmp_path / f"{name}.parquet", lengths)
+    demos = pusht.read_demonstrations(str(tmp_path))
+    assert demos.lengths.tolist() == [4, 5, 6, 7]
+    steps = [torch.arange(n) for n in (4, 11, 7)]
+    assert torch.equal(demos.actions[:, 0], torch.cat(steps).float())
+
+
+@pytest.mark.parametrize("way", ["shuffled", "interleaved", "backwards"])
+def test_rows_in_any_order_are_the_same_episodes(way, tmp_path):
+    rows = in_order(tmp_path / "demos.parquet", (20, 30, 25))
+    expected = pusht.read_demonstrations(str(tmp_path / "demos.parquet"))
+    order = {
+        "shuffled": np.random.default_rng(0).permutation(75),
+        "interleaved": np.argsort(rows["frame_index"].to_numpy(), kind="stable"),
+        "backwards": np.arange(75)[::-1],
+    }[way]
+    pq.write_table(rows.take(pa.array(order)), tmp_path / "demos.parquet")
+    read = pusht.read_demonstrations(str(tmp_path / "demos.parquet"))
+    for name in ("observations", "actions", "starts", "ends"):
+        assert torch.equal(getattr(read, name), getattr(expected, name)), name
+
+
+@pytest.mark.parametrize(
+    ("frames", "words"),
+    [
+        ([0, 1, 3, 4], "episode 7 of .* has 4 rows with frame_index from 0 to 4; .* must count from 0, each once"),
+        ([1, 2, 3, 4], "has 4 rows with frame_index from 1 to 4"),
+        ([0, 1, 1, 2], "has 4 rows with frame_index from 0 to 2"),
+        ([-1, 0, 1, 2], "has 4 rows with frame_index from -1 to 2"),
+        ([0.0, 1.0, 2.0, 3.0], "column frame_index .* must hold whole numbers"),
+        ([0, 1, None, 3], "column frame_index .* must hold whole numbers"),
+    ],
+)
+def test_steps_that_are_missing_or_there_twice_are_named(frames, words, write):
+    with pytest.raises(ValueError, match=words):
+        pusht.read_demonstrations(write(lengths=(4,), frame_index=frames, episode_index=[7] * 4))
+
+
+def test_episodes_among_one_another_without_frames_are_named(write):
+    with pytest.raises(ValueError, match="lie among one another, and no column frame_index says"):
+        pusht.read_demonstrations(write(lengths=(4,), episode_index=[0, 1, 0, 1]))
+
+
+def test_the_bundled_and_the_human_episodes_are_what_they_were(human_data):
+    """Their rows lie in order: nothing moves."""
+    for source, episodes, steps in (("bundled", 422, 32_362), (human_data, 206, 25_650)):
+        demos = pusht.read_demonstrations(source)
+        assert (len(demos.starts), len(demos.actions)) == (episodes, steps)
+    rows = sources.load(human_data).with_format("numpy")[:]
+    np.testing.assert_array_equal(demos.actions, rows["action"])
+    np.testing.assert_array_equal(demos.starts[1:], np.flatnonzero(np.diff(rows["episode_index"])) + 1)
+
+
+def test_one_demonstration(write):
+    source = write(lengths=(40,))
+    data = PushTDemos(source, val_share=0, batch_size=8)
+    data.setup()
+    assert len(data.train_windows) == 40
+    assert data.val_dataloader() == []
+    assert sum(len(batch["action"]) for batch in data.test_dataloader()) == 40
+    with pytest.raises(ValueError, match=r"val_share=0\.04 leaves none of 1 episodes .* 0 holds nothing out"):
+        PushTDemos(source).setup()
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("batch_size", [1, 2**31 - 1], [0, -1, 2**100]),
+        ("n_obs_steps", [1, 10_000], [0, -1, 2**31]),
+        ("horizon", [1, 64], [0, -1, 2**31]),
+        ("pad_after", [0, 1, 15], [-1, 16, 2**31]),
+        ("val_share", [0, 0.5], [1, -1, float("nan"), float("inf"), 0.99]),
+        ("split_seed", [0, 1, 2**62], [-1, 2**100]),
+    ],
+)
+def test_numbers_at_their_edges(name, good, bad, write):
+    source = write(lengths=(40,) * 4)
+    for value in good:
+        data = PushTDemos(source, **{name: value})
+        data.setup()
+        assert len(next(iter(data.train_dataloader()))["action"])
+    for value in bad:
+        with pytest.raises(ValueError, match=f"^{name}={value} "):
+            PushTDemos(source, **{name: value}).setup()

@@ -36,6 +36,46 @@ def test_goes_on_where_it_stopped(given, options):
     assert epoch(resumed) == following
 
 
+class Noisy(torch.utils.data.Dataset):
+    """Rows that draw while they are read."""
+
+    def __len__(self):
+        return len(ROWS)
+
+    def __getitem__(self, index):
+        return ROWS[index] + torch.rand(())
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_rows_that_draw_while_they_are_read(num_workers):
+    torch.manual_seed(0)
+    expected = epoch(ResumableLoader(Noisy(), batch_size=5, shuffle=True, num_workers=num_workers))
+    torch.manual_seed(0)
+    stopped = ResumableLoader(Noisy(), batch_size=5, shuffle=True, num_workers=num_workers)
+    batches = iter(stopped)
+    first = [next(batches).tolist() for _ in range(3)]
+    state, randomness = stopped.state_dict(), torch.get_rng_state()
+    resumed = ResumableLoader(Noisy(), batch_size=5, shuffle=True, num_workers=num_workers)
+    resumed.load_state_dict(state)
+    torch.set_rng_state(randomness)
+    assert first + epoch(resumed) == expected
+
+
+def test_other_batches_than_those_of_the_place_are_refused():
+    stopped = loader()
+    next(iter(stopped))
+    for other in (loader(batch_size=4), ResumableLoader(torch.arange(60), batch_size=5)):
+        with pytest.raises(ValueError, match="within an epoch, after 1 of 5 batches of 5 rows; now an epoch has"):
+            other.load_state_dict(stopped.state_dict())
+    epoch(stopped)
+    loader(batch_size=4).load_state_dict(stopped.state_dict())  # between two epochs
+
+
+def test_workers_that_live_on_are_refused():
+    with pytest.raises(ValueError, match="persistent_workers=True"):
+        loader(num_workers=1, persistent_workers=True)
+
+
 def test_the_end_of_an_epoch_is_the_beginning_of_the_next():
     first = loader()
     batches = iter(first)

@@ -86,3 +86,17 @@ def test_a_tokenizer_survives_its_json(tokenizer):
     assert copy.encode(text).ids == tokenizer.encode(text).ids
     with pytest.raises(ValueError, match="é"):
         Vocabulary(copy).encode(["é"])
+
+
+def test_bpe_may_be_asked_for_more_tokens_than_there_are():
+    """Room is not taken for them: at a size of 10**9 that would end the process."""
+    enough = bpe_tokenizer(TEXTS, 5_000)
+    assert bpe_tokenizer(TEXTS, 10**30).to_str() == enough.to_str()
+    assert 120 < enough.get_vocab_size() < 300
+    assert bpe_tokenizer([], 512).get_vocab_size() == 99
+
+
+@pytest.mark.parametrize("numbers", [0, -1])
+def test_numbers_must_be_some(numbers):
+    with pytest.raises(ValueError, match=f"numbers={numbers}"):
+        number_tokenizer(numbers)

@@ -94,7 +94,12 @@ def SMALL_FIELDS(search):
         (["--out", "demos.csv"], ["demos.csv", ".parquet"]),
         (["--out", "x.parquet", "--episodes", "0"], ["0 is not a whole number from 1"]),
         (["--out", "x.parquet", "--workers", "two"], ["two is not a whole number from 1"]),
-        (["--out", "x.parquet", "--first-seed", "-3"], ["--first-seed -3", "negative"]),
+        (["--out", "x.parquet", "--first-seed", "-3"], ["--first-seed: -3 is not a whole number from 0"]),
+        (["--out", "x.parquet", "--first-seed", str(2**32)], ["is not a whole number from 0 to 4294967295"]),
+        (["--out", "x.parquet", "--first-seed", str(2**32 - 1), "--episodes", "2"], ["2 seeds from 4294967295 on"]),
+        (["--out", "x.parquet", "--episodes", str(10**12)], ["is not a whole number from 1 to 1000000"]),
+        (["--out", "x.parquet", "--episodes", "9" * 5000], ["is not a whole number from 1 to 1000000"]),
+        (["--out", "x.parquet", "--workers", "100000"], ["is not a whole number from 1 to 1024"]),
         ([], ["--out"]),
     ],
 )
@@ -120,3 +125,8 @@ def test_other_settings_do_not_continue_a_file(tmp_path, capsys):
 def test_a_state_of_another_size_is_named():
     with pytest.raises(ValueError, match="10 finite numbers"):
         plan(np.zeros(5))
+
+
+def test_no_attempt_is_no_plan():
+    with pytest.raises(ValueError, match="attempts=0"):
+        plan(np.zeros(10), attempts=0)

@@ -1,13 +1,22 @@
 """The world against the benchmark's own, against recorded demonstrations, and against gymnasium's contract."""
 
+import copy
+import os
+import pickle
+import subprocess
+import sys
+
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
 from datamodules import sources
 from envs import PUSHT_ID, tee
+from envs.physics import place, state_of
 from envs.pusht import PushT, legacy_state
+from tests.runs import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +112,32 @@ def test_gymnasium_contract(observation):
     check_env(gym.make(PUSHT_ID, observation=observation, render_mode="rgb_array").unwrapped)
 
 
+def test_gymnasium_finds_the_world_by_its_module(tmp_path):
+    code = "import gymnasium; print(gymnasium.make('envs:firstlight/PushT-v0').reset(seed=0)[0].shape)"
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.stdout.strip() == "(5,)", done.stderr
+
+
+@pytest.mark.filterwarnings("ignore:.*human.*")
+def test_a_window_shows_the_world(monkeypatch):
+    pygame = pytest.importorskip("pygame")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    env = gym.make(PUSHT_ID, render_mode="human", observation="keypoints")
+    env.reset(seed=0)
+    shown = pygame.surfarray.array3d(pygame.display.get_surface()).transpose(1, 0, 2)
+    np.testing.assert_array_equal(shown, env.env.render())
+    env.close()
+
+
+@pytest.mark.filterwarnings("ignore:.*human.*")
+def test_a_missing_window_library_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pygame", None)
+    env = gym.make(PUSHT_ID, render_mode="human")
+    with pytest.raises(gym.error.DependencyNotInstalled, match="pygame is not installed"):
+        env.reset(seed=0)
+
+
 def test_reset_to_state_reads_back_exactly():
     state = np.array([101.25, 402.5, 222.125, 333.0625, 2.5])
     observation, _ = PushT("state").reset(options={"reset_to_state": state})
@@ -134,19 +169,133 @@ def test_time_limit():
         assert truncated == (step == 299)
 
 
+def hard_actions(kind, env, rng):
+    """Actions that bring pointer and block to the edges of what can happen, and beyond the action space."""
+    corners = tee.corners(env.block_pose())
+    return {
+        "random": rng.uniform(0, 512, 2),
+        "corners of the world": rng.choice([0.0, 512.0], 2),
+        "at the block": corners[rng.integers(8)] + rng.normal(0, 60, 2),
+        "far outside": rng.choice([-1.0, 1.0], 2) * 10.0 ** rng.uniform(0, 300, 2),
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["random", "corners of the world", "at the block", "far outside"])
+def test_the_spaces_contain_whatever_happens(kind):
+    env, states = PushT("keypoints"), PushT("state").observation_space
+    outside = 0
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        observation, info = env.reset(seed=seed)
+        for step in range(301):
+            assert env.observation_space.contains(observation), observation
+            state = np.array([*observation[:2], *info["block_pose"]])
+            assert states.contains(state), state
+            outside += ((state < 0) | (state > 512)).any()
+            if step % int(rng.integers(1, 12)) == 0:
+                action = hard_actions(kind, env, rng)
+            observation, *_, info = env.step(action)
+    assert outside > 0, "nothing went to the edge"
+
+
+def test_actions_outside_are_cut_off_at_the_edge():
+    inside, outside = PushT("state"), PushT("state")
+    inside.reset(seed=3), outside.reset(seed=3)
+    for action in ([700, -1], [-1e300, 512.001], [1e9, 10**15]):
+        ours, *_ = outside.step(action)
+        np.testing.assert_array_equal(ours, inside.step(np.clip(np.array(action, dtype=float), 0, 512))[0])
+
+
+def pushed(env, seed, steps):
+    """What an environment observes while the pointer pushes about in its block."""
+    rng = np.random.default_rng(seed)
+    return [env.step(env.unwrapped.block_pose()[:2] + rng.normal(0, 20, 2)) for _ in range(steps)]
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))], ids=["copy", "pickle"])
+@pytest.mark.parametrize("make", [PushT, lambda **options: gym.make(PUSHT_ID, **options)], ids=["alone", "wrapped"])
+def test_a_copy_goes_on_exactly_as_the_original(copied, make):
+    for seed in range(4):
+        env = make(observation="keypoints", legacy_resets=True, count_contacts=True)
+        env.reset(seed=seed)
+        *_, info = pushed(env, seed, 30)[-1]
+        assert info["n_contacts"] > 0, "the solver remembers nothing that a copy could lack"
+        twin, before = copied(env), state_of(env.unwrapped)
+        theirs = pushed(twin, seed, 40)
+        np.testing.assert_array_equal(state_of(env.unwrapped), before)  # a copy moves alone
+        for mine, other in zip(pushed(env, seed, 40), theirs, strict=True):
+            np.testing.assert_array_equal(mine[0], other[0])
+            assert str(mine[1:]) == str(other[1:])
+        np.testing.assert_array_equal(env.reset()[0], twin.reset()[0])  # their generators drew alike
+
+
+def test_a_copy_of_an_episode_that_began_in_motion():
+    env = PushT()
+    place(env, [100, 100, 300, -50, 256, 200, 0.5, 40, 30, 2])
+    np.testing.assert_array_equal(state_of(copy.deepcopy(env)), state_of(env))
+    env.step([0, 0])
+    np.testing.assert_array_equal(state_of(copy.deepcopy(env)), state_of(env))
+
+
+def test_an_environment_that_was_not_reset_can_be_copied():
+    np.testing.assert_array_equal(copy.deepcopy(PushT()).reset(seed=1)[0], PushT().reset(seed=1)[0])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda env: env.step([1, 1]),
+        lambda env: env.render(),
+        lambda env: env.block_pose(),
+        lambda env: env.pointer_position(),
+    ],
+)
+def test_nothing_works_before_reset(call):
+    with pytest.raises(ResetNeeded, match="call reset"):
+        call(PushT(render_mode="rgb_array"))
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda: PushT("corners"), ["corners", "keypoints"]),
         (lambda: PushT(render_mode="human"), ["human", "rgb_array"]),
+        (lambda: PushT(render_size=0), ["render_size=0", "1"]),
+        (lambda: PushT(render_size=-1), ["render_size=-1", "1"]),
+        (lambda: PushT(render_size=10**9), ["render_size=1000000000", "4096"]),
         (lambda: PushT().reset(options={"reset_to_state": [1, 2]}), ["5 finite numbers", "[1.0, 2.0]"]),
-        (lambda: _reset().step(np.array([np.nan, 0])), ["finite", "nan"]),
+        (lambda: PushT().reset(options={"reset_to_state": "abcde"}), ["5 finite numbers", "abcde"]),
+        (lambda: PushT().reset(options={"reset_to_state": [513, 0, 256, 256, 0]}), ["0 to 512", "513"]),
+        (lambda: PushT().reset(options={"reset_to_state": [0, 0, 256, 1e300, 0]}), ["240", "1e+300"]),
+        (lambda: PushT().reset(options={"start": [0, 0, 256, 256, 0]}), ["reset_to_state", "start"]),
+        (lambda: PushT(legacy_resets=True).reset(seed=2**32), ["seed=4294967296", "4294967295"]),
+        (lambda: legacy_state(-1), ["seed=-1", "0"]),
+        *(
+            (lambda action=action: _reset().step(action), ["two finite numbers", words])
+            for action, words in [
+                (np.array([np.nan, 0]), "nan"),
+                ([np.inf, 0], "inf"),
+                ([1], "[1.0]"),
+                ([1, 2, 3], "[1.0, 2.0, 3.0]"),
+                ([[1, 2]], "[[1.0, 2.0]]"),
+                ([1, [2]], "[1, [2]]"),
+                (np.zeros(10**6), "shape (1000000,)"),
+                (7, "7"),
+                (None, "None"),
+                ("12", "12"),
+                (["1", "2"], "['1', '2']"),
+                ([10**400, 0], "1000"),
+                ({"x": 1}, "{'x': 1}"),
+            ]
+        ),
     ],
 )
 def test_mistakes_are_named(call, words):
     with pytest.raises(ValueError) as caught:  # noqa: PT011  its words are checked below
         call()
     assert all(word in str(caught.value) for word in words)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 220
 
 
 def _reset():

@@ -1,7 +1,4 @@
 import json
-import threading
-import urllib.error
-import urllib.request
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -9,11 +6,14 @@ import pytest
 
 from datamodules import sources
 from datamodules.pusht import read_demonstrations
-from envs import play, record, runner, tee, video
+from envs import record, runner, tee, video
+from envs.chunks import ActionChunks
 from envs.pusht import PushT
 from envs.recording import SCHEMA, Take
 from envs.recording import record as write
 from envs.rollout import Episode
+from envs.search import BeamSearch
+from envs.statistics import summarize
 
 
 def episode(seed, length, success):
@@ -119,46 +119,57 @@ def test_record_keeps_nothing_where_nothing_succeeds(tmp_path, monkeypatch):
     assert not out.exists()
 
 
-@pytest.fixture
-def page(tmp_path):
-    out = tmp_path / "played.parquet"
-    server = play.make_server(play.Game(out), 0)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-
-    def post(path, body=None):
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{server.server_port}{path}", json.dumps(body).encode(), method="POST"
-        )
-        return json.loads(urllib.request.urlopen(request, timeout=10).read())
-
-    post.address = f"http://127.0.0.1:{server.server_port}/"
-    post.out = out
-    yield post
-    server.shutdown()
-    server.server_close()
-
-
-def test_playing_and_keeping(page):
-    assert b"<canvas" in urllib.request.urlopen(page.address, timeout=10).read()
-    start = page("/reset")
-    for _ in range(5):
-        view = page("/step", [300.0, 310.0])
-    assert view["steps"] == 5
-    assert view["pointer"] != start["pointer"]
-    assert len(view["block"]) == 8
-    view = page("/keep")
-    assert (view["kept"], view["steps"]) == (1, 0)
-    demos = read_demonstrations(str(page.out))
-    assert demos.lengths.tolist() == [5]
-    assert demos.actions[0].tolist() == [300, 310]
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--first-seed", "-5"], "--first-seed: -5 is not a whole number from 0 to 4294967295"),
+        (["--first-seed", str(2**32 - 100)], "350 seeds from 4294967196 on go past"),
+        (["--attempts", "0"], "0 is not a whole number from 1"),
+        (["--attempts", "1000000", "--seeds", "2"], "--seeds 2 with --attempts 1000000"),
+        (["--seeds", "-1"], "-1 is not a whole number from 1"),
+        (["--keep", "1e3"], "1e3 is not a whole number"),
+    ],
+)
+def test_record_refuses_in_one_line(arguments, words, capsys):
+    with pytest.raises(SystemExit) as caught:
+        record.main(["--checkpoint", "nowhere.ckpt", "--out", "x.parquet", *arguments])
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err.splitlines()[-1]
 
 
-@pytest.mark.parametrize("body", [None, [1], ["a", "b"], [float("nan"), 1]])
-def test_a_bad_move_is_refused_and_the_game_goes_on(page, body):
-    page("/reset")
-    with pytest.raises(urllib.error.HTTPError, match="400"):
-        page("/step", body)
-    assert page("/step", [10, 10])["steps"] == 1
+def test_a_rendered_episode_can_be_written(tmp_path):
+    env = PushT(render_mode="rgb_array", render_size=64)
+    env.reset(seed=0)
+    pictures = np.stack([env.render() for _ in range(3) if env.step([256, 256])])
+    assert video.write(tmp_path / "episode.mp4", pictures).stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: video.wall([], columns=1),
+        lambda: video.wall([episode(0, 2, True)], columns=0),
+        lambda: video.wall([episode(0, 2, True)], columns=-1),
+        lambda: video.wall([episode(0, 2, True)], columns=1, size=0),
+        lambda: video.wall([episode(0, 2, True)], columns=1, size=10**9),
+        *(
+            (lambda speed=speed: video.write("x.gif", np.zeros((1, 8, 8, 3), np.uint8), speed))
+            for speed in (0, -1, 1e9)
+        ),
+        lambda: video.write("x.gif", np.zeros((1, 8, 8, 3), np.uint8), float("nan")),
+        lambda: summarize([]),
+        *((lambda steps=steps: ActionChunks(PushT(), steps, 2)) for steps in (0, -1, 10**9)),
+        *((lambda steps=steps: ActionChunks(PushT(), 8, steps)) for steps in (0, -1, 10**9)),
+        *(
+            (lambda name=name, value=value: BeamSearch(**{name: value}))
+            for name in vars(BeamSearch())
+            for value in (-1, 10**9)
+        ),
+    ],
+)
+def test_numbers_at_their_edges_are_refused(call):
+    with pytest.raises(ValueError, match=r"^[^\n]+$"):
+        call()
 
 
 def test_videos_can_be_read_back(tmp_path):

@@ -87,6 +87,23 @@ def test_the_scale_of_actions_is_measured_and_saved():
     assert "action_scale" in policy.state_dict()
 
 
+@pytest.mark.parametrize("reached", [1, 10])
+def test_steps_that_no_action_reaches_have_scale_1_and_no_loss(reached):
+    """All episodes are shorter than the horizon."""
+    data = Rows()
+    for row in data.rows:
+        row["taken"][reached:] = False
+    policy = DiffusionPolicy(**TINY, warmup_steps=0)
+    runner = L.Trainer(max_steps=3, accelerator="cpu", logger=False, enable_checkpointing=False)
+    runner.fit(policy, data)
+    assert (policy.action_scale[reached:] == 1).all()
+    assert (policy.action_scale[:reached] > 1).all()
+    assert runner.callback_metrics["train/loss"].isfinite()
+    bias = policy.network.head.bias.view(16, 2)
+    assert (bias[:reached] != 0).all()
+    assert (bias[reached:] == 0).all()
+
+
 def test_learns_a_few_windows_by_heart():
     torch.manual_seed(0)
     policy = DiffusionPolicy(
@@ -310,6 +327,10 @@ def test_weights_without_a_checkpoint(tmp_path):
     ("call", "words"),
     [
         (lambda: DiffusionPolicy(n_action_steps=0), ["n_action_steps=0", "horizon=16"]),
+        (lambda: DiffusionPolicy(noises=0), ["noises=0 must be"]),
+        (lambda: DiffusionPolicy(n_obs_steps=0), ["n_obs_steps=0 must be"]),
+        (lambda: DiffusionPolicy(warmup_steps=-1), ["warmup_steps=-1 must be"]),
+        (lambda: DiffusionPolicy(temperature=-1), ["temperature=-1 must be"]),
         (lambda: DiffusionPolicy(sampling_steps=200), ["steps=200", "100"]),
         (lambda: DiffusionPolicy(network="unet", horizon=10), ["horizon=10", "8 or 12"]),
         (lambda: DiffusionPolicy(**TINY).act(torch.zeros(1, 2, 5)), ["keypoints", "(1, 2, 5)"]),

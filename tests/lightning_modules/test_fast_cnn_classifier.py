@@ -50,6 +50,18 @@ def test_pictures_are_small_first_and_whole_at_the_end():
     assert sizes == [16] * 3 + [24] * 3
 
 
+def test_a_training_without_an_end_shows_whole_pictures():
+    module, sizes = FastCNNClassifier(**TINY, small_size=16, small_share=0.5), []
+    module.network.register_forward_pre_hook(lambda network, args: sizes.append(args[0].shape[-1]))
+
+    class Stop(L.Callback):
+        def on_train_batch_end(self, trainer, *_):
+            trainer.should_stop = trainer.global_step == 4
+
+    fit(module, max_epochs=-1, limit_val_batches=0, callbacks=[Stop()])
+    assert sizes == [24] * 4
+
+
 def test_small_pictures_keep_their_colours():
     module = FastCNNClassifier(**TINY, small_size=16, small_share=0.5, mean=[0.0] * 3, std=[1.0] * 3)
     seen = []
@@ -175,9 +187,13 @@ def test_a_checkpoint_opens_and_predicts_the_same(tmp_path):
     ("options", "words"),
     [
         ({"small_share": 1.0}, "small_share=1.0"),
-        ({"hard_share": 0.0}, "hard_share=0.0 must be greater than 0"),
-        ({"norm_momentum": 0.0}, "norm_momentum=0.0 must be greater than 0"),
+        ({"hard_share": 0.0}, r"hard_share=0\.0 must be"),
+        ({"depth": 0}, "depth=0 must be"),
+        ({"norm_momentum": 0.0}, r"norm_momentum=0\.0 must be"),
         ({"decay": "steps"}, "decay='steps' is unknown; use one of cosine, linear"),
+        ({"optimizer": "adamw"}, "trained by Muon and SGD and takes no optimizer"),
+        ({"bias_lr": 0.0}, r"bias_lr=0\.0 must be"),
+        ({"widths": [8] * 5}, "small_size=24 must lie between 33 and 24: .* 5 widths"),
         ({"small_size": 12}, "small_size=12 must lie between 16 and 24"),
         ({"small_size": 32}, "small_size=32 must lie between 16 and 24"),
     ],

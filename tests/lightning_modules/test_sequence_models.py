@@ -1,18 +1,23 @@
 """What holds of all three sequence models; their networks are tested in tests/networks."""
 
+import math
+
 import lightning as L
 import pytest
 import torch
+import torch.nn.functional as F
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
-from lightning_modules.language_model import LanguageModel, packed
+from lightning_modules.language_model import LanguageModel
 from lightning_modules.pretrained import load_pretrained
 from lightning_modules.seq2seq import Seq2Seq
+from lightning_modules.sequence_model import packed
 from lightning_modules.sequence_tagger import SequenceTagger
 from networks.positions import POSITIONS
-from networks.vocabulary import BOS, EOS, PAD, SEP, SPECIAL
+from networks.transformer import Decoder, Encoder
+from networks.vocabulary import BOS, EOS, PAD, SEP, SPECIAL, with_eos
 from tests.networks.test_vocabulary import tokenizer
 
 WORDS = [f"w{i}" for i in range(12)]
@@ -208,10 +213,127 @@ def test_several_test_sets_have_their_names():
 def test_answers_can_be_drawn_or_searched():
     module = Seq2Seq(**TINY)
     module.vocabulary.adopt(tokenizer(WORDS))
-    drawn = module.answer(["w1 w2"], temperature=1.0, top_p=0.9, generator=torch.Generator().manual_seed(0))
-    again = module.answer(["w1 w2"], temperature=1.0, top_p=0.9, generator=torch.Generator().manual_seed(0))
-    assert drawn == again
+    texts, options = ["w1 w2", "w3", "w4 w5 w6"], {"temperature": 1.0, "top_p": 0.9, "max_new_tokens": 5}
+    drawn = module.answer(texts, **options)
+    assert [module.answer([text], first_row=row, **options)[0] for row, text in enumerate(texts)] == drawn
+    assert module.answer(texts, seed=1, **options) != drawn
     module.answer(["w1 w2"], beams=4, max_new_tokens=5)
+
+
+def spoken_by_all(token, **options):
+    """Models that find this token likeliest everywhere, whatever they read."""
+    for model in (Seq2Seq, LanguageModel, SequenceTagger):
+        module = spoken(model, **options)
+        for part in module.modules():
+            if isinstance(part, Encoder | Decoder):
+                part.norm.weight.data.zero_()
+                part.norm.bias.data = 100 * part.embedding.weight[token].detach()
+                part.embedding.weight.data[token] *= 100
+        yield module
+
+
+@pytest.mark.parametrize("token", [PAD, BOS, SEP])
+def test_special_tokens_are_never_written(token):
+    batch = rows()
+    for module in spoken_by_all(token):
+        ways = [{}] if isinstance(module, SequenceTagger) else [{}, {"temperature": 1.0}, {"beams": 3}]
+        for way in ways:
+            answers = module.generate(batch["source"], max_new_tokens=5, **way)
+            ended = (answers == EOS).cumsum(1) > 0
+            assert (answers[~ended] >= SPECIAL).all()
+            assert (answers[ended] <= EOS).all()
+
+
+def test_an_answer_that_never_ends_is_not_exact():
+    """One token for ever, where the target is nothing but that token."""
+    target = torch.full((3, 4), 7)
+    mask = torch.ones(3, 4, dtype=torch.bool)
+    mask[1, 2:] = False
+    batch = {"source": target * mask, "source_mask": mask, "target": target * mask, "target_mask": mask}
+    for module in spoken_by_all(7):
+        ends = isinstance(module, SequenceTagger)
+        assert module._exact(batch).tolist() == [float(ends)] * 3
+        for most in (4, 5):
+            answers = module.generate(batch["source"], max_new_tokens=most)
+            assert module.is_exact(answers, batch).tolist() == [ends and most == 5, ends, ends and most == 5]
+    assert not module.is_exact(batch["target"], batch).any(), "no end"
+    assert module.is_exact(with_eos(batch["target"], mask), batch).all()
+
+
+def test_what_was_cut_off_is_said():
+    for module in spoken_by_all(7):
+        if not isinstance(module, SequenceTagger):
+            with pytest.warns(match="2 of 2 answers were cut off"):
+                assert module.answer(["w1", "w2 w3"], max_new_tokens=3) == ["w3 w3 w3"] * 2
+
+
+@EVERY_MODEL
+def test_answers_need_no_mask_and_no_training_mode(model):
+    """Padded rows alone, in a batch, with a mask, with more padding, left-padded; and while dropout is on."""
+    torch.manual_seed(0)
+    module, batch = spoken(model, dropout=0.5, positions="rotary").eval(), rows(longest=10)
+    for part in module.parameters():
+        if part.ndim > 1:
+            torch.nn.init.normal_(part, std=0.3)
+    source, mask = batch["source"], batch["source_mask"]
+    expected = module.generate(source, mask)
+    padded = F.pad(source, (0, 30), value=PAD)  # more padding than max_length
+    to_the_left = torch.stack([row.roll(int((row == PAD).sum())) for row in source])
+    module.train()
+    before = torch.get_rng_state()
+    for given in (source, padded, to_the_left):
+        assert torch.equal(module.generate(given), expected)
+    for i, row in enumerate(source):
+        alone = module.generate(row[None, mask[i]])[0]
+        assert torch.equal(expected[i, : len(alone)], alone)
+        assert (expected[i, len(alone) :] == PAD).all()
+    texts = module.vocabulary.decode(source)
+    assert module.answer(texts) == module.vocabulary.decode(expected)
+    assert torch.equal(module.attention_maps(batch)[names(module)], module.attention_maps(batch)[names(module)])
+    assert module.training
+    assert all(part.training for part in module.modules())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def names(module):
+    return "encoder.blocks.1.attention" if isinstance(module, Seq2Seq) else "blocks.1.attention"
+
+
+@EVERY_MODEL
+def test_no_rows_and_empty_rows_are_answered(model):
+    module = spoken(model).eval()
+    assert module.answer([]) == []
+    assert module.generate(torch.zeros(0, 3, dtype=torch.long)).shape[0] == 0
+    source = torch.tensor([[PAD, PAD], [5, 6]])
+    together = module.generate(source)
+    alone = module.generate(torch.zeros(1, 0, dtype=torch.long))
+    assert torch.equal(together[:1, : alone.shape[1]], alone)
+    assert module.network.training is False
+    batch = {"source": source, "source_mask": source != PAD, "target": source, "target_mask": source != PAD}
+    assert module._loss(batch)[0].isfinite()
+
+
+@pytest.mark.parametrize("model", [LanguageModel, SequenceTagger])
+def test_padding_takes_no_room_in_training_either(model):
+    """Rows of 10 tokens at most beside 30 columns of padding, where 24 tokens are the most."""
+    module, batch = spoken(model), rows(longest=10)
+    padded = {name: F.pad(value, (0, 30), value=PAD) for name, value in batch.items()}
+    torch.testing.assert_close(module._loss(padded), module._loss(batch))
+
+
+@EVERY_MODEL
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_every_kind_of_positions_trains_in_true_bfloat16(model, positions):
+    module = model(**TINY, positions=positions)
+    run = trainer(max_steps=2, precision="bf16-true", enable_checkpointing=False, limit_val_batches=1)
+    run.fit(module, Backwards())
+    assert run.callback_metrics["train/loss"].isfinite()
+
+
+def test_test_sets_without_names_are_counted():
+    loaders = [DataLoader([rows(longest=longest)], batch_size=None) for longest in (4, 10)]
+    metrics = trainer(enable_checkpointing=False, limit_test_batches=1).test(Seq2Seq(**TINY), loaders, verbose=False)
+    assert metrics[0].keys() | metrics[1].keys() == {"test/exact_match", "test/exact_match_1"}
 
 
 def test_packing_closes_gaps():
@@ -251,8 +373,29 @@ def spoken(model, **options):
         (lambda: spoken(Seq2Seq).answer(["w1 w99"]), "'w99' in 'w1 w99' is not known"),
         (lambda: spoken(Seq2Seq).answer(["w1 " * 25]), "26 tokens is too long.*max_length=24"),
         (lambda: spoken(SequenceTagger).answer(["w1 " * 25]), "26 tokens is too long.*max_length=24"),
-        (lambda: spoken(LanguageModel).answer(["w1 " * 24]), "25 tokens and 1 new.*= 25"),
+        (lambda: spoken(LanguageModel).answer(["w1 " * 24]), "25 tokens is too long.*max_length=24"),
+        (lambda: spoken(Seq2Seq).answer(["w1", "w1 " * 25]), "26 tokens is too long.*max_length=24"),
+        (lambda: spoken(Seq2Seq).answer("w1 w2"), "a list of texts.*got 'w1 w2'"),
+        (lambda: spoken(Seq2Seq).answer([3]), r"a list of texts.*got \[3\]"),
         (lambda: Seq2Seq(**TINY).answer(["w1"]), "no tokenizer yet"),
+        *[
+            (lambda model=model, most=most: spoken(model).answer(["w1"], max_new_tokens=most), f"max_new_tokens={most}")
+            for model in (Seq2Seq, LanguageModel, SequenceTagger)
+            for most in (0, -1)
+        ],
+        *[
+            (lambda option=option: Seq2Seq(**TINY | option), f"{name}={value}.* must be")
+            for name, values in {
+                "vocab_size": (0, -1, 4),
+                "width": (0, -1),
+                "depth": (0, -1),
+                "heads": (0, -1),
+                "max_length": (0, -1),
+                "dropout": (1.0, -0.1, math.nan, math.inf),
+            }.items()
+            for value in values
+            for option in [{name: value}]
+        ],
     ],
 )
 def test_mistakes_are_named(call, words):

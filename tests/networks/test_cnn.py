@@ -53,7 +53,7 @@ def test_whitened_patches_are_white():
     assert (second_moment - second_moment.diagonal().diag()).abs().max() < 1e-4
 
 
-@pytest.mark.parametrize("depth", [2, 3])
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
 @pytest.mark.parametrize("size", [16, 24, 28, 32])
 def test_the_fast_network_takes_pictures_from_16_pixels(size, depth):
     net = WhitenedCNN(3, 5, [8, 12, 16], depth).eval()
@@ -90,3 +90,42 @@ def test_three_convolutions_have_a_shortcut_around_the_last_two():
     x = pictures(2, 8, 4)
     first = F.gelu(group.norms[0](F.max_pool2d(group.convs[0](x), 2)))
     torch.testing.assert_close(group(x), F.gelu(first))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+def test_every_convolution_is_used_once(depth):
+    """A group by the slow road: each convolution and norm in its order."""
+    torch.manual_seed(0)
+    group = ConvGroup(4, 6, depth).eval()
+    for conv in group.convs:
+        nn.init.normal_(conv.weight, std=0.2)
+    calls = []
+    for number, conv in enumerate(group.convs):
+        conv.register_forward_hook(lambda conv, args, output, number=number: calls.append(number))
+    x = pictures(2, 8, 4)
+    out = group(x)
+    assert calls == list(range(depth))
+    expected = first = F.gelu(group.norms[0](F.max_pool2d(group.convs[0](x), 2)))
+    for number in range(1, depth):
+        inner = group.norms[number](group.convs[number](expected))
+        expected = F.gelu(inner + first if number == depth - 1 and depth > 2 else inner)
+    torch.testing.assert_close(out, expected)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: WhitenedCNN(3, 10, depth=0), "depth=0 must be"),
+        (lambda: WhitenedCNN(3, 10, []), r"widths=\[\] must name"),
+        (lambda: WhitenedCNN(3, 10, [8, 0]), "widths=0 must be"),
+        (lambda: WhitenedCNN(3, 0), "num_classes=0"),
+        (lambda: WhitenedCNN(3, 10, norm_momentum=0.0), r"norm_momentum=0\.0 must be"),
+        (lambda: ResNet(3, 10, blocks=0), "blocks=0"),
+        (lambda: ResNet(3, 10, blocks=-1), "blocks=-1"),
+        (lambda: ResNet(0, 10), "in_channels=0"),
+        (lambda: ResNet(3, 10, []), r"widths=\[\] must name"),
+    ],
+)
+def test_sizes_that_make_no_network_are_named(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

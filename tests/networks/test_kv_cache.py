@@ -50,5 +50,14 @@ def test_a_full_cache_says_so_and_stays_as_it_was():
     network(tokens(1, 1), cache=cache)
 
 
+def test_other_rows_than_before_are_refused():
+    """They would be taken for all of them: one row is copied to each."""
+    network = decoder("rotary")
+    cache = network.cache(5)
+    network(tokens(3, 2), cache=cache)
+    with pytest.raises(ValueError, match="holds 3 rows; got tokens of 1"):
+        network(tokens(1, 1), cache=cache)
+
+
 def test_the_causal_mask_of_the_last_tokens():
     assert causal_mask(2, 4).tolist() == [[True, True, True, False], [True, True, True, True]]

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from networks.positions import LinearBiases, RotaryPositions, SinusoidalPositions, rotate
+from networks.positions import POSITIONS, LinearBiases, RotaryPositions, SinusoidalPositions, rotate
 
 
 def test_sinusoidal_is_the_papers_formula():
@@ -59,3 +59,23 @@ def test_biases_fall_with_the_distance_by_the_papers_slopes():
 def test_odd_widths_are_named(kind, words):
     with pytest.raises(ValueError, match=words):
         kind(9, 3, 10)
+
+
+@pytest.mark.parametrize("kind", POSITIONS.values())
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ((0, 1, 8), "width=0"),
+        ((8, 0, 8), "heads=0"),
+        ((8, -1, 8), "heads=-1"),
+        ((-8, 1, 8), "width=-8"),
+        ((8, 3, 8), "width=8 is not divisible by heads=3"),
+        ((8, 10**30, 8), "heads=10+"),
+        ((8, 2, 0), "max_length=0"),
+        ((8, 2, -1), "max_length=-1"),
+    ],
+)
+def test_sizes_at_their_edges_are_named(kind, numbers, words):
+    with pytest.raises(ValueError, match=words):
+        kind(*numbers)
+    kind(2, 1, 1)

@@ -251,3 +251,49 @@ def test_too_long_sequences_are_named(positions, shape):
     network(tokens(1, LIMIT))
     with pytest.raises(ValueError, match=rf"sequence of {LIMIT + 1} tokens is too long.*max_length={LIMIT}"):
         network(tokens(1, LIMIT + 1))
+
+
+@EVERY_POSITIONS
+@pytest.mark.parametrize("shape", ["encoder", "decoder"])
+def test_padding_takes_no_room(positions, shape):
+    """Rows of LIMIT tokens at most, in more columns than that."""
+    network = encoder(positions) if shape == "encoder" else decoder(positions)
+    mask = ragged((LIMIT, 3), LIMIT + 20)
+    ids = tokens(2, LIMIT + 20)
+    torch.testing.assert_close(network(ids, mask)[:, :LIMIT], network(ids[:, :LIMIT], mask[:, :LIMIT]))
+    with pytest.raises(ValueError, match=f"sequence of {LIMIT + 1} tokens"):
+        network(ids, ragged((LIMIT + 1, 3), LIMIT + 20))
+
+
+@EVERY_POSITIONS
+@pytest.mark.parametrize("shape", ["encoder", "decoder"])
+def test_rows_of_padding_alone_spoil_nothing(positions, shape):
+    """Neither values nor gradients, where such a row, or the beginning of one, may attend nothing."""
+    network = (encoder(positions) if shape == "encoder" else decoder(positions)).train()
+    ids, mask = tokens(3, 5), torch.tensor([[True] * 5, [False] * 5, [False, False, True, True, True]])
+    out = network(ids, mask)
+    assert out.isfinite().all()
+    out[mask].square().sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
+    torch.testing.assert_close(out[2, 2:], network(ids[2:, 2:])[0], rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("kind", [Encoder, Decoder])
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"vocab_size": 0}, "vocab_size=0"),
+        ({"vocab_size": -1}, "vocab_size=-1"),
+        ({"width": 0}, "width=0"),
+        ({"depth": 0}, "depth=0"),
+        ({"depth": -1}, "depth=-1"),
+        ({"heads": 0}, "heads=0"),
+        ({"heads": 3}, "width=8 is not divisible by heads=3"),
+        ({"dropout": 1.0}, "dropout=1.0"),
+        ({"dropout": -0.1}, "dropout=-0.1"),
+        ({"dropout": float("nan")}, "dropout=nan"),
+    ],
+)
+def test_sizes_at_their_edges_are_named(kind, option, words):
+    with pytest.raises(ValueError, match=words):
+        kind(**{"vocab_size": 9, "width": 8, "depth": 1, "heads": 2, "positions": POSITIONS["none"](8, 2, 4)} | option)

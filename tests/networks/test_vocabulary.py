@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from networks.vocabulary import PAD, Vocabulary
+from networks.vocabulary import PAD, Vocabulary, with_eos
 
 SPECIAL = ["<pad>", "<bos>", "<eos>", "<sep>"]
 
@@ -24,6 +24,21 @@ def test_text_to_ids_and_back():
     assert ids == [[4, 7, 4], [5]]
     assert vocabulary.decode(ids) == ["one 四 one", "zwei"]
     assert vocabulary.decode(torch.tensor([[1, 4, 7, 3, 4, 2, 0]])) == ["one 四 one"]
+
+
+def test_nothing_to_decode():
+    vocabulary = Vocabulary(tokenizer())
+    assert vocabulary.encode([]) == []
+    assert vocabulary.decode([]) == []
+    assert vocabulary.decode([[], [0, 2], [4]]) == ["", "", "one"]
+    assert vocabulary.tokens([1, 4, 99]) == ["<bos>", "one", "<99>"]
+
+
+def test_eos_stands_behind_the_last_token():
+    ids = torch.tensor([[5, 6, 7], [5, 9, 9], [9, 9, 9]])
+    mask = torch.tensor([[True, True, True], [True, False, False], [False, False, False]])
+    assert with_eos(ids, mask).tolist() == [[5, 6, 7, 2], [5, 2, 0, 0], [2, 0, 0, 0]]
+    assert with_eos(ids[:, :0], mask[:, :0]).tolist() == [[2]] * 3
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float16, torch.bfloat16])
@@ -60,6 +75,18 @@ def test_a_copy_learns_of_the_tokenizer():
     [
         (lambda: Vocabulary(tokenizer()).encode(["one two"]), "'two' in 'one two' is not known"),
         (lambda: Vocabulary().encode(["one"]), "no tokenizer yet"),
+        (lambda: Vocabulary().decode([[5]]), "no tokenizer yet"),
+        (lambda: Vocabulary().tokens([5]), "no tokenizer yet"),
+        (lambda: Vocabulary(tokenizer()).encode("one"), "a list of texts.*got 'one'"),
+        (lambda: Vocabulary(tokenizer()).encode(None), "a list of texts.*got None"),
+        (lambda: Vocabulary(tokenizer()).encode([1]), r"a list of texts.*got \[1\]"),
+        (lambda: Vocabulary(tokenizer()).encode(["one", "\udcff"]), "lone surrogate"),
+        (
+            lambda: Vocabulary(tokenizer()).decode([[4], [4, 8]]),
+            "the id 8 is no token: the tokenizer has 8, from 0 to 7",
+        ),
+        (lambda: Vocabulary().set_extra_state(torch.tensor([123, 5])), "tokenizer that cannot be read"),
+        (lambda: Vocabulary().set_extra_state(torch.tensor([255, 254])), "tokenizer that cannot be read"),
         (lambda: Vocabulary(tokenizer()).adopt(tokenizer(["one"])), r"another tokenizer \(8 tokens\).*\(5 tokens\)"),
         (
             lambda: Vocabulary(tokenizer()).set_extra_state(Vocabulary(tokenizer(["one"])).get_extra_state()),

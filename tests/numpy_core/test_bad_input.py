@@ -199,6 +199,10 @@ WRONG = {
         lambda: Adam([Parameter(zeros(2))]).load_state(SGD([Parameter(zeros(2))], 0.1).state()),
         ["Adam over 1 parameters", "velocity.0", "first_moment.0"],
     ),
+    "state of other numbers": (
+        lambda: Adam([Parameter(zeros(2))]).load_state(Adam([Parameter(zeros(2, dtype=float))]).state()),
+        ["Adam over 1 parameters", "dtypes"],
+    ),
     "state of other shapes": (
         lambda: Adam([Parameter(zeros(2))]).load_state(Adam([Parameter(zeros(3))]).state()),
         ["Adam over 1 parameters", "shapes"],

@@ -1,0 +1,106 @@
+"""The checkpoints that a monitored metric calls the best."""
+
+import os
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import lightning as L
+from lightning.pytorch.callbacks import ModelCheckpoint
+from rich.console import Console
+
+BEST = "best"
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """`best.ckpt` is the best of the whole run, by the metric that the config monitors; without a monitor none is.
+
+    With `save_top_k` other than 1 each file is named by its epoch, step and metric, and `best.ckpt` is a second name of
+    the best one. A file's metric is always that of its own weights: none is written at the end of an epoch that was
+    broken off before its validation.
+
+    Args:
+        monitor: the metric, such as val/accuracy.
+        mode: "max" where more is better, "min" where less is.
+        save_top_k: how many to keep, -1 for all.
+        filename: of each, with {epoch}, {step} and metrics in it; by default "best", or as above.
+        every_n_train_steps: write after so many steps; without a monitor the newest, named by its epoch and step.
+        train_time_interval: or after so much time, likewise.
+        every_n_epochs: or after so many epochs, likewise; every validation by default.
+        auto_insert_metric_name: whether `filename` says epoch=3 where it asks for {epoch}.
+        enable_version_counter: give a file another name where one has that name already, instead of replacing it.
+        **options: those of Lightning's `ModelCheckpoint`.
+    """
+
+    def __init__(
+        self,
+        monitor: str | None = None,
+        mode: str = "min",
+        save_top_k: int = 1,
+        filename: str | None = None,
+        every_n_train_steps: int | None = None,
+        train_time_interval: timedelta | None = None,
+        every_n_epochs: int | None = None,
+        auto_insert_metric_name: bool = True,
+        enable_version_counter: bool = False,
+        **options,
+    ):
+        filename = None if filename == BEST else filename
+        asked_for = filename or every_n_train_steps or train_time_interval or every_n_epochs
+        if monitor is None and save_top_k == 1 and not asked_for:
+            save_top_k = 0  # the newest is last.ckpt
+        if filename is None and monitor is not None:
+            name = monitor.replace("/", "_")
+            filename = BEST if save_top_k == 1 else f"epoch={{epoch}}-step={{step}}-{name}={{{monitor}:.4f}}"
+            auto_insert_metric_name = False
+        super().__init__(
+            monitor=monitor,
+            mode=mode,
+            save_top_k=save_top_k,
+            filename=filename,
+            every_n_train_steps=every_n_train_steps,
+            train_time_interval=train_time_interval,
+            every_n_epochs=every_n_epochs,
+            auto_insert_metric_name=auto_insert_metric_name,
+            enable_version_counter=enable_version_counter,
+            **options,
+        )
+        self._validated_at = -1  # global step
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._validated_at = trainer.global_step
+        super().on_validation_end(trainer, module)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if trainer.is_last_batch or self._validated_at == trainer.global_step:
+            super().on_train_epoch_end(trainer, module)
+
+    def _save_topk_checkpoint(self, trainer: L.Trainer, monitor_candidates: dict) -> None:
+        super()._save_topk_checkpoint(trainer, monitor_candidates)
+        best = Path(self.best_model_path)
+        if self.monitor is not None and trainer.is_global_zero and best.is_file():
+            _name_also(best, best.with_name(BEST + self.FILE_EXTENSION))
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        super().on_train_end(trainer, module)
+        if self.monitor is None or not self.save_top_k or self.best_model_path or trainer.fast_dev_run:
+            return
+        if trainer.is_global_zero:
+            Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(
+                f"no best.ckpt: {self.monitor} was not measured in these {trainer.global_step} steps "
+                f"(check_val_every_n_epoch={trainer.check_val_every_n_epoch}, val_check_interval="
+                f"{trainer.val_check_interval}); last.ckpt holds the newest weights"
+            )
+
+
+def _name_also(file: Path, name: Path) -> None:
+    """Give a file a second name, which was another one's before, in one move; on a disk without links a copy."""
+    if name.exists() and name.samefile(file):
+        return
+    partial = name.with_name(name.name + ".part")
+    partial.unlink(missing_ok=True)
+    try:
+        os.link(file, partial)
+    except OSError:
+        shutil.copyfile(file, partial)
+    partial.replace(name)

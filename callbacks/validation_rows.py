@@ -1,0 +1,24 @@
+"""Rows of the validation set that pictures and tables are made of, the same at every validation."""
+
+import lightning as L
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from datamodules.pairs import Pairs
+from limits import whole
+
+
+def validation_rows(trainer: L.Trainer, batch: dict[str, Tensor], count: int) -> dict[str, Tensor]:
+    """A batch of at most `count` rows, evenly spread over the first validation set.
+
+    A set that is no `Pairs`, such as one that is read on the way, gives its rows in order alone: there they are spread
+    over `batch`, the first of the validation.
+    """
+    whole(count=count)
+    rows = getattr(tree_leaves(trainer.val_dataloaders)[0], "dataset", None)
+    size = len(rows) if isinstance(rows, Pairs) else len(batch["source"])
+    count = min(count, size)
+    chosen = [(2 * index + 1) * size // (2 * count) for index in range(count)]
+    if isinstance(rows, Pairs):
+        return rows.__getitems__(chosen)
+    return {name: values[chosen] for name, values in batch.items()}

@@ -1,0 +1,47 @@
+"""Which part of the training data is held out for validation, and what follows where that is none."""
+
+import lightning as L
+import torch
+from torch import Tensor
+
+import limits
+
+
+def check(val_share: float, split_seed: int) -> None:
+    """Raises ValueError for a share or a seed that cannot be drawn by."""
+    limits.number("[0, 1)", val_share=val_share)
+    limits.whole(0, 2**63 - 1, split_seed=split_seed)
+
+
+def split(count: int, what: str, val_share: float, split_seed: int, at_least: int = 0) -> tuple[Tensor, Tensor]:
+    """Indices of `count` things (`what` they are) to train on and to validate with, drawn by `split_seed`.
+
+    At least `at_least` are held out where `val_share` is above 0. Raises ValueError where none is left to train on.
+    """
+    limits.whole(count=count)
+    limits.whole(0, at_least=at_least)
+    check(val_share, split_seed)
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(split_seed))
+    n_val = max(at_least, round(val_share * count)) if val_share else 0
+    if n_val >= count:
+        raise ValueError(
+            f"val_share={val_share} leaves none of {count} {what} to train on; lower it: 0 holds nothing out"
+        )
+    return order[n_val:], order[:n_val]
+
+
+def no_validation(data: L.LightningDataModule) -> list:
+    """The validation loaders of data of which nothing is held out: none.
+
+    Raises ValueError where a callback of the run waits for a metric that only validation measures.
+    """
+    for callback in data.trainer.callbacks if data.trainer else ():
+        monitor = getattr(callback, "monitor", None) or ""
+        if monitor.startswith("val/"):
+            name = type(callback).__name__
+            option = "--checkpoint.monitor null" if name == "ModelCheckpoint" else f"a run without {name}"
+            raise ValueError(
+                f"val_share={data.hparams.val_share} holds nothing out, so that {monitor}, which {name} waits for, is "
+                f"never measured; hold something out, or go on with {option}"
+            )
+    return []

@@ -1,0 +1,25 @@
+"""Whether statistics in a module's buffers are those of data: a flag that travels with the weights."""
+
+import torch
+from torch import nn
+
+
+class Measured(nn.Module):
+    """False in a new module, True once its statistics are measured or loaded; then they are not measured again.
+
+    >>> if not self.measured.known:
+    ...     self.mean.copy_(...)
+    ...     self.measured.note()
+    """
+
+    def __init__(self, known: bool = False):
+        super().__init__()
+        self.register_buffer("known", torch.tensor(known))
+
+    def note(self) -> None:
+        """The statistics are known from now on."""
+        self.known.fill_(True)
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *rest) -> None:
+        state_dict.setdefault(f"{prefix}known", torch.tensor(True))  # weights from before there were flags
+        super()._load_from_state_dict(state_dict, prefix, *rest)

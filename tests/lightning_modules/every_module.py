@@ -1,0 +1,250 @@
+"""Every LightningModule, tiny, with data for it: for the tests that hold for all of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightning as L
+import torch
+from torch.utils.data import DataLoader
+
+from datamodules.images import ImageDataModule, ImageSet
+from envs import tee
+from lightning_modules.cnn_classifier import CNNClassifier
+from lightning_modules.ddpm import DDPM
+from lightning_modules.diffusion_policy import DiffusionPolicy
+from lightning_modules.fast_cnn_classifier import FastCNNClassifier
+from lightning_modules.gan import GAN
+from lightning_modules.language_model import LanguageModel
+from lightning_modules.mlp_classifier import MLPClassifier
+from lightning_modules.seq2seq import Seq2Seq
+from lightning_modules.sequence_model import SequenceModel
+from lightning_modules.sequence_tagger import SequenceTagger
+from networks.vocabulary import SPECIAL
+
+SHAPE = [3, 16, 16]
+
+
+class Images(ImageDataModule):
+    """Random pictures in memory, those of seed 1 brighter: 3 batches of 8."""
+
+    shape = tuple(SHAPE)
+    class_names = ("cat", "dog", "fox")
+
+    def __init__(self, seed: int = 0):
+        super().__init__("memory", batch_size=8)
+        generator = torch.Generator().manual_seed(seed)
+        images = torch.randint(100 * seed, 156 + 100 * seed, (24, *self.shape), generator=generator).byte()
+        self.train_set = self.val_set = self.test_set = ImageSet(images, torch.arange(24) % 3)
+
+
+class LargerImages(Images):
+    shape = (3, 20, 20)
+
+
+class Rows(L.LightningDataModule):
+    """Batches of 8 of the given rows, in their order."""
+
+    def __init__(self, batch: dict[str, torch.Tensor]):
+        super().__init__()
+        self.rows = [dict(zip(batch, row, strict=True)) for row in zip(*batch.values(), strict=True)]
+
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader(self.rows, 8)
+
+    val_dataloader = predict_dataloader = train_dataloader
+
+
+def sequences(seed: int = 0) -> Rows:
+    """Sources of lengths 1 to 6 that are their own targets."""
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.arange(24) % 6 + 1
+    mask = torch.arange(6) < lengths[:, None]
+    source = torch.randint(SPECIAL, 12, (24, 6), generator=generator) * mask
+    return Rows({"source": source, "source_mask": mask, "target": source, "target_mask": mask})
+
+
+def demonstrations(seed: int = 0) -> Rows:
+    generator = torch.Generator().manual_seed(seed)
+    pose = torch.rand(24, 3, generator=generator) * torch.tensor([200.0, 200, 6]) + torch.tensor([150.0, 150, 0])
+    corners = torch.from_numpy(tee.corners(pose.numpy())).float().flatten(1)
+    observation = torch.cat([torch.rand(24, 2, generator=generator) * 400 + 50, corners], 1)[:, None].repeat(1, 2, 1)
+    steps = (10 + 30 * seed) * torch.randn(24, 16, 2, generator=generator)
+    taken = torch.arange(16) < torch.arange(24)[:, None] + 1
+    return Rows({"observation": observation, "action": observation[:, -1:, :2] + steps.cumsum(1), "taken": taken})
+
+
+@dataclass
+class Kind:
+    """A class of modules.
+
+    Args:
+        build: the class.
+        options: what makes it tiny.
+        data: a datamodule of a seed.
+        changes: for each argument another value of it, and, where it has no effect alone, other arguments beside it.
+    """
+
+    build: Callable[..., L.LightningModule]
+    options: dict[str, Any]
+    data: Callable[[int], L.LightningDataModule]
+    changes: dict[str, Any] = field(default_factory=dict)
+
+    def made(self, **options) -> L.LightningModule:
+        torch.manual_seed(0)
+        return self.build(**self.options | options)
+
+
+CLASSIFIER = {
+    "shape": [1, 24, 24],
+    "num_classes": 4,
+    "mean": ([0.9] * 3, {"mean": [0.1] * 3, "std": [1.0] * 3}),
+    "std": ([0.2] * 3, {"mean": [0.1] * 3, "std": [1.0] * 3}),
+    "label_smoothing": 0.3,
+    "lr": 0.02,
+    "weight_decay": 0.5,
+    "warmup": 0.6,
+    "tta_flip": True,
+    "tta_shift": 1,
+}
+SEQUENCE = {
+    "vocab_size": 13,
+    "width": 32,
+    "depth": 2,
+    "heads": 1,
+    "positions": "rotary",
+    "max_length": 20,
+    "dropout": 0.5,
+    "lr": 0.1,
+    "weight_decay": 0.9,
+    "warmup": 0.6,
+}
+TINY_SEQUENCE = {"vocab_size": 12, "width": 16, "depth": 1, "heads": 2, "max_length": 32}
+KINDS = {
+    "mlp": Kind(
+        MLPClassifier,
+        {"shape": SHAPE, "num_classes": 3, "hidden": [16]},
+        Images,
+        CLASSIFIER | {"optimizer": "sgd", "hidden": [8], "dropout": 0.5, "batch_norm": True},
+    ),
+    "cnn": Kind(
+        CNNClassifier,
+        {"shape": SHAPE, "num_classes": 3, "widths": [8], "blocks": 1},
+        Images,
+        CLASSIFIER | {"optimizer": "sgd", "widths": [12], "blocks": 2},
+    ),
+    "fast_cnn": Kind(
+        FastCNNClassifier,
+        {
+            "shape": [3, 20, 20],
+            "num_classes": 3,
+            "widths": [8, 8],
+            "small_size": 18,
+            "hard_share": 0.5,
+            "proxy_widths": [8],
+        },
+        LargerImages,
+        CLASSIFIER
+        | {
+            "widths": [12, 8],
+            "depth": 1,
+            "norm_momentum": 0.5,
+            "small_size": 16,
+            "small_share": 0.9,
+            "hard_share": 0.25,
+            "proxy_widths": [12],
+            "bias_lr": 1.0,
+            "head_lr": 0.1,
+            "decay": "linear",
+        },
+    ),
+    "seq2seq": Kind(Seq2Seq, TINY_SEQUENCE, sequences, SEQUENCE),
+    "language_model": Kind(LanguageModel, TINY_SEQUENCE, sequences, SEQUENCE),
+    "tagger": Kind(SequenceTagger, TINY_SEQUENCE, sequences, SEQUENCE),
+    "gan": Kind(
+        GAN,
+        {"shape": SHAPE, "num_classes": 3, "latent": 8, "width": 4},
+        Images,
+        {
+            "shape": [1, 16, 16],
+            "num_classes": 0,
+            "latent": 6,
+            "width": 8,
+            "discriminator_batch_norm": (True, {"penalty": 0.0}),
+            "objective": "hinge",
+            "penalty": 1.0,
+            "diff_augment": ["brightness"],
+            "discriminator_steps": 2,
+            "generator_lr": 0.02,
+            "discriminator_lr": 0.02,
+            "generator_final_lr": 0.1,
+            "discriminator_final_lr": 0.1,
+            "warmup": (0.6, {"generator_final_lr": 0.1}),
+            "betas": [0.5, 0.9],
+            "generator_clip": 1e-3,
+            "discriminator_clip": 1e-3,
+            "ema": 0.05,
+        },
+    ),
+    "ddpm": Kind(
+        DDPM,
+        {"shape": SHAPE, "num_classes": 3, "widths": [64], "attention": 0, "sampling_steps": 3, "lr": 0.02},
+        Images,
+        {
+            "shape": [1, 16, 16],
+            "num_classes": 4,
+            "widths": [128],
+            "blocks": 2,
+            "attention": 1,
+            "dropout": 0.5,
+            "schedule": "cosine",
+            "train_steps": 500,
+            "objective": "x0",
+            "min_snr": 1.0,
+            "label_dropout": 0.9,
+            "scale": 9.0,
+            "interval": ([0, 2], {}),
+            "threshold": "none",
+            "sampler": "ddim",
+            "sampling_steps": 2,
+            "lr": 0.001,
+            "weight_decay": 0.9,
+            "warmup": 0.6,
+        },
+    ),
+    "policy": Kind(
+        DiffusionPolicy,
+        {"network_args": {"width": 16, "depth": 1, "encoder_width": 16, "encoder_depth": 1}, "sampling_steps": 3},
+        demonstrations,
+        {
+            "network": ("unet", {"network_args": {}}),
+            "network_args": {"width": 24, "depth": 1, "encoder_width": 16, "encoder_depth": 1},
+            "n_obs_steps": 3,
+            "horizon": 12,
+            "n_action_steps": 4,
+            "objective": "x0",
+            "train_steps": 50,
+            "sampling_steps": 2,
+            "temperature": 0.5,
+            "noises": 2,
+            "lr": 0.02,
+            "weight_decay": 0.9,
+            "warmup_steps": 1,
+        },
+    ),
+}
+
+
+def trainer(**options) -> L.Trainer:
+    quiet = dict.fromkeys(["logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"], False)
+    return L.Trainer(**quiet | {"accelerator": "cpu", "num_sanity_val_steps": 0, "max_epochs": 1} | options)
+
+
+def answers(module: L.LightningModule, data: L.LightningDataModule) -> list[torch.Tensor]:
+    """What the module is for, on the data: labels, sequences, images or actions."""
+    torch.manual_seed(0)
+    if isinstance(module, SequenceModel):
+        batch = next(iter(data.train_dataloader()))
+        return [module.eval().generate(batch["source"], batch["source_mask"], max_new_tokens=4)]
+    given = trainer().predict(module, data.predict_dataloader())
+    return [output["probability"] if isinstance(output, dict) else output for output in given]
