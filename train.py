@@ -38,6 +38,9 @@ from callbacks.schedule_place import SchedulePlace
 from callbacks.turned_off import wanted
 from checkpoints import runs
 from checkpoints.hyperparameters import of_model, says, split
+from datamodules.class_labels import ClassLabels
+from lightning_modules.ddpm import DDPM
+from lightning_modules.gan import GAN
 from lightning_modules.precision import fast_precision
 from lightning_modules.pretrained import load_weights, put_weights, trained_file
 
@@ -295,6 +298,20 @@ class CLI(LightningCLI):
     def _weights_path(self) -> str | None:
         path = self._ckpt_path()
         return path if path and path.endswith(".safetensors") else None
+
+    def before_predict(self):
+        """A model that draws pictures of classes needs their names alone, and no data set."""
+        if not isinstance(self.model, DDPM | GAN):
+            return
+        if getattr(self.datamodule, "hparams", {}).get("pictures") is not None:
+            raise ValueError(
+                f"{type(self.model).__name__} draws pictures and reads none: leave out --data.pictures; "
+                "--model.num_samples says how many it draws"
+            )
+        classes, names = self.model.hparams.num_classes, getattr(self.datamodule, "class_names", ())
+        if classes and classes != len(names):  # no data that it was trained on: classes are numbers
+            names = [str(number) for number in range(classes)]
+        self.datamodule = ClassLabels(names or ["picture"], self.model.hparams.num_samples)
 
     def after_instantiate_classes(self):
         path, weights, begin = self._ckpt_path(), self._weights_path(), self._given("init_from")

@@ -15,6 +15,7 @@ from callbacks.saturation import saturated_share
 from datamodules.cifar10 import CIFAR10
 from datamodules.images import ImageDataModule
 from datamodules.mnist import MNIST
+from diffusion.noise import generators
 from lightning_modules.precision import cpu_has_bfloat16
 from lightning_modules.pretrained import load_pretrained
 
@@ -64,7 +65,8 @@ class Judge:
 @torch.no_grad()
 def draw(module: L.LightningModule, labels: Tensor, seed: int = 0, **options) -> Tensor:
     """A sample for each label, under autocast to bfloat16 where the CPU has it: (N,) -> (N, C, H, W) uint8."""
-    generator = torch.Generator().manual_seed(seed)
-    parts = track(labels.split(BATCH), "drawing", transient=True)
+    parts = track(torch.arange(len(labels)).split(BATCH), "drawing", transient=True)
     with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bfloat16()):
-        return torch.cat([module.sample(part, generator=generator, **options) for part in parts])
+        return torch.cat(
+            [module.sample(labels[part], generator=generators(seed, part.tolist()), **options) for part in parts]
+        )

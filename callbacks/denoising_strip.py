@@ -11,7 +11,9 @@ from torch import Tensor
 
 from callbacks.sample_grid import grid
 from callbacks.sample_picture import SamplePicture
+from callbacks.sampling import MOST
 from lightning_modules.pixels import to_pixels
+from limits import whole
 
 
 class DenoisingStrip(SamplePicture):
@@ -25,14 +27,13 @@ class DenoisingStrip(SamplePicture):
     name = "denoising"
 
     def __init__(self, classes: int = 4, frames: int = 10):
-        if classes < 1 or frames < 1:
-            raise ValueError(f"classes={classes} and frames={frames} must be at least 1")
+        whole(1, MOST, classes=classes, frames=frames)
         self.classes, self.frames = classes, frames
 
     def picture(self, module: L.LightningModule, class_names: Sequence[str]) -> Tensor:
         labels = torch.arange(min(self.classes, len(class_names)), device=module.device)
         seen: list[Tensor] = []
-        module.sample(labels, generator=self.noise(module), on_step=lambda number, x0: seen.append(to_pixels(x0)))
+        module.sample(labels, generator=self.noise(len(labels)), on_step=lambda number, x0: seen.append(to_pixels(x0)))
         shown = torch.linspace(len(seen) - 1, 0, min(self.frames, len(seen))).round().long().flip(0)
         strips = torch.stack([seen[number] for number in shown.tolist()], 1)  # (B, frames, C, H, W)
         return grid(strips.flatten(0, 1), len(shown))

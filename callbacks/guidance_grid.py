@@ -8,6 +8,7 @@ from torch import Tensor
 
 from callbacks.sample_grid import grid
 from callbacks.sample_picture import SamplePicture
+from diffusion import guidance
 
 
 class GuidanceGrid(SamplePicture):
@@ -20,11 +21,10 @@ class GuidanceGrid(SamplePicture):
     name = "guidance"
 
     def __init__(self, scales: Sequence[float] = (0.0, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)):
-        if not scales or min(scales) < 0:
-            raise ValueError(f"scales={list(scales)} must be at least one number, none below 0")
+        guidance.check_scales(scales)
         self.scales = sorted(scales)
 
     def picture(self, module: L.LightningModule, class_names: Sequence[str]) -> Tensor:
         labels = torch.arange(len(class_names), device=module.device)
-        rows = [module.sample(labels, scale=scale, generator=self.noise(module)) for scale in self.scales]
+        rows = [module.sample(labels, scale=scale, generator=self.noise(len(labels))) for scale in self.scales]
         return grid(torch.cat(rows), len(labels))

@@ -16,6 +16,9 @@ from rich.console import Console
 from torch import Tensor
 
 from callbacks.sample_grid import grid
+from callbacks.sampling import HIGHEST_SEED, MOST, class_names, watching
+from diffusion.noise import generators
+from limits import number, whole
 
 FPS = 20
 
@@ -34,15 +37,17 @@ class LatentWalk(L.Callback):
     """
 
     def __init__(self, stops: int = 4, frames: int = 24, rows: int = 3, seed: int = 0):
-        if stops < 2 or frames < 1 or rows < 1:
-            raise ValueError(f"stops={stops} must be at least 2, frames={frames} and rows={rows} at least 1")
+        whole(2, MOST, stops=stops)
+        whole(1, MOST, frames=frames, rows=rows)
+        whole(0, HIGHEST_SEED, seed=seed)
         self.stops, self.frames, self.rows, self.seed = stops, frames, rows, seed
 
     def on_test_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         folder = Path(trainer.log_dir or ".") / "samples"
         if not trainer.is_global_zero:
             return
-        pictures = self.walk(module, len(trainer.datamodule.class_names))
+        with watching(module):
+            pictures = self.walk(module, len(class_names(trainer, module)))
         folder.mkdir(parents=True, exist_ok=True)
         iio.imwrite(folder / "walk.mp4", pictures, fps=FPS, codec="libx264", plugin="pyav")
         iio.imwrite(folder / "walk.gif", pictures[::2], duration=2000 / FPS, loop=0, subrectangles=True)
@@ -53,8 +58,8 @@ class LatentWalk(L.Callback):
 
     def walk(self, module: L.LightningModule, classes: int) -> np.ndarray:
         """(T, height, width, 3) uint8."""
-        generator = torch.Generator(module.device).manual_seed(self.seed)
-        stops = [module.latents(self.rows, generator) for _ in range(self.stops)]
+        latents = module.latents(self.rows * self.stops, generators(self.seed, range(self.rows * self.stops)))
+        stops = latents.unflatten(0, (self.rows, self.stops)).unbind(1)  # S of (rows, Z)
         labels = torch.arange(classes, device=module.device).repeat(self.rows)
         frames = []
         for start, end in zip(stops, [*stops[1:], stops[0]], strict=True):
@@ -70,6 +75,7 @@ def between(start: Tensor, end: Tensor, share: float) -> Tensor:
 
     On the straight line, the middle would be shorter than nearly every normal draw: the generator has never seen such.
     """
+    number("[0, 1]", share=share)
     lengths = [x.norm(dim=1, keepdim=True) for x in (start, end)]
     a, b = start / lengths[0], end / lengths[1]
     angle = (a * b).sum(1, keepdim=True).clamp(-1, 1).acos()

@@ -7,6 +7,7 @@ while training.
 
 import io
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -20,13 +21,17 @@ from rich.table import Table
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from callbacks.checkpoint_files import load_trained
+from callbacks.sampling import watching
+from diffusion.noise import generators
 from envs import video
 from envs.rollout import Episode, rollout
 from envs.statistics import Metric, summarize
 from lightning_modules.diffusion_policy import DiffusionPolicy
+from limits import whole
 
 VAL_SEEDS = range(0, 1000)
 FIRST_TEST_SEED = 100_000  # where the published figures start
+WAVE = 50  # episodes that are played at once
 
 
 class Rollouts(L.Callback):
@@ -48,8 +53,8 @@ class Rollouts(L.Callback):
     def __init__(self, val_episodes: int = 100, test_episodes: int = 500, video_episodes: int = 8):
         if not 1 <= val_episodes <= len(VAL_SEEDS):
             raise ValueError(f"val_episodes={val_episodes} must lie between 1 and {len(VAL_SEEDS)}")
-        if test_episodes < 1:
-            raise ValueError(f"test_episodes={test_episodes} must be at least 1")
+        whole(1, 1_000_000, test_episodes=test_episodes)
+        whole(0, 100, video_episodes=video_episodes)
         self.val_episodes, self.test_episodes, self.video_episodes = val_episodes, test_episodes, video_episodes
 
     # Averaged weights are swapped in between the start and the end of the validation epoch: the first batch lies
@@ -93,15 +98,28 @@ class Rollouts(L.Callback):
                 _add_gif(logger, f"{stage}/rollouts", pictures, trainer.global_step)
 
 
-def run_policy(module: L.LightningModule, seeds, progress: bool = True, legacy_resets: bool = True) -> list[Episode]:
-    """One episode from each seed, with the module's own `act`, horizons and observation. Same seeds, same episodes."""
-    generator = torch.Generator(module.device).manual_seed(0)
+def run_policy(
+    module: L.LightningModule, seeds: Sequence[int], progress: bool = True, legacy_resets: bool = True
+) -> list[Episode]:
+    """One episode from each seed, with the module's own `act`, horizons and observation.
 
-    def act(observations: np.ndarray) -> np.ndarray:
-        observations = torch.as_tensor(observations, dtype=torch.float32, device=module.device)
-        return module.act(observations, generator=generator).cpu().numpy()
+    Same seed, same episode, whatever others it is run with: an episode's noise comes from its start's seed, and from
+    how often that came before. The module always sees WAVE observations at once, the last one again and again where
+    fewer episodes go on: in batches of one size, a sum is rounded alike whatever the other rows are, and in episodes
+    that touch and push, the last bit of an action decides where the block ends.
+    """
+    seeds = list(seeds)
+    noise = [generators((0, seeds[:number].count(seed)), [seed])[0] for number, seed in enumerate(seeds)]
+    unused = torch.Generator()
 
-    with Progress(transient=True, disable=not progress) as bar:
+    def act(observations: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
+        spare = WAVE - len(numbers)
+        rows = np.concatenate([observations, np.repeat(observations[-1:], spare, 0)])
+        rows = torch.as_tensor(rows, dtype=torch.float32, device=module.device)
+        actions = module.act(rows, generator=[*(noise[number] for number in numbers), *[unused] * spare])
+        return actions[: len(numbers)].cpu().numpy()
+
+    with watching(module), Progress(transient=True, disable=not progress) as bar:
         task = bar.add_task("rolling out", total=len(seeds))
         return rollout(
             act,
@@ -109,12 +127,13 @@ def run_policy(module: L.LightningModule, seeds, progress: bool = True, legacy_r
             n_obs_steps=module.hparams.n_obs_steps,
             n_action_steps=module.hparams.n_action_steps,
             observation=module.observation,
+            parallel_worlds=WAVE,
             legacy_resets=legacy_resets,
             on_progress=lambda ended: bar.advance(task, ended),
         )
 
 
-def run_checkpoint(path: str, seeds) -> list[Episode]:
+def run_checkpoint(path: str, seeds: Sequence[int]) -> list[Episode]:
     """One episode from each seed with the policy in a checkpoint or a folder of pretrained/; `envs.runner` calls it."""
     return run_policy(load_trained(DiffusionPolicy, path), seeds)
 

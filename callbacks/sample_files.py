@@ -10,6 +10,7 @@ from torch import Tensor
 from torchvision.io import write_png
 
 from callbacks.sample_grid import grid
+from callbacks.sampling import class_names
 
 IN_GRID = 100  # pictures
 
@@ -29,10 +30,10 @@ class SampleFiles(L.Callback):
     def on_predict_batch_end(
         self, trainer, module, outputs: Tensor, batch: dict[str, Tensor], batch_idx, dataloader_idx=0
     ) -> None:
-        names = getattr(trainer.datamodule, "class_names", None)
+        names = class_names(trainer, module)
         pictures = outputs.cpu()
         for picture, label, number in zip(pictures, batch["label"].tolist(), batch["index"].tolist(), strict=True):
-            name = re.sub(r"[^\w.+-]", "_", names[label] if names else str(label))  # a class may be called n/a
+            name = re.sub(r"[^\w.+-]", "_", names[label])  # a class may be called n/a
             write_png(picture, str(self._folder / f"{number:05d}-{name}.png"))
         self._first += pictures[: IN_GRID - len(self._first)]
         self._written += len(pictures)

@@ -5,6 +5,7 @@ Speaks to the module through `sample(labels, generator=)` alone.
 B batch, C channels, H height, W width, K classes.
 """
 
+import sys
 from pathlib import Path
 
 import lightning as L
@@ -13,6 +14,10 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 from torchvision.io import write_png
 from torchvision.utils import make_grid
+
+from callbacks.sampling import MOST, class_names, watching
+from diffusion.noise import generators
+from limits import whole
 
 
 class SampleGrid(L.Callback):
@@ -27,8 +32,8 @@ class SampleGrid(L.Callback):
     """
 
     def __init__(self, every_n_steps: int = 1000, rows: int = 8):
-        if every_n_steps < 1 or rows < 1:
-            raise ValueError(f"every_n_steps={every_n_steps} and rows={rows} must be at least 1")
+        whole(1, sys.maxsize, every_n_steps=every_n_steps)
+        whole(1, MOST, rows=rows)
         self.every_n_steps, self.rows = every_n_steps, rows
 
     def on_train_start(self, trainer, module) -> None:
@@ -46,7 +51,8 @@ class SampleGrid(L.Callback):
         folder = Path(trainer.log_dir or ".") / "samples"  # asking for it is a broadcast: every process must
         if not trainer.is_global_zero:
             return
-        picture = grid(draw(module, len(trainer.datamodule.class_names), self.rows))
+        with watching(module):
+            picture = grid(draw(module, len(class_names(trainer, module)), self.rows))
         folder.mkdir(parents=True, exist_ok=True)
         write_png(picture, str(folder / f"step-{trainer.global_step:07d}.png"))
         for logger in trainer.loggers:
@@ -55,12 +61,15 @@ class SampleGrid(L.Callback):
 
 
 def draw(module: L.LightningModule, classes: int, rows: int, seed: int = 0) -> Tensor:
-    """Samples of all classes, one after the other, row by row: (rows * K, C, H, W) uint8. Same seed, same noise."""
+    """Samples of all classes, one after the other, row by row: (rows * K, C, H, W) uint8. Each has noise of its own,
+    from the seed and its place."""
     labels = torch.arange(classes, device=module.device).repeat(rows)
-    return module.sample(labels, generator=torch.Generator(module.device).manual_seed(seed)).cpu()
+    return module.sample(labels, generator=generators(seed, range(len(labels)))).cpu()
 
 
 def grid(pictures: Tensor, columns: int = 10, scale: int = 2) -> Tensor:
     """Pictures (B, C, H, W) uint8 side by side, each pixel as `scale` x `scale`: (3, height, width) uint8."""
+    whole(1, 10_000, columns=columns)
+    whole(1, 100, scale=scale)
     pictures = pictures.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
     return make_grid(pictures, nrow=columns, padding=scale, pad_value=255)

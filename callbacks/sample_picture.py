@@ -9,6 +9,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 from torchvision.io import write_png
 
+from callbacks.sampling import class_names, watching
+from diffusion.noise import generators
+
 
 class SamplePicture(L.Callback):
     """Shows what `picture` makes of the module, in TensorBoard and as samples/STAGE-NAME-step.png in the run's folder.
@@ -38,14 +41,14 @@ class SamplePicture(L.Callback):
         folder = Path(trainer.log_dir or ".") / "samples"  # asking for it is a broadcast: every process must
         if not trainer.is_global_zero:
             return
-        with trainer.precision_plugin.forward_context():
-            picture = self.picture(module, trainer.datamodule.class_names)
+        with watching(module), trainer.precision_plugin.forward_context():
+            picture = self.picture(module, class_names(trainer, module))
         folder.mkdir(parents=True, exist_ok=True)
         write_png(picture, str(folder / f"{stage}-{self.name}-step{trainer.global_step:07d}.png"))
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image(f"{stage}/{self.name}", picture, trainer.global_step)
 
-    def noise(self, module: L.LightningModule) -> torch.Generator:
-        """The generator that `sample` draws from, as it is at the start."""
-        return torch.Generator(module.device).manual_seed(self.seed)
+    def noise(self, count: int) -> list[torch.Generator]:
+        """The generators that `sample` draws so many samples from, as they are at the start."""
+        return generators(self.seed, range(count))

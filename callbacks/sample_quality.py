@@ -7,7 +7,7 @@ B batch, C channels, H height, W width, F features, N pictures, K classes.
 """
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import lightning as L
@@ -20,7 +20,10 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
+from callbacks.sampling import HIGHEST_SEED, class_names, watching
+from diffusion.noise import generators
 from lightning_modules.pretrained import load_pretrained
+from limits import whole
 
 BATCH = 250  # pictures that are drawn, or looked at, at once
 KID_SUBSET = 1000  # pictures in each of KID's subsets, at most
@@ -52,25 +55,36 @@ class SampleQuality(L.Callback):
     """
 
     def __init__(self, classifier: str, samples: int = 10_000, seed: int = 0):
-        if samples < 2:
-            raise ValueError(f"samples={samples} must be at least 2; a published FID takes 10000 or more")
+        whole(2, 10_000_000, samples=samples)
+        whole(0, HIGHEST_SEED, seed=seed)
         self.classifier, self.samples, self.seed = classifier, samples, seed
+
+    def on_test_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Before anything is drawn: whether classifier, data and numbers fit."""
+        with watching(module):
+            self._reader = load_pretrained(self.classifier)
+        train, heldout = training_and_heldout(trainer)
+        check_reader(self._reader, self.classifier, train.images, class_names(trainer, module))
+        if min(len(train), len(heldout)) < 2:
+            raise ValueError(
+                f"the data hold {len(train)} training and {len(heldout)} held-out pictures; a FID needs at least 2 of "
+                "each: give more, or leave callbacks.sample_quality.SampleQuality out"
+            )
+        if self.samples <= self._reader.head.in_features:
+            raise ValueError(
+                f"samples={self.samples} are too few to measure {self._reader.head.in_features} features; "
+                f"take more than {self._reader.head.in_features}, and 10000 for a figure to publish"
+            )
 
     # Averaged weights may be swapped in between the start and the end of the test epoch: a batch lies between the two
     # whatever the order of the callbacks.
     def on_test_batch_start(self, trainer, module, batch, batch_idx, dataloader_idx=0) -> None:
         if batch_idx or dataloader_idx:
             return
-        reader = load_pretrained(self.classifier).to(module.device)
-        if self.samples <= reader.head.in_features:
-            raise ValueError(
-                f"samples={self.samples} are too few to measure {reader.head.in_features} features; "
-                f"take more than {reader.head.in_features}, and 10000 for a figure to publish"
-            )
-        trainer.datamodule.setup("fit")
-        train, heldout = trainer.datamodule.train_set, trainer.datamodule.test_set
+        reader = self._reader.to(module.device)
+        train, heldout = training_and_heldout(trainer)
         wanted = train.labels[torch.arange(self.samples) % len(train)]
-        with trainer.precision_plugin.forward_context():
+        with watching(module), trainer.precision_plugin.forward_context():
             pictures = self.draw(module, wanted)
         samples, real = look(reader, pictures, "samples"), look(reader, train.images, "training pictures")
         unseen = look(reader, heldout.images, "held-out pictures")
@@ -93,10 +107,43 @@ class SampleQuality(L.Callback):
 
     @torch.no_grad()
     def draw(self, module: L.LightningModule, labels: Tensor) -> Tensor:
-        """A sample for each label: (N,) -> (N, C, H, W) uint8. The same ones each time."""
-        generator = torch.Generator(module.device).manual_seed(self.seed)
-        parts = _shown(labels.split(BATCH), "drawing samples")
-        return torch.cat([module.sample(part.to(module.device), generator=generator).cpu() for part in parts])
+        """A sample for each label: (N,) -> (N, C, H, W) uint8. The same ones each time: each has noise of its own, from
+        the seed and its place."""
+        parts = _shown(torch.arange(len(labels)).split(BATCH), "drawing samples")
+        return torch.cat(
+            [
+                module.sample(labels[part].to(module.device), generator=generators(self.seed, part.tolist())).cpu()
+                for part in parts
+            ]
+        )
+
+
+def training_and_heldout(trainer: L.Trainer) -> tuple:
+    """The data's `train_set` and `test_set`; ValueError where the data have none."""
+    data = trainer.datamodule
+    if data is not None:
+        data.setup("fit")
+    if not (hasattr(data, "train_set") and hasattr(data, "test_set")):
+        raise ValueError(
+            "samples are compared with pictures: give the trainer a datamodule with train_set and test_set, such as "
+            "datamodules.mnist.MNIST"
+        )
+    return data.train_set, data.test_set
+
+
+def check_reader(reader: L.LightningModule, name: str, images: Tensor, class_names: Sequence[str]) -> None:
+    """Raises ValueError where a classifier reads pictures of another shape or other classes than the data's."""
+    shape, classes = reader.hparams.get("shape"), reader.head.out_features
+    if shape is not None and list(shape) != list(images.shape[1:]):
+        raise ValueError(
+            f"the classifier {name} reads pictures of shape {list(shape)}, the data's are {list(images.shape[1:])}; "
+            "name a classifier that was trained on such data, or leave the callback out"
+        )
+    if classes != len(class_names):
+        raise ValueError(
+            f"the classifier {name} tells {classes} classes apart, the data have {len(class_names)}; name a classifier "
+            "that was trained on such data, or leave the callback out"
+        )
 
 
 @torch.no_grad()

@@ -13,7 +13,10 @@ from torch import Tensor
 from callbacks.figures import pixels
 from callbacks.sample_grid import grid
 from callbacks.sample_picture import SamplePicture
+from callbacks.sampling import MOST
+from diffusion import guidance
 from diffusion.thresholding import THRESHOLDS
+from limits import whole
 
 
 def saturated_share(pictures: Tensor) -> float:
@@ -34,15 +37,17 @@ class Saturation(SamplePicture):
     name = "saturation"
 
     def __init__(self, scales: Sequence[float] = (1.0, 3.0, 8.0), samples: int = 20):
-        if not scales or min(scales) < 0 or samples < 1:
-            raise ValueError(f"scales={list(scales)} must not be below 0, samples={samples} at least 1")
+        guidance.check_scales(scales)
+        whole(1, MOST, samples=samples)
         self.scales, self.samples = sorted(scales), samples
 
     def picture(self, module: L.LightningModule, class_names: Sequence[str]) -> Tensor:
         labels = torch.arange(self.samples, device=module.device) % len(class_names)
         shares, highest = {}, {}
         for threshold in THRESHOLDS:
-            drawn = [module.sample(labels, scale, threshold, generator=self.noise(module)) for scale in self.scales]
+            drawn = [
+                module.sample(labels, scale, threshold, generator=self.noise(self.samples)) for scale in self.scales
+            ]
             shares[threshold] = [saturated_share(pictures) for pictures in drawn]
             highest[threshold] = grid(drawn[-1][:10], 10)
         return self.figure(shares, highest)

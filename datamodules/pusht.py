@@ -124,7 +124,8 @@ def _joined(parts: list[Demonstrations]) -> Demonstrations:
 
 
 class Windows(Dataset):
-    """Windows of some episodes, a batch at a time: {"observation": (B, O, 18), "action": (B, T, 2), "taken": (B, T)}.
+    """Windows of some episodes, a batch at a time: {"observation": (B, O, 18), "action": (B, T, 2), "taken": (B, T)},
+    and "index" (B,), which number them.
 
     A window starts at every step of an episode from which at most `pad_after` of its actions lie past the end.
     """
@@ -155,6 +156,7 @@ class Windows(Dataset):
             "observation": self.demos.observations[past],
             "action": self.demos.actions[future],
             "taken": now + torch.arange(self.horizon) <= last,
+            "index": index,
         }
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:

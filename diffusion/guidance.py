@@ -6,16 +6,42 @@ tells the class from the rest.
 B batch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from limits import LARGEST, number, whole
+
+HIGHEST_SCALE = 1000  # far above any use; much larger ones overflow
+
 
 def drop_labels(labels: Tensor, null: int, share: float, generator: torch.Generator | None = None) -> Tensor:
     """Replace about `share` of the labels (B,) by `null`, the class of no class: the paper's Algorithm 1, line 3."""
+    number("[0, 1]", share=share)
+    whole(0, LARGEST, null=null)
     dropped = torch.rand(len(labels), generator=generator, device=labels.device) < share
     return labels.masked_fill(dropped, null)
+
+
+def check(scale: float, interval: Sequence[int] | None = None) -> None:
+    """Raises ValueError for a guidance scale or an interval of steps that `guided` does not know."""
+    if not 0 <= scale <= HIGHEST_SCALE:
+        raise ValueError(
+            f"scale={scale} must lie between 0 and {HIGHEST_SCALE}: 0 leaves the class out, 1 is the conditional model"
+        )
+    if interval is not None and not (len(interval) == 2 and 0 <= interval[0] <= interval[1]):
+        raise ValueError(
+            f"interval={interval} must be a first and a last step, counted from 0, the first not above the last"
+        )
+
+
+def check_scales(scales: Sequence[float]) -> None:
+    """Raises ValueError where these are not one or more guidance scales."""
+    if not scales:
+        raise ValueError(f"scales={list(scales)} must be at least one number")
+    for scale in scales:
+        number(f"[0, {HIGHEST_SCALE}]", scales=scale)
 
 
 def guided(
@@ -23,7 +49,7 @@ def guided(
     labels: Tensor,
     null: int,
     scale: float,
-    interval: tuple[int, int] | None = None,
+    interval: Sequence[int] | None = None,
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """A model of (x_t, t, labels) as one of (x_t, t), pulled towards the labels: the paper's Eq. 6 with w = scale - 1.
 
@@ -40,10 +66,8 @@ def guided(
         interval: first and last step, both included, at which to guide; the conditional model is used at the others
             (Kynkäänniemi et al. 2024, "Applying Guidance in a Limited Interval"). None for all.
     """
-    if scale < 0:
-        raise ValueError(f"scale={scale} must be at least 0: 0 leaves the class out, 1 is the plain conditional model")
-    if interval is not None and interval[0] > interval[1]:
-        raise ValueError(f"interval={interval} must be a first and a last step, the first not above the last")
+    check(scale, interval)
+    whole(0, LARGEST, null=null)
     nothing = torch.full_like(labels, null)
 
     def output(x: Tensor, t: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from diffusion.scheduler import NoiseScheduler
+from limits import number
 
 
 class Objective(NamedTuple):
@@ -62,5 +63,6 @@ def min_snr_weight(scheduler: NoiseScheduler, objective: Objective, t: Tensor, g
     An error of x_0 counts min(SNR, gamma), whatever the network predicts: steps with hardly any noise, which are easy
     and whose weight would outgrow all others, count no more than those with SNR gamma.
     """
+    number("(0, 1e9]", gamma=gamma)  # the paper's is 5
     snr = scheduler.snr(t)
     return snr.clamp(max=gamma) * objective.x0_error(snr)

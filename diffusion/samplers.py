@@ -4,17 +4,21 @@
 
 `denoise(x_t, t) -> x_0` is any predictor of the clean data (see `diffusion.objectives` for how a network becomes one,
 `diffusion.guidance` and `diffusion.thresholding` for what may lie between), `x` is standard normal noise (B, ...),
-`steps` how many of the scheduler's T steps are visited, `generator` draws what noise a sampler adds on the way.
+`steps` how many of the scheduler's T steps are visited, `generator` draws what noise a sampler adds on the way: one for
+the batch, or a list with one for each sample (`diffusion.noise`).
 `on_step(number, x0)` is called after each of them, number = 1..steps, with the x_0 predicted there: for a progress bar,
 or to look at. The last step returns the predicted x_0 itself: it adds no noise.
 """
 
 from collections.abc import Callable
+from numbers import Integral
 
 import torch
 from torch import Tensor
 
-from diffusion.scheduler import NoiseScheduler, at
+from diffusion.noise import Generators, randn
+from diffusion.scheduler import MOST_STEPS, NoiseScheduler, at
+from limits import number, whole
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 OnStep = Callable[[int, Tensor], None]
@@ -23,21 +27,25 @@ Rule = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # x_t, x_0, t, the st
 
 def timesteps(total: int, steps: int) -> list[int]:
     """`steps` of the steps 0..total-1, evenly spaced, descending, from total-1 down to 0 ("linspace" spacing)."""
-    if not 1 <= steps <= total:
-        raise ValueError(f"steps={steps} must lie between 1 and the scheduler's {total} training steps")
+    whole(1, MOST_STEPS, total=total)
+    if not (isinstance(steps, Integral) and 1 <= steps <= total):
+        raise ValueError(f"steps={steps} must be a whole number from 1 to the total of {total} training steps")
     return torch.linspace(total - 1, 0, steps, dtype=torch.float64).round().long().tolist()
 
 
 def even_log_snr_timesteps(scheduler: NoiseScheduler, steps: int, quiet: float = -5.0) -> list[int]:
     """`steps` different steps, descending to 0, as evenly spaced in lambda, half the log-SNR, as whole steps can be.
 
-    They start where lambda passes `quiet`: the schedule's steps above it, where alpha_bar is below 5e-5, show nothing
-    of x_0 yet and would take up a third of the range. For solvers whose error depends on differences of lambda (Lu et
-    al. 2022, "DPM-Solver", Sec. 3.4).
+    They start at the first step where lambda is not above `quiet`: later ones, where alpha_bar is below 5e-5, show
+    nothing of x_0 yet and would take up a third of the range. For solvers whose error depends on differences of lambda
+    (Lu et al. 2022, "DPM-Solver", Sec. 3.4). A single step is the noisiest, as with any other spacing.
     """
-    timesteps(scheduler.steps, steps)  # checks
+    number("[-inf, inf]", quiet=quiet)
+    alone = timesteps(scheduler.steps, steps)
+    if steps == 1:
+        return alone
     table = scheduler.half_log_snr
-    first = max(int((table >= quiet).sum()) - 1, 0)
+    first = min(int((table > quiet).sum()), scheduler.steps - 1)
     wanted = torch.linspace(float(table[0]), float(table[first]), steps).to(table)  # ascending steps
     nearest = (table - wanted[:, None]).abs().argmin(1)
     count = torch.arange(steps, device=table.device)
@@ -51,7 +59,7 @@ def ddpm(
     x: Tensor,
     scheduler: NoiseScheduler,
     steps: int | None = None,
-    generator: torch.Generator | None = None,
+    generator: Generators = None,
     on_step: OnStep | None = None,
     large_variance: bool = False,
 ) -> Tensor:
@@ -64,9 +72,9 @@ def ddpm(
     def rule(x: Tensor, x0: Tensor, t: Tensor, following: Tensor) -> Tensor:
         posterior = scheduler.posterior(x0, x, t, following)
         variance = posterior.beta if large_variance else posterior.variance
-        return posterior.mean + variance.sqrt() * _noise(x, generator)
+        return posterior.mean + variance.sqrt() * randn(x.shape, generator, x.device, x.dtype)
 
-    return _reverse(denoise, x, timesteps(scheduler.steps, steps or scheduler.steps), rule, on_step)
+    return _reverse(denoise, x, timesteps(scheduler.steps, scheduler.steps if steps is None else steps), rule, on_step)
 
 
 @torch.no_grad()
@@ -75,11 +83,13 @@ def ddim(
     x: Tensor,
     scheduler: NoiseScheduler,
     steps: int,
-    generator: torch.Generator | None = None,
+    generator: Generators = None,
     on_step: OnStep | None = None,
     eta: float = 0.0,
 ) -> Tensor:
     """Song et al. 2021, "Denoising Diffusion Implicit Models", Eq. 12. eta = 0 is deterministic, 1 is ancestral."""
+    if not 0 <= eta <= 1:
+        raise ValueError(f"eta={eta} must lie between 0, deterministic, and 1, ancestral")
 
     def rule(x: Tensor, x0: Tensor, t: Tensor, following: Tensor) -> Tensor:
         noise = scheduler.noise_from_x0(x, x0, t)
@@ -88,7 +98,7 @@ def ddim(
         # Eq. 16: sigma of the step from t to the one that follows
         sigma = eta * ((1 - alpha_bar_next) / (1 - alpha_bar) * (1 - alpha_bar / alpha_bar_next)).sqrt()
         x = alpha_bar_next.sqrt() * x0 + (1 - alpha_bar_next - sigma**2).clamp(min=0).sqrt() * noise
-        return x + sigma * _noise(x, generator) if eta > 0 else x
+        return x + sigma * randn(x.shape, generator, x.device, x.dtype) if eta > 0 else x
 
     return _reverse(denoise, x, timesteps(scheduler.steps, steps), rule, on_step)
 
@@ -99,7 +109,7 @@ def dpm_solver(
     x: Tensor,
     scheduler: NoiseScheduler,
     steps: int,
-    generator: torch.Generator | None = None,
+    generator: Generators = None,
     on_step: OnStep | None = None,
 ) -> Tensor:
     """DPM-Solver++(2M): Lu et al. 2022, "DPM-Solver++", Algorithm 2. Deterministic; `generator` is not used.
@@ -126,15 +136,11 @@ SAMPLERS = {"ddpm": ddpm, "ddim": ddim, "dpm-solver": dpm_solver}
 
 
 def _reverse(denoise: Denoiser, x: Tensor, visited: list[int], rule: Rule, on_step: OnStep | None) -> Tensor:
-    for number, step in enumerate(visited, 1):
+    for count, step in enumerate(visited, 1):
         t = torch.full((len(x),), step, device=x.device)
         x0 = denoise(x, t)
         if on_step is not None:
-            on_step(number, x0)
-        if number < len(visited):
-            x = rule(x, x0, t, torch.full_like(t, visited[number]))
+            on_step(count, x0)
+        if count < len(visited):
+            x = rule(x, x0, t, torch.full_like(t, visited[count]))
     return x0
-
-
-def _noise(x: Tensor, generator: torch.Generator | None) -> Tensor:
-    return torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)

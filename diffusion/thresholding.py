@@ -22,6 +22,8 @@ def dynamic(x0: Tensor, percentile: float = 0.995) -> Tensor:
 
     A sample within the range stays as it is; one beyond it is pulled inward as a whole.
     """
+    if not 0 < percentile <= 1:
+        raise ValueError(f"percentile={percentile} must be above 0 and at most 1: it is a share, such as 0.995")
     size = x0.float().abs().flatten(1).quantile(percentile, dim=1).clamp(min=1)  # (B,)
     size = size.reshape(-1, *[1] * (x0.ndim - 1)).to(x0.dtype)
     return x0.clamp(-size, size) / size

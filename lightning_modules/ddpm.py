@@ -14,10 +14,14 @@ import torch
 from torch import Tensor
 
 from diffusion import guidance, objectives, samplers, scheduler, thresholding
-from lightning_modules import unequal_counts
+from diffusion.noise import Generators, randint, randn
+from lightning_modules import drawing, unequal_counts
 from lightning_modules.choices import choose
+from lightning_modules.evaluating import evaluating
 from lightning_modules.optimizers import OwnRates, decay_matrices, fused, with_one_cycle
 from lightning_modules.pixels import from_pixels, to_pixels
+from lightning_modules.sample_noise import noise_of
+from lightning_modules.sampling_steps import check_sampling_steps
 from limits import number, whole
 from networks.unet2d import UNet2D
 
@@ -42,6 +46,7 @@ class DDPM(OwnRates):
         threshold: "none", "static" or "dynamic" (`diffusion.thresholding`).
         sampler: "ddpm", "ddim" or "dpm-solver" (`diffusion.samplers`).
         sampling_steps: network evaluations of `sample`, of a doubled batch where it guides.
+        num_samples: how many pictures `predict` draws, of all classes in turn.
         lr: AdamW's highest learning rate; from there it falls to 0 along a cosine until the last step, or the end of
             the trainer's `max_time`. A training without an end goes on at this rate.
         weight_decay: on weight matrices only.
@@ -67,20 +72,20 @@ class DDPM(OwnRates):
         threshold: str = "dynamic",
         sampler: str = "dpm-solver",
         sampling_steps: int = 20,
+        num_samples: int = 100,
         lr: float = 1e-3,
         weight_decay: float = 0.01,
         warmup: float = 0.02,
     ):
         super().__init__()
-        for size in shape:
-            whole(shape=size)
-        for width in widths:
-            whole(widths=width)
-        whole(num_classes=num_classes, blocks=blocks, train_steps=train_steps, sampling_steps=sampling_steps)
+        whole(1, drawing.MOST_CLASSES, num_classes=num_classes)
+        whole(1, drawing.MOST_SAMPLES, num_samples=num_samples)
+        whole(1, scheduler.MOST_STEPS, train_steps=train_steps)
+        check_sampling_steps(sampling_steps, train_steps)
         number("[0, 1)", label_dropout=label_dropout, warmup=warmup)
         number("[0, inf)", lr=lr, weight_decay=weight_decay)
         if min_snr is not None:
-            number("(0, inf)", min_snr=min_snr)
+            number("(0, 1e9]", min_snr=min_snr)
         self.save_hyperparameters()
         self.objective = choose("objective", objective, objectives.OBJECTIVES)
         betas = choose("schedule", schedule, scheduler.SCHEDULES)
@@ -89,50 +94,64 @@ class DDPM(OwnRates):
             ("sampler", sampler, samplers.SAMPLERS),
         ):
             choose(name, value, choices)
-        if sampling_steps > train_steps:
-            raise ValueError(f"sampling_steps={sampling_steps} must be at most train_steps={train_steps}")
         self.scheduler = scheduler.NoiseScheduler(betas(train_steps))
+        self._check_guidance(scale)
+        if interval is not None and interval[1] >= train_steps:
+            raise ValueError(f"interval={interval} must end before train_steps={train_steps}: steps count from 0")
         self.network = UNet2D(shape, num_classes, widths, blocks, attention, dropout)
+
+    def _check_guidance(self, scale: float) -> None:
+        guidance.check(scale, self.hparams.interval)
+        if self.hparams.label_dropout == 0 and scale != 1:
+            raise ValueError(
+                f"label_dropout=0 trains no model without classes, which scale={scale} needs; set scale to 1, or "
+                "label_dropout to 0.1 and train"
+            )
 
     @torch.no_grad()
     def sample(
         self,
-        labels: Tensor,
+        labels: Tensor | Sequence[int],
         scale: float | None = None,
         threshold: str | None = None,
         steps: int | None = None,
         sampler: str | None = None,
-        generator: torch.Generator | None = None,
+        generator: Generators = None,
         on_step: samplers.OnStep | None = None,
     ) -> Tensor:
         """A picture for each class: (B,) -> (B, C, H, W) uint8. What is not given is as the model was configured.
 
-        `on_step(number, x0)` sees the prediction after each step, (B, C, H, W) in [-1, 1] where thresholded.
+        Noise comes from `generator`: one for the batch; or a list with one for each picture, which is then the same in
+        every batch up to rounding (`diffusion.noise.generators`); or, without, torch's global one. Modes (train, eval)
+        are left as they were. `on_step(number, x0)` sees the prediction after each step, (B, C, H, W) in [-1, 1] where
+        thresholded.
         """
         hp = self.hparams
-        keep_within = choose("threshold", threshold or hp.threshold, thresholding.THRESHOLDS)
-        walk = choose("sampler", sampler or hp.sampler, samplers.SAMPLERS)
+        keep_within = choose("threshold", hp.threshold if threshold is None else threshold, thresholding.THRESHOLDS)
+        walk = choose("sampler", hp.sampler if sampler is None else sampler, samplers.SAMPLERS)
         scale = hp.scale if scale is None else scale
+        self._check_guidance(scale)
+        device = self.scheduler.betas.device
+        labels = drawing.class_labels(labels, hp.num_classes, device)
         output = guidance.guided(self._predict, labels, hp.num_classes, scale, hp.interval)
 
         def denoise(x: Tensor, t: Tensor) -> Tensor:
             return keep_within(self.objective.x0(self.scheduler, x, output(x, t), t))
 
-        x = torch.randn(len(labels), *hp.shape, generator=generator, device=labels.device, dtype=torch.float32)
-        steps = hp.sampling_steps if steps is None else steps
-        return to_pixels(walk(denoise, x, self.scheduler, steps, generator, on_step))
+        x = randn((len(labels), *hp.shape), generator, device, torch.float32)
+        if not len(labels):
+            return to_pixels(x)
+        with evaluating(self):
+            return to_pixels(
+                walk(denoise, x, self.scheduler, hp.sampling_steps if steps is None else steps, generator, on_step)
+            )
 
     def _predict(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         """The network's output, in float32 whatever the precision of its layers: the maths around it stays exact."""
         return self.network(x.to(self.dtype), t, labels).float()
 
     def setup(self, stage: str) -> None:
-        data, hp = self.trainer.datamodule, self.hparams
-        shape, names = getattr(data, "shape", hp.shape), getattr(data, "class_names", None)
-        if list(shape) != list(hp.shape):
-            raise ValueError(f"the model has shape={list(hp.shape)}, its data {list(shape)}; set both to the same")
-        if names is not None and len(names) != hp.num_classes:
-            raise ValueError(f"the model has num_classes={hp.num_classes}, its data {len(names)} classes")
+        drawing.check_data(self, self.trainer.datamodule)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         loss = self.loss(batch["image"], batch["label"])
@@ -154,16 +173,16 @@ class DDPM(OwnRates):
         self._log_heldout("test", batch, batch_idx)
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """A picture for each label of the batch, (B, C, H, W) uint8."""
-        return self.sample(batch["label"])
+        """A picture for each label of the batch, (B, C, H, W) uint8; the run's seed and the "index" give its noise."""
+        labels, generator = drawing.wanted(self, batch)
+        return self.sample(labels, generator=generator)
 
-    def _errors(
-        self, images: Tensor, labels: Tensor, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def _errors(self, images: Tensor, labels: Tensor, generator: Generators = None) -> tuple[Tensor, Tensor]:
         """Mean squared error of each picture's prediction and the random step it was noised to, (B,) each."""
+        drawing.check_images(self, images)
         x0 = from_pixels(images)
-        t = torch.randint(self.scheduler.steps, (len(x0),), generator=generator, device=x0.device)
-        noise = torch.randn(x0.shape, generator=generator, device=x0.device, dtype=x0.dtype)
+        t = randint(self.scheduler.steps, (len(x0),), generator, x0.device)
+        noise = randn(x0.shape, generator, x0.device, x0.dtype)
         errors = objectives.errors(
             lambda x, t: self._predict(x, t, labels), self.scheduler, self.objective, x0, noise, t
         )
@@ -172,9 +191,11 @@ class DDPM(OwnRates):
     def _log_heldout(self, stage: str, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Errors, not weighed, of all steps and of each of LEVELS equal parts of them, from little noise to much.
 
-        The same noise at every validation, so that losses can be compared.
+        The same noise at every validation, so that losses can be compared, and for each picture by its "index",
+        whatever batch or process it is in; by its batch where it has none.
         """
-        errors, t = self._errors(batch["image"], batch["label"], torch.Generator(self.device).manual_seed(batch_idx))
+        noise = noise_of(batch, 0) or torch.Generator().manual_seed(batch_idx)
+        errors, t = self._errors(batch["image"], batch["label"], noise)
         unequal_counts.log_mean(self, f"{stage}/loss", errors.mean(), len(errors), prog_bar=True)
         level = t * LEVELS // self.scheduler.steps
         for part in range(LEVELS):  # also where a batch has none of them: processes must log the same

@@ -13,15 +13,20 @@ B batch, O observed steps, T predicted actions.
 
 import inspect
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from diffusion import objectives, samplers
-from diffusion.scheduler import NoiseScheduler, squared_cosine_betas
+from diffusion.noise import Generators, randint, randn
+from diffusion.scheduler import MOST_STEPS, NoiseScheduler, squared_cosine_betas
 from envs import tee
 from lightning_modules import unequal_counts
 from lightning_modules.choices import choose
+from lightning_modules.evaluating import evaluating
 from lightning_modules.optimizers import OwnRates, decay_matrices, fallen, fused, scheduled, total_steps
+from lightning_modules.sample_noise import noise_of, run_seed
+from lightning_modules.sampling_steps import check_sampling_steps
 from limits import number, whole
 from networks.chunk_mlp import ChunkMLP
 from networks.chunk_unet import ChunkUNet
@@ -79,41 +84,56 @@ class DiffusionPolicy(OwnRates):
     ):
         super().__init__()
         self.save_hyperparameters()
-        whole(n_obs_steps=n_obs_steps, horizon=horizon, noises=noises)
-        whole(train_steps=train_steps, sampling_steps=sampling_steps)
+        whole(1, 2**14, horizon=horizon, noises=noises)
+        whole(1, 1000, n_obs_steps=n_obs_steps)
+        whole(1, MOST_STEPS, train_steps=train_steps)
+        check_sampling_steps(sampling_steps, train_steps)
         whole(0, warmup_steps=warmup_steps)
-        number("[0, inf)", temperature=temperature, lr=lr, weight_decay=weight_decay)
+        number("[0, 1000]", temperature=temperature)
+        number("[0, inf)", lr=lr, weight_decay=weight_decay)
         if not 1 <= n_action_steps <= horizon:
             raise ValueError(f"n_action_steps={n_action_steps} must lie between 1 and horizon={horizon}")
-        if sampling_steps > train_steps:
-            raise ValueError(f"sampling_steps={sampling_steps} must be at most train_steps={train_steps}")
         self.features = PushTFeatures(tee.corners(tee.TARGET_POSE).tolist(), tee.WORLD, n_obs_steps)
         self.network = _build(network, network_args or {}, horizon, self.features.dim)
         self.scheduler = NoiseScheduler(squared_cosine_betas(train_steps))
+        check_sampling_steps(sampling_steps, train_steps)
         self.objective = choose("objective", objective, objectives.OBJECTIVES)
         self.register_buffer("action_scale", torch.ones(horizon, 1))  # pixels, set from the data when training starts
         self.measured = Measured()  # action_scale
         self._mean = unequal_counts.StepMean()
 
     @torch.no_grad()
-    def act(self, observations: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """The next T actions, by DDIM: (B, O, 18) pixels -> (B, T, 2) pixels in the world."""
+    def act(self, observations: Tensor | np.ndarray, generator: Generators = None) -> Tensor | np.ndarray:
+        """The next T actions, by DDIM: (B, O, 18) pixels -> (B, T, 2) pixels in the world, or (O, 18) -> (T, 2).
+
+        Takes numbers of any precision and gives float32: for a tensor a tensor on its device, for an array an array.
+        Noise comes from `generator`: one for the batch; or a list with one for each observation, which then acts the
+        same in every batch up to rounding (`diffusion.noise.generators`); or, without, torch's global one. Modes
+        (train, eval) are left as they were.
+        """
+        seen = torch.as_tensor(observations, dtype=torch.float32, device=self.action_scale.device)
         expected = (self.hparams.n_obs_steps, KEYPOINTS)
-        if observations.shape[1:] != expected:
+        if seen.ndim not in (2, 3) or seen.shape[-2:] != expected:
             raise ValueError(
-                f"this policy observes {expected[0]} steps of {self.observation} ({KEYPOINTS} numbers each); "
-                f"got observations of shape {tuple(observations.shape[1:])}"
+                f"this policy observes {expected[0]} steps of {self.observation} ({KEYPOINTS} numbers each), as "
+                f"envs.chunks.ActionChunks keeps them: shape {expected} for one world, (B, {expected[0]}, {KEYPOINTS}) "
+                f"for several; got observations of shape {tuple(seen.shape)}"
             )
-        context = self._context(observations)
+        if not bool(seen.isfinite().all()):
+            raise ValueError("the observations hold numbers that are NaN or infinite; give pixels of the world")
+        actions = self._act(seen.reshape(-1, *expected), generator).reshape(*seen.shape[:-2], -1, 2)
+        return actions.to(observations.device) if isinstance(observations, Tensor) else actions.cpu().numpy()
 
-        def denoise(x: Tensor, t: Tensor) -> Tensor:
-            return self.objective.x0(self.scheduler, x, self._output(x, t, context), t)
-
+    def _act(self, observations: Tensor, generator: Generators) -> Tensor:
         shape = (len(observations), self.hparams.horizon, 2)
-        noise = self.hparams.temperature * torch.randn(
-            shape, generator=generator, device=observations.device, dtype=torch.float32
-        )
-        x0 = samplers.ddim(denoise, noise, self.scheduler, self.hparams.sampling_steps)
+        noise = self.hparams.temperature * randn(shape, generator, observations.device, torch.float32)
+        with evaluating(self):
+            context = self._context(observations)
+
+            def denoise(x: Tensor, t: Tensor) -> Tensor:
+                return self.objective.x0(self.scheduler, x, self._output(x, t, context), t)
+
+            x0 = samplers.ddim(denoise, noise, self.scheduler, self.hparams.sampling_steps)
         return (x0 * self.action_scale + _pointer(observations)).clamp(0, tee.WORLD)
 
     def _context(self, observations: Tensor) -> Tensor:
@@ -157,21 +177,23 @@ class DiffusionPolicy(OwnRates):
         self._log_heldout("test", batch, batch_idx)
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        return self.act(batch["observation"])
+        """The actions (B, T, 2) that each observation asks for; the run's seed and the "index" give their noise."""
+        return self.act(batch["observation"], noise_of(batch, run_seed()))
 
     def _log_heldout(self, stage: str, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """The same noise at every validation, so that losses can be compared."""
-        loss = self._loss(batch, torch.Generator(self.device).manual_seed(batch_idx))
+        """The same noise at every validation, so that losses can be compared, and for each window by its "index",
+        whatever batch or process it is in; by its batch where it has none."""
+        loss = self._loss(batch, noise_of(batch, 0) or torch.Generator().manual_seed(batch_idx))
         unequal_counts.log_mean(self, f"{stage}/loss", loss, int(batch["taken"].sum()), prog_bar=True)
 
-    def _loss(self, batch: dict[str, Tensor], generator: torch.Generator | None = None) -> Tensor:
+    def _loss(self, batch: dict[str, Tensor], generator: Generators = None) -> Tensor:
         self._check_horizons(batch)
         observation, repeats = batch["observation"].float(), self.hparams.noises
         x0 = (batch["action"].float() - _pointer(observation)) / self.action_scale  # (B, T, 2)
         context = self._context(observation)
+        noise = randn((len(x0), repeats, *x0.shape[1:]), generator, x0.device, x0.dtype).flatten(0, 1)
+        t = randint(self.scheduler.steps, (len(x0), repeats), generator, x0.device).flatten()
         x0, context, taken = (x.repeat_interleave(repeats, 0) for x in (x0, context, batch["taken"][..., None]))
-        noise = torch.randn(x0.shape, generator=generator, device=x0.device, dtype=x0.dtype)
-        t = torch.randint(self.scheduler.steps, (len(x0),), generator=generator, device=x0.device)
         errors = objectives.errors(
             lambda x, t: self._output(x, t, context), self.scheduler, self.objective, x0, noise, t
         )  # (B * noises, T, 2)

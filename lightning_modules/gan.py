@@ -11,15 +11,17 @@ optimizer steps, two a batch (with `discriminator_steps` n, n + 1 in n batches),
 B batch, Z latent, C channels, H height, W width, K classes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from lightning_modules import adversarial, unequal_counts
+from diffusion.noise import Generators, randn
+from lightning_modules import adversarial, drawing, unequal_counts
 from lightning_modules import diff_augment as augmentation
+from lightning_modules.evaluating import evaluating
 from lightning_modules.optimizers import OwnRates, one_cycle, scheduled, total_steps
 from lightning_modules.pixels import from_pixels, to_pixels
 from limits import number, whole
@@ -49,6 +51,7 @@ class GAN(OwnRates):
         generator_clip, discriminator_clip: largest norm of all gradients of a network; None for no limit.
         ema: decay of the average of the generator's weights, a step, less in the first ones (`averaging`); 0 for the
             weights themselves.
+        num_samples: how many pictures `predict` draws, of all classes in turn.
     """
 
     inference_prefixes = ("averaged.",)  # all that `sample` needs (`lightning_modules.pretrained`)
@@ -73,18 +76,19 @@ class GAN(OwnRates):
         generator_clip: float | None = None,
         discriminator_clip: float | None = None,
         ema: float = 0.999,
+        num_samples: int = 100,
     ):
         super().__init__()
+        whole(0, drawing.MOST_CLASSES, num_classes=num_classes)
+        whole(1, drawing.MOST_SAMPLES, num_samples=num_samples)
+        number("[0, 1e6]", penalty=penalty)
         if penalty and discriminator_batch_norm:
             raise ValueError(
                 f"penalty={penalty} with discriminator_batch_norm=true: the penalty needs each picture's own gradient, "
                 "and batch norm mixes them; set one of the two to 0 or false"
             )
-        for size in shape:
-            whole(shape=size)
-        whole(latent=latent, width=width, discriminator_steps=discriminator_steps)
-        whole(0, num_classes=num_classes)
-        number("[0, inf)", penalty=penalty, generator_lr=generator_lr, discriminator_lr=discriminator_lr)
+        whole(1, 1000, discriminator_steps=discriminator_steps)
+        number("[0, inf)", generator_lr=generator_lr, discriminator_lr=discriminator_lr)
         number("[0, inf)", generator_final_lr=generator_final_lr, discriminator_final_lr=discriminator_final_lr)
         number("[0, 1)", ema=ema, warmup=warmup)
         if len(betas) != 2:
@@ -109,15 +113,25 @@ class GAN(OwnRates):
         self.averaged.eval()
         return self
 
-    def latents(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """(count, Z), standard normal."""
-        return torch.randn(count, self.hparams.latent, generator=generator, device=self.device, dtype=torch.float32)
+    def latents(self, count: int, generator: Generators = None) -> Tensor:
+        """(count, Z), standard normal, from one generator, one for each of them, or torch's global one."""
+        whole(0, drawing.MOST_SAMPLES, count=count)
+        return randn((count, self.hparams.latent), generator, self.device, torch.float32)
 
     @torch.no_grad()
-    def sample(self, labels: Tensor, generator: torch.Generator | None = None, latents: Tensor | None = None) -> Tensor:
-        """A picture for each class: (B,) -> (B, C, H, W) uint8, from latents (B, Z) where given."""
+    def sample(
+        self, labels: Tensor | Sequence[int], generator: Generators = None, latents: Tensor | None = None
+    ) -> Tensor:
+        """A picture for each class: (B,) -> (B, C, H, W) uint8, from latents (B, Z) where given, else `latents`."""
+        labels = drawing.class_labels(labels, self.hparams.num_classes, self.device)
         latents = self.latents(len(labels), generator) if latents is None else latents
-        return to_pixels(self.averaged(latents.to(self.dtype), labels))
+        if latents.shape != (len(labels), self.hparams.latent):
+            raise ValueError(
+                f"latents of shape {tuple(latents.shape)} for {len(labels)} labels; give "
+                f"({len(labels)}, {self.hparams.latent}), as `latents` draws them"
+            )
+        with evaluating(self.averaged):
+            return to_pixels(self.averaged(latents.to(self.device, self.dtype), labels))
 
     def configure_callbacks(self) -> list:
         """None of its own: the first hook that Lightning calls, before it refuses to clip without saying how to."""
@@ -133,11 +147,10 @@ class GAN(OwnRates):
         if isinstance(self.trainer.strategy, DDPStrategy):
             # No step uses both networks' weights, and Lightning has no public way to say so to a strategy that is made.
             self.trainer.strategy._ddp_kwargs["find_unused_parameters"] = True
-        names = getattr(self.trainer.datamodule, "class_names", None)
-        if names is not None and self.hparams.num_classes not in (0, len(names)):
-            raise ValueError(f"the model has num_classes={self.hparams.num_classes}, its data {len(names)} classes")
+        drawing.check_data(self, self.trainer.datamodule)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        drawing.check_images(self, batch["image"])
         real, labels = from_pixels(batch["image"]), batch["label"]
         both = (batch_idx + 1) % self.hparams.discriminator_steps == 0
         generator_optimizer, discriminator_optimizer = self.optimizers()
@@ -196,6 +209,7 @@ class GAN(OwnRates):
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Held-out pictures: once their logits lie far below `train/real_logit`, the others are known by heart."""
+        drawing.check_images(self, batch["image"])
         logits = self._logits(from_pixels(batch["image"]), batch["label"])
         unequal_counts.log_mean(self, "val/real_logit", logits.mean(), len(logits), prog_bar=True)
 
@@ -203,8 +217,9 @@ class GAN(OwnRates):
         """Nothing to do picture by picture: samples are measured as a whole (`callbacks.sample_quality`)."""
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """A picture for each label of the batch, (B, C, H, W) uint8."""
-        return self.sample(batch["label"])
+        """A picture for each label of the batch, (B, C, H, W) uint8; the run's seed and the "index" give its noise."""
+        labels, generator = drawing.wanted(self, batch)
+        return self.sample(labels, generator)
 
     def configure_optimizers(self):
         hp, batches = self.hparams, self._batches()

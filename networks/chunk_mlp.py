@@ -10,6 +10,7 @@ B batch, T time steps of the chunk, A action dimensions, C features of the condi
 
 from torch import Tensor, nn
 
+from limits import number, whole
 from networks.embeddings import SinusoidalEmbedding, StepEmbedding
 
 
@@ -18,6 +19,8 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int, hidden: int, dropout: float):
         super().__init__()
+        whole(1, 2**16, width=width, hidden=hidden)
+        number("[0, 1]", dropout=dropout)
         self.norm = nn.LayerNorm(width)
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, width))
 
@@ -30,6 +33,7 @@ class AdaptiveBlock(nn.Module):
 
     def __init__(self, width: int, hidden: int):
         super().__init__()
+        whole(1, 2**16, width=width, hidden=hidden)
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
 
@@ -53,6 +57,11 @@ class ChunkMLP(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
+        whole(1, 2**14, width=width, encoder_width=encoder_width, horizon=horizon, action_dim=action_dim)
+        whole(1, 2**20, condition_dim=condition_dim)
+        whole(1, 1000, depth=depth)
+        whole(0, 1000, encoder_depth=encoder_depth)
+        number("[0, 1]", dropout=dropout)
         context = width + 3 * width * depth  # an offset of the chunk's embedding, then every block's modulation
         self.width = width
         self.encode = nn.Sequential(

@@ -11,11 +11,14 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from limits import whole
 from networks.embeddings import SinusoidalEmbedding, StepEmbedding
 
+GROUPS = 8  # of channels, in a normalisation
 
-def _convolution(inputs: int, outputs: int, groups: int = 8) -> nn.Sequential:
-    return nn.Sequential(nn.Conv1d(inputs, outputs, 5, padding=2), nn.GroupNorm(groups, outputs), nn.Mish())
+
+def _convolution(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv1d(inputs, outputs, 5, padding=2), nn.GroupNorm(GROUPS, outputs), nn.Mish())
 
 
 class FiLMBlock(nn.Module):
@@ -23,6 +26,10 @@ class FiLMBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, condition: int):
         super().__init__()
+        whole(1, 2**16, inputs=inputs, outputs=outputs)
+        whole(1, 2**20, condition=condition)
+        if outputs % GROUPS:
+            raise ValueError(f"outputs={outputs} must be divisible by {GROUPS}, the groups of a normalisation")
         self.first, self.second = _convolution(inputs, outputs), _convolution(outputs, outputs)
         self.film = nn.Sequential(nn.Mish(), nn.Linear(condition, 2 * outputs))
         self.skip = nn.Conv1d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
@@ -37,6 +44,13 @@ class ChunkUNet(nn.Module):
 
     def __init__(self, horizon: int, action_dim: int, condition_dim: int, widths: tuple[int, ...] = (64, 128, 256)):
         super().__init__()
+        whole(1, 2**14, horizon=horizon, action_dim=action_dim)
+        whole(1, 2**20, condition_dim=condition_dim)
+        whole(1, 20, levels=len(widths))
+        for width in widths:
+            whole(1, 2**14, widths=width)
+            if width % GROUPS:
+                raise ValueError(f"widths={tuple(widths)} must be divisible by {GROUPS}, the groups of a normalisation")
         factor = 2 ** (len(widths) - 1)
         if horizon % factor:
             fitting = [

@@ -12,6 +12,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from limits import whole
+from networks.image_shape import image_shape
+
 SMALLEST = 4  # pixels, where the generator begins and the discriminator ends
 
 
@@ -31,6 +34,8 @@ class Generator(nn.Module):
 
     def __init__(self, shape: list[int], latent: int = 128, width: int = 64, num_classes: int = 0, embedding: int = 32):
         super().__init__()
+        whole(1, 2**14, latent=latent, width=width, embedding=embedding)
+        whole(0, 1_000_000, num_classes=num_classes)
         widths = [width * 2**stage for stage in reversed(range(stages(shape)))]  # from 4 x 4 upwards
         self.classes = nn.Embedding(num_classes, embedding) if num_classes else None
         inputs = latent + embedding if num_classes else latent
@@ -65,6 +70,8 @@ class Discriminator(nn.Module):
 
     def __init__(self, shape: list[int], width: int = 64, num_classes: int = 0, batch_norm: bool = False):
         super().__init__()
+        whole(1, 2**14, width=width)
+        whole(0, 1_000_000, num_classes=num_classes)
         widths = [width * 2**stage for stage in range(stages(shape))]
         layers = [nn.Conv2d(shape[0], width, 4, 2, 1), nn.LeakyReLU(0.2)]
         for narrow, wide in itertools.pairwise(widths):
@@ -90,10 +97,13 @@ class Discriminator(nn.Module):
 
 def stages(shape: list[int]) -> int:
     """How often the resolution doubles between 4 pixels and the picture's. Raises ValueError for other sizes."""
+    image_shape(shape)
     height, width = shape[1:]
     count = math.log2(height / SMALLEST)
     if height != width or count < 1 or count % 1:
-        raise ValueError(f"a DCGAN draws square pictures of 8, 16, 32, ... pixels; got {height} x {width}")
+        raise ValueError(
+            f"shape={list(shape)}: a DCGAN draws square pictures of 8, 16, 32, ... pixels; got {height} x {width}"
+        )
     return int(count)
 
 

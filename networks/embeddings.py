@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from limits import number
+
 
 class SinusoidalEmbedding(nn.Module):
     """Vaswani et al. 2017, Sec. 3.5, for diffusion steps: (B,) -> (B, width), cosines after sines, in float32.
@@ -14,8 +16,9 @@ class SinusoidalEmbedding(nn.Module):
 
     def __init__(self, width: int, max_period: float = 10_000.0):
         super().__init__()
-        if width % 2:
-            raise ValueError(f"width={width} must be even: half of it are sines, half cosines")
+        number("[1, 1e9]", max_period=max_period)
+        if not 2 <= width <= 2**14 or width % 2:
+            raise ValueError(f"width={width} must be even and from 2 to {2**14}: half of it are sines, half cosines")
         frequencies = torch.exp(-math.log(max_period) * torch.arange(width // 2) / (width // 2))
         self.register_buffer("frequencies", frequencies, persistent=False)
 

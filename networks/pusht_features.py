@@ -10,12 +10,16 @@ B batch, O observed steps.
 import torch
 from torch import Tensor, nn
 
+from limits import number, whole
+
 
 class PushTFeatures(nn.Module):
     """(B, O, 18) pixels (pointer x, y, then 8 corners) -> (B, dim), in float32: bfloat16 has two pixels in a world."""
 
     def __init__(self, target_corners: list[list[float]], world: float, n_obs_steps: int):
         super().__init__()
+        whole(1, 1000, n_obs_steps=n_obs_steps)
+        number("[1e-3, 1e6]", world=world)
         self.world = world
         self.register_buffer("target", torch.tensor(target_corners, dtype=torch.float32), persistent=False)  # (8, 2)
         with torch.no_grad():

@@ -13,8 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from limits import number, whole
 from networks.attention import SelfAttention, Sight
 from networks.embeddings import SinusoidalEmbedding, StepEmbedding
+from networks.image_shape import image_shape
 
 GROUP = 16  # channels that share their statistics in a normalisation
 HEAD = 64  # channels of an attention head
@@ -30,8 +32,8 @@ class UNet2D(nn.Module):
         widths: channels of the levels, each at half the resolution of the one before it; the first is at half the
             pictures'.
         blocks: residual blocks of a level, on the way down and again on the way up.
-        attention: how many of the levels, counted from the lowest resolution, attend.
-        dropout: within the blocks.
+        attention: how many of the levels, counted from the lowest resolution, attend; all, where there are fewer.
+        dropout: within the blocks, a share.
     """
 
     def __init__(
@@ -44,12 +46,19 @@ class UNet2D(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
+        whole(1, 1_000_000, num_classes=num_classes)
+        whole(1, 100, blocks=blocks, levels=len(widths))
+        whole(0, 100, attention=attention)
+        for width in widths:
+            whole(1, 2**14, widths=width)
+        number("[0, 1]", dropout=dropout)
+        image_shape(shape)
         channels, *sides = shape
         factor = FOLD * 2 ** (len(widths) - 1)
         if any(side % factor for side in sides):
             raise ValueError(
-                f"pictures of {' x '.join(map(str, sides))} cannot be halved {len(widths)} times: their sides must be "
-                f"divisible by {factor} (= 2 ** number of widths {tuple(widths)}); take fewer widths"
+                f"shape={list(shape)}: pictures of {' x '.join(map(str, sides))} cannot be halved {len(widths)} times; "
+                f"sides must be divisible by {factor} (= 2 ** number of widths {tuple(widths)}): take fewer widths"
             )
         if any(width % HEAD for width in widths):
             raise ValueError(f"widths={tuple(widths)} must be divisible by {HEAD}, the width of an attention head")
@@ -78,12 +87,12 @@ class UNet2D(nn.Module):
         x = F.pixel_unshuffle(x, FOLD).contiguous(memory_format=torch.channels_last)
         x = self.first(x)  # (B, widths[0], H / 2, W / 2)
         skips = []
-        for number, level in enumerate(self.down):
-            x = level(F.avg_pool2d(x, 2) if number else x, condition)
+        for depth, level in enumerate(self.down):
+            x = level(F.avg_pool2d(x, 2) if depth else x, condition)
             skips.append(x)
         x = self.middle(x, condition)
-        for number, level in enumerate(self.up):
-            x = F.interpolate(x, scale_factor=2.0) if number else x
+        for height, level in enumerate(self.up):
+            x = F.interpolate(x, scale_factor=2.0) if height else x
             x = level(torch.cat([x, skips.pop()], 1), condition)
         return F.pixel_shuffle(self.head(F.silu(self.norm(x))), FOLD)
 
@@ -95,6 +104,7 @@ class Level(nn.Module):
         self, in_channels: int, out_channels: int, blocks: int, condition: int, attention: bool, dropout: float
     ):
         super().__init__()
+        whole(1, 100, blocks=blocks)
         widths = [in_channels] + [out_channels] * blocks
         self.blocks = nn.ModuleList(Block(widths[i], out_channels, condition, dropout) for i in range(blocks))
         self.attention = Attention(out_channels) if attention else nn.Identity()
@@ -110,6 +120,14 @@ class Block(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, condition: int, dropout: float):
         super().__init__()
+        for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
+            whole(1, 2**16, **{name: channels})
+            if channels % GROUP:
+                raise ValueError(
+                    f"{name}={channels} must be divisible by {GROUP}, the channels of a normalisation's group"
+                )
+        whole(1, 2**16, condition=condition)
+        number("[0, 1]", dropout=dropout)
         self.norms = nn.ModuleList(
             nn.GroupNorm(channels // GROUP, channels, affine=learned)
             for channels, learned in ((in_channels, True), (out_channels, False))
@@ -135,6 +153,9 @@ class Attention(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
+        whole(1, 2**14, width=width)
+        if width % HEAD:
+            raise ValueError(f"width={width} must be divisible by {HEAD}, the width of an attention head")
         self.norm = nn.GroupNorm(width // GROUP, width)
         self.attention = SelfAttention(width, width // HEAD)
         nn.init.zeros_(self.attention.out.weight)

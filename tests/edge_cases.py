@@ -366,6 +366,7 @@ CASES: dict[str, Case] = {
     "networks.transformer.causal_mask": call(new=2, length=3),
     "networks.transformer.token_positions": call(tokens=PROMPT, restart=4),
     "networks.vocabulary.Vocabulary.tokens": call(self=Vocabulary(number_tokenizer(8)), ids=[4, 5]),
+    "networks.image_shape.image_shape": call(shape=[3, 16, 16]),
     "networks.unet2d.UNet2D": network(
         lambda a: (torch.zeros(2, *a["shape"]), STEPS, STEPS),
         shape=(1, 8, 8),
@@ -396,6 +397,9 @@ CASES: dict[str, Case] = {
         },
         lambda made, _: made(torch.ones(2, 3), STEPS + 3),
     ),
+    "diffusion.guidance.check": call(scale=2.0, interval=(2, 5)),
+    "diffusion.guidance.check_scales": call(scales=[1.0, 2.0]),
+    "diffusion.noise.generators": Case(lambda: {"seed": 0, "numbers": [0, 1]}),
     "diffusion.objectives.min_snr_weight": call(
         scheduler=SCHEDULER, objective=next(iter(OBJECTIVES.values())), t=STEPS, gamma=5.0
     ),
@@ -409,6 +413,8 @@ CASES: dict[str, Case] = {
     "diffusion.scheduler.cosine_betas": call(steps=10, max_beta=0.999),
     "diffusion.thresholding.dynamic": call(x0=torch.randn(2, 3), percentile=0.9),
     # datamodules
+    "datamodules.class_labels.Labels": build(count=4, classes=2),
+    "datamodules.class_labels.ClassLabels": build(class_names=["a", "b"], count=4, batch_size=2),
     "datamodules.augmentation.Shift": augmentation(pixels=1),
     "datamodules.augmentation.Cutout": augmentation(size=2),
     "datamodules.augmentation.Warp": augmentation(rotate=5.0, scale=0.1, shear=5.0, shift=1.0, bend=1.0, nodes=4),
@@ -559,6 +565,9 @@ CASES: dict[str, Case] = {
     "lightning_modules.sequence_model.SequenceModel": build(
         vocab_size=12, width=8, depth=1, heads=2, max_length=16, dropout=0.1, lr=0.1, weight_decay=0.1, warmup=0.1
     ),
+    "lightning_modules.drawing.class_labels": call(labels=[0, 1, 2], num_classes=3, device="cpu"),
+    "lightning_modules.sample_noise.noise_of": Case(lambda: {"batch": {"index": STEPS}, "seed": 0}),
+    "lightning_modules.sampling_steps.check_sampling_steps": call(sampling_steps=2, train_steps=10),
     # callbacks
     "callbacks.best_checkpoint.BestCheckpoint": build(monitor="val/loss", save_top_k=1),
     "callbacks.classification_report.ClassificationReport": build(mistakes=4, filters=4),
@@ -605,7 +614,7 @@ CASES: dict[str, Case] = {
         lambda made, _: made.reset(seed=0)[0],
     ),
     "envs.rollout.rollout": build(
-        act=lambda x: np.zeros((len(x), 2, 2)), seeds=[], n_obs_steps=2, n_action_steps=2, parallel_worlds=2
+        act=lambda x, numbers: np.zeros((len(x), 2, 2)), seeds=[], n_obs_steps=2, n_action_steps=2, parallel_worlds=2
     ),
     "envs.runner.add_policy_arguments": Case(lambda: {"parser": ArgumentParser(), "seeds": 2}),
     "envs.search.covers": call(poses=np.array([[256.0, 256.0, 0.5]]), coverage=0.9),

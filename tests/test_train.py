@@ -235,13 +235,28 @@ def test_two_processes_train_and_roll_out(finished_run, tmp_path):
             "cifar10_fast", ["--data.source", "fonts", "--data.batch_size", "50"], marks=pytest.mark.slow
         ),
         pytest.param("cifar10_resnet", ["--data.source", "fonts"], marks=pytest.mark.slow),
-        ("svhn_gan", ["--data.source", "fonts", "--model.width", "8", "--trainer.limit_predict_batches", "2"]),
+        ("svhn_gan", ["--data.source", "fonts", "--model.width", "8", "--model.num_samples", "4"]),
         pytest.param("svhn_classifier", ["--data.source", "fonts"], marks=pytest.mark.slow),
         (
             "mnist_ddpm",
-            ["--data.source", "fonts", "--data.batch_size", "8", "--model.widths", "[64, 64]", "--model.blocks", "1"],
+            [
+                "--data.source",
+                "fonts",
+                "--data.batch_size",
+                "8",
+                "--model.widths",
+                "[64,64]",
+                "--model.blocks",
+                "1",
+                "--model.num_samples",
+                "4",
+            ],
         ),
-        pytest.param("cifar10_ddpm", ["--data.source", "fonts", "--data.batch_size", "8"], marks=pytest.mark.slow),
+        pytest.param(
+            "cifar10_ddpm",
+            ["--data.source", "fonts", "--data.batch_size", "8", "--model.num_samples", "4"],
+            marks=pytest.mark.slow,
+        ),
         ("sorting_encoder", []),
         pytest.param("sorting_decoder", [], marks=pytest.mark.slow),
         pytest.param("sorting_encoder_decoder", [], marks=pytest.mark.slow),
@@ -264,6 +279,20 @@ def test_every_family_trains_fast_and_answers(config, options, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     for family, question in [("sorting", "5 3 9 -> "), ("pig_latin", "the quick brown fox -> ")]:
         assert (question in done.stdout) == config.startswith(family)
+
+
+@pytest.mark.parametrize("name", ["mnist_ddpm", "svhn_gan"])
+def test_shipped_weights_draw_without_data_as_many_pictures_as_asked(name, tmp_path):
+    folder = ROOT / "pretrained" / name
+    given = ["--config", folder / "config.yaml", "--ckpt_path", folder / "model.safetensors"]
+    given += ["--trainer.precision", "32-true", "--model.num_samples", "3"]
+    done = call("predict", *given, cwd=tmp_path, FIRSTLIGHT_DATA="")
+    assert done.returncode == 0, done.stderr[-3000:]
+    files = sorted(path.name for path in tmp_path.glob("runs/*/*/drawn/*.png"))
+    assert files == ["00000-0.png", "00001-1.png", "00002-2.png", "grid.png"]
+    done = call("predict", *given, "--data.pictures", str(tmp_path), cwd=tmp_path, FIRSTLIGHT_DATA="")
+    assert done.returncode != 0
+    assert "draws pictures and reads none: leave out --data.pictures" in done.stderr.strip().splitlines()[-1]
 
 
 def test_a_line_is_translated_without_the_corpus_and_with_any_quotes(tmp_path):

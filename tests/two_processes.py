@@ -27,19 +27,22 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
-def _process(rank: int, folder: str, words: list[str], port: int) -> None:
+def _process(rank: int, folder: str, words: list[str], port: int, processes: int) -> None:
     os.chdir(folder)
-    os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
     os.environ |= {"NODE_RANK": "0", "LOCAL_RANK": str(rank)}
     torch.set_num_threads(1)
     with Path(f"output-{rank}.txt").open("w") as output, contextlib.redirect_stdout(output):
         train.command_line(words)
 
 
-def together(folder: Path, words: list[str]) -> None:
-    """`train.py` with these words on two processes, forked from this one: what is imported already costs nothing."""
-    port = free_port()
-    mp.start_processes(_process, (str(folder), [*words], port), nprocs=2, start_method="fork")
+def together(folder: Path, words: list[str], processes: int = 2) -> None:
+    """`train.py` with these words on several processes, forked from this one: what is imported already costs nothing.
+
+    With other than two, the words must say so too (`--trainer.devices`).
+    """
+    given = (str(folder), [*words], free_port(), processes)
+    mp.start_processes(_process, given, nprocs=processes, start_method="fork")
 
 
 class Diary(L.Callback):

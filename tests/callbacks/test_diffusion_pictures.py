@@ -10,6 +10,7 @@ from callbacks.denoising_strip import DenoisingStrip
 from callbacks.guidance_grid import GuidanceGrid
 from callbacks.saturation import Saturation, saturated_share
 from datamodules.images import ImageSet
+from diffusion.noise import generators
 from lightning_modules.ddpm import DDPM
 
 CLASSES = ("a", "b", "c")
@@ -35,7 +36,8 @@ class Recorder(torch.nn.Module):
         self.calls = []
 
     def sample(self, labels, scale=1.0, threshold=None, generator=None, on_step=None):
-        self.calls.append((labels.tolist(), scale, threshold, generator.initial_seed()))
+        assert len(generator) == len(labels)
+        self.calls.append((labels.tolist(), scale, threshold, tuple(one.initial_seed() for one in generator)))
         value = (10 * scale + labels.float())[:, None, None, None].expand(-1, 1, 4, 4)
         for number in (1, 2, 3):
             if on_step:
@@ -55,7 +57,7 @@ def test_guidance_grid_has_scales_below_each_other_and_classes_beside_each_other
     module = Recorder()
     picture = GuidanceGrid(scales=[3.0, 1.0]).picture(module, CLASSES)
     assert cells(picture, 2, 3).tolist() == [[10, 11, 12], [30, 31, 32]]
-    assert {seed for *_, seed in module.calls} == {0}
+    assert {seeds for *_, seeds in module.calls} == {tuple(one.initial_seed() for one in generators(0, range(3)))}
 
 
 def test_strip_ends_with_the_sample_and_begins_with_the_first_step():
@@ -92,7 +94,8 @@ def test_pictures_are_shown_at_validation_and_kept(kind, fitted, tmp_path):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: GuidanceGrid(scales=[-1.0]), r"scales=\[-1.0\]"),
+        (lambda: GuidanceGrid(scales=[-1.0]), r"scales=-1\.0"),
+        (lambda: GuidanceGrid(scales=[]), r"scales=\[\]"),
         (lambda: Saturation(samples=0), "samples=0"),
         (lambda: DenoisingStrip(frames=0), "frames=0"),
     ],

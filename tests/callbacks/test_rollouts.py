@@ -6,7 +6,10 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import DataLoader
 
+from callbacks import rollouts
+from callbacks.random_state import random_state
 from callbacks.rollouts import Rollouts, run_policy, table
+from diffusion.noise import randn
 from envs.rollout import rollout
 from envs.statistics import summarize
 
@@ -63,7 +66,7 @@ def test_logs_the_metrics_of_the_policys_own_episodes_with_averaged_weights(tmp_
     # One validation, after two steps of +1: the average of 1 and 2 with decay 0.5, never the raw 2.
     assert set(module.seen_offsets) == {1.5}
     expected = summarize(
-        rollout(lambda o: (o[:, -1, 2:].reshape(-1, 8, 2).mean(1) + 1.5)[:, None].repeat(8, 1), range(3))
+        rollout(lambda o, numbers: (o[:, -1, 2:].reshape(-1, 8, 2).mean(1) + 1.5)[:, None].repeat(8, 1), range(3))
     )
     for name, metric in expected.items():
         assert fitting.callback_metrics[f"val/{name}"].item() == pytest.approx(metric.mean, abs=1e-5)
@@ -96,6 +99,37 @@ def test_impossible_numbers_are_named(arguments):
     name, value = next(iter(arguments.items()))
     with pytest.raises(ValueError, match=f"{name}={value} "):
         Rollouts(**arguments)
+
+
+class Dicer(Chaser):
+    """Goes where its noise says, and where the last bit of what it sees says."""
+
+    def act(self, observations, generator=None):
+        assert not self.training
+        noise = randn((len(observations), 8, 2), generator)
+        network = torch.nn.functional.linear(observations.flatten(1), self.weight).sin()
+        return (256 + 80 * noise + 30 * network[:, None, :2]).clamp(0, 512)
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.randn(64, 36, generator=torch.Generator().manual_seed(0))
+
+
+def test_an_episode_does_not_depend_on_the_others_of_its_wave(monkeypatch):
+    """Bit for bit: the same alone, beside others, in a later wave; another attempt at a start is another one."""
+    monkeypatch.setattr(rollouts, "WAVE", 2)
+    policy = Dicer().train()
+    state = random_state()
+    seeds = [3, 100, 7, 3]
+    many = run_policy(policy, seeds, progress=False)
+    assert policy.training
+    assert torch.equal(state["torch"], torch.get_rng_state())
+    few = run_policy(policy, [7, 3], progress=False)
+    for one, other in ((many[0], few[1]), (many[-2], few[0])):
+        np.testing.assert_array_equal(one.actions, other.actions)
+        np.testing.assert_array_equal(one.coverages, other.coverages)
+    assert not np.array_equal(many[-1].actions[:8], many[0].actions[:8])
+    assert [episode.seed for episode in many] == seeds
 
 
 def test_the_same_seeds_give_the_same_episodes():

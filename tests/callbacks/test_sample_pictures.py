@@ -1,5 +1,7 @@
 """Grids, walks, neighbours and files of what a generative model draws."""
 
+import inspect
+
 import imageio.v3 as iio
 import lightning as L
 import numpy as np
@@ -13,6 +15,8 @@ from callbacks.latent_walk import LatentWalk, between
 from callbacks.nearest_neighbours import NearestNeighbours, beside
 from callbacks.sample_files import SampleFiles
 from callbacks.sample_grid import SampleGrid, draw, grid
+from callbacks.sample_quality import SampleQuality
+from diffusion.noise import generators
 from lightning_modules.gan import GAN
 from lightning_modules.mlp_classifier import MLPClassifier
 from tests.lightning_modules.test_gan import TINY, Noise
@@ -54,7 +58,8 @@ def test_the_same_noise_for_every_grid():
     assert torch.equal(draw(module, 3, 2), first)
     assert not torch.equal(draw(module, 3, 2, seed=1), first)
     labels = torch.tensor([0, 1, 2, 0, 1, 2])
-    assert torch.equal(first, module.sample(labels, generator=torch.Generator().manual_seed(0)))
+    assert torch.equal(first, module.sample(labels, generators(0, range(6))))
+    assert torch.equal(draw(module, 3, 1), first[:3])  # more rows leave the first ones as they are
 
 
 def test_a_grid_holds_every_picture_enlarged():
@@ -89,9 +94,8 @@ def test_a_walk_passes_its_stops_and_closes(tmp_path):
     trainer(tmp_path, callback).test(module, Noise(), verbose=False)
     frames = callback.walk(module, 3)
     assert frames.shape == (12, 38, 56, 3)
-    generator = torch.Generator().manual_seed(0)
     for stop in range(3):
-        z = module.latents(2, generator).repeat_interleave(3, 0)
+        z = module.latents(2, generators(0, [stop, 3 + stop])).repeat_interleave(3, 0)
         expected = module.sample(torch.tensor([0, 1, 2, 0, 1, 2]), latents=between(z, z.flip(1), 0.0))
         shown = torch.from_numpy(frames[4 * stop]).permute(2, 0, 1)
         assert (shown.int() - grid(expected, 3)[:, :38, :56].int()).abs().max() <= 1
@@ -139,6 +143,33 @@ def test_predict_leaves_a_file_for_each_picture(tmp_path, capsys):
         assert torch.equal(picture(file), outputs[number])
     assert torch.equal(picture(tmp_path / "drawn/grid.png"), grid(outputs))
     assert "56 pictures in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"num_classes": 4}, "the classifier reader tells 4 classes apart, the data have 3"),
+        (
+            {"shape": [1, 8, 8], "mean": [0.5], "std": [0.2]},
+            r"of shape \[1, 8, 8\], the data's are \[3, 8",
+        ),
+    ],
+)
+@pytest.mark.parametrize("kind", [NearestNeighbours, SampleQuality])
+def test_a_classifier_of_other_data_is_refused_before_anything_is_drawn(kind, options, words, tmp_path, monkeypatch):
+    given = {"shape": [3, 8, 8], "num_classes": 3, "hidden": [5], "mean": [0.5] * 3, "std": [0.2] * 3} | options
+    module = gan()
+    monkeypatch.setattr(inspect.getmodule(kind), "load_pretrained", lambda folder: MLPClassifier(**given).eval())
+    monkeypatch.setattr(module, "sample", lambda *_, **__: pytest.fail("drawn"))
+    with pytest.raises(ValueError, match=words):
+        trainer(tmp_path, kind("reader")).test(module, Noise(), verbose=False)
+
+
+@pytest.mark.parametrize("kind", [NearestNeighbours, SampleQuality])
+def test_comparisons_need_a_datamodule(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(inspect.getmodule(kind), "load_pretrained", lambda folder: MLPClassifier(hidden=[5]))
+    with pytest.raises(ValueError, match="give the trainer a datamodule"):
+        trainer(tmp_path, kind("reader")).test(gan(), Noise().test_dataloader(), verbose=False)
 
 
 def test_a_class_of_any_name_has_files(tmp_path):

@@ -7,6 +7,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from callbacks import sample_quality
 from callbacks.sample_quality import SampleQuality, frechet_distance, kernel_distance, look
 from datamodules.images import ImageDataModule, ImageSet
+from diffusion.noise import generators
 from lightning_modules.mlp_classifier import MLPClassifier
 
 SHAPE = (3, 4, 4)
@@ -90,12 +91,13 @@ class Drawer(L.LightningModule):
     def __init__(self):
         super().__init__()
         self.unused = nn.Parameter(torch.zeros(1))
-        self.asked = []
+        self.asked, self.seeds = [], []
 
     def sample(self, labels, generator=None):
         self.asked.append(labels)
         wrong = torch.arange(len(labels)) % 5 == 0
-        return grey(torch.where(wrong, 1 - labels, labels), generator)
+        self.seeds += [one.initial_seed() for one in generator]
+        return grey(torch.where(wrong, 1 - labels, labels), torch.Generator().manual_seed(self.seeds[-1]))
 
     def test_step(self, batch, batch_idx):
         pass
@@ -139,8 +141,10 @@ def test_metrics_are_those_of_torchmetrics_on_pictures(reader, capsys):
         def forward(self, images):
             return reader.features(images)
 
-    generator = torch.Generator().manual_seed(0)
-    samples = torch.cat([Drawer().sample(part, generator) for part in wanted.split(sample_quality.BATCH)])
+    noise = generators(0, range(400))
+    assert module.seeds == [one.initial_seed() for one in noise]
+    parts = [wanted[:250], noise[:250]], [wanted[250:], noise[250:]]
+    samples = torch.cat([Drawer().sample(*part) for part in parts])
     for name, pictures in [("fid", samples), ("fid_few", samples[:30]), ("fid_floor", data.test_set.images)]:
         metric = FrechetInceptionDistance(feature=Features())
         metric.update(data.train_set.images, real=True)
@@ -161,6 +165,17 @@ def test_a_look_is_the_classifiers(reader):
     seen = look(reader, images)
     torch.testing.assert_close(seen.features, reader.features(images).detach())
     assert seen.named.tolist() == [0, 1, 1]
+
+
+def test_a_single_held_out_picture_is_refused(reader):
+    class One(Grey):
+        def setup(self, stage=None):
+            super().setup(stage)
+            self.test_set = self.test_set.subset(torch.arange(1))
+
+    trainer = L.Trainer(accelerator="cpu", callbacks=[SampleQuality("reader", samples=50)], logger=False)
+    with pytest.raises(ValueError, match="90 training and 1 held-out pictures; a FID needs at least 2"):
+        trainer.test(Drawer(), One(), verbose=False)
 
 
 @pytest.mark.parametrize(("samples", "words"), [(1, "samples=1 must"), (8, "samples=8 are too few to measure 8 feat")])

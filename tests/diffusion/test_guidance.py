@@ -86,7 +86,15 @@ def test_the_share_of_dropped_labels():
 
 
 @pytest.mark.parametrize(
-    ("options", "words"), [({"scale": -1}, "scale=-1"), ({"scale": 2, "interval": (5, 4)}, r"interval=\(5, 4\)")]
+    ("options", "words"),
+    [
+        ({"scale": -1}, "scale=-1"),
+        ({"scale": 1e38}, r"scale=1e\+38"),
+        ({"scale": float("nan")}, "scale=nan"),
+        ({"scale": 2, "interval": (5, 4)}, r"interval=\(5, 4\)"),
+        ({"scale": 2, "interval": (-1, 4)}, r"interval=\(-1, 4\)"),
+        ({"scale": 2, "interval": (4,)}, r"interval=\(4,\)"),
+    ],
 )
 def test_mistakes_are_named(options, words):
     with pytest.raises(ValueError, match=words):

@@ -55,5 +55,11 @@ def test_min_snr_equals_diffusers():
     from diffusers.training_utils import compute_snr
 
     scheduler, t = NoiseScheduler(linear_betas(300)), torch.arange(300)
-    peer = DDPMScheduler(300)
+    peer = DDPMScheduler(300, beta_start=1e-4 / 0.3, beta_end=2e-2 / 0.3)
     torch.testing.assert_close(scheduler.snr(t), compute_snr(peer, t), rtol=2e-3, atol=0)  # the peer rounds to float32
+
+
+@pytest.mark.parametrize("gamma", [0, -1, float("inf"), float("nan")])
+def test_impossible_gamma(gamma):
+    with pytest.raises(ValueError, match=f"gamma={gamma} must be"):
+        min_snr_weight(NoiseScheduler(squared_cosine_betas(10)), OBJECTIVES["v"], torch.arange(10), gamma)

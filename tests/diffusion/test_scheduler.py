@@ -6,6 +6,7 @@ import torch
 from diffusion.scheduler import SCHEDULES, NoiseScheduler, cosine_betas, linear_betas, squared_cosine_betas
 
 PEERS = {"linear": (linear_betas, "linear"), "squared-cosine": (squared_cosine_betas, "squaredcos_cap_v2")}
+BAD = (0, -1, 2**31, 2**62, 2.5)
 
 
 @pytest.fixture
@@ -15,13 +16,17 @@ def batch():
     return x0, noise, torch.arange(100)
 
 
+@pytest.mark.parametrize("total", [100, 1000, 4000])
 @pytest.mark.parametrize("name", PEERS)
-def test_equals_diffusers(name, batch):
+def test_equals_diffusers(name, total, batch):
+    """Whose linear one is given betas for its number of steps, 1e-4 to 0.02 being those for 1,000."""
     diffusers = pytest.importorskip("diffusers")
     betas, kind = PEERS[name]
-    ours = NoiseScheduler(betas(100))
-    peer = diffusers.DDPMScheduler(100, beta_start=1e-4, beta_end=2e-2, beta_schedule=kind)
-    x0, noise, t = batch
+    ours = NoiseScheduler(betas(total))
+    start, end = 1e-4 * 1000 / total, 2e-2 * 1000 / total
+    peer = diffusers.DDPMScheduler(total, beta_start=start, beta_end=end, beta_schedule=kind)
+    x0, noise, _ = batch
+    t = torch.linspace(0, total - 1, 100).long()
     torch.testing.assert_close(ours.betas, peer.betas, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(ours.add_noise(x0, noise, t), peer.add_noise(x0, noise, t), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(ours.velocity(x0, noise, t), peer.get_velocity(x0, noise, t), rtol=1e-5, atol=1e-5)
@@ -84,7 +89,7 @@ def test_posterior_of_a_subsequence_is_bayes_rule(name, steps):
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-@pytest.mark.parametrize("steps", [20, 100, 1000])
+@pytest.mark.parametrize("steps", [2, 3, 10, 20, 50, 100, 1000, 10_000])
 def test_both_ends(name, steps):
     betas = SCHEDULES[name](steps)
     scheduler = NoiseScheduler(betas)
@@ -95,9 +100,7 @@ def test_both_ends(name, steps):
     assert first.beta.item() == pytest.approx(betas[0].item(), rel=1e-6)
     assert scheduler.alpha_bar[0].item() == pytest.approx(1 - betas[0].item(), rel=1e-6)
     last = scheduler.add_noise(x0, torch.zeros(1, 1), torch.tensor([steps - 1])).item()
-    assert last > 0
-    if name != "linear" or steps == 1000:  # the linear one of the paper is made for 1,000 steps
-        assert last < 0.015  # of x_0 = 2 hardly anything is left
+    assert 0 < last < (0.015 if steps > 3 else 0.1)  # of x_0 = 2 hardly anything is left
     to_the_start = scheduler.posterior(x0, torch.tensor([[9.0]]), torch.tensor([steps - 1]), torch.tensor([-1]))
     assert to_the_start.mean.item() == 2.0
     assert to_the_start.variance.item() == 0
@@ -121,6 +124,43 @@ def test_cosine_is_the_angle_of_a_quarter_turn():
     angle = torch.arange(1, 100) / 100 * math.pi / 2
     torch.testing.assert_close(scheduler.sqrt_alpha_bar[:-1], angle.cos())
     torch.testing.assert_close(scheduler.sqrt_one_minus_alpha_bar[:-1], angle.sin())
+
+
+def test_the_linear_schedule_is_nearly_the_same_for_every_number_of_steps():
+    """log alpha_bar is a sum over steps: with betas in proportion to 1 / T, about one integral for all T."""
+    ends = [float(torch.log1p(-linear_betas(total)).sum()) for total in (200, 1000, 5000, 100_000)]
+    assert ends == pytest.approx([-10.05] * 4, rel=0.04)
+
+
+def test_one_step_is_possible_where_it_ends_in_noise():
+    for betas in (squared_cosine_betas(1), cosine_betas(1)):
+        assert betas.tolist() == [pytest.approx(0.999)]
+    with pytest.raises(ValueError, match=r"the linear schedule of steps=1 leaves 0\.9 of x_0's variance"):
+        linear_betas(1)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("steps", BAD)
+def test_impossible_numbers_of_steps(name, steps):
+    with pytest.raises(ValueError, match=f"steps={steps} must be a whole number"):
+        SCHEDULES[name](steps)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: linear_betas(1000, start=1e-5, end=1e-4), "leaves 0.95 of x_0's variance"),
+        (lambda: squared_cosine_betas(10, max_beta=0.1), "leaves 0.39 of x_0's variance"),
+        (lambda: linear_betas(100, start=0), "start=0"),
+        (lambda: linear_betas(100, start=0.02, end=0.01), "end=0.01"),
+        (lambda: squared_cosine_betas(10, max_beta=1), "max_beta=1"),
+        (lambda: squared_cosine_betas(10, offset=-1), "offset=-1"),
+        (lambda: squared_cosine_betas(10, offset=math.inf), "offset=inf"),
+    ],
+)
+def test_schedules_that_do_not_end_in_noise_are_refused(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
 
 
 def test_betas_are_checked():

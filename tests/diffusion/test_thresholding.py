@@ -42,3 +42,13 @@ def test_dynamic_ends_within_the_range_with_few_values_at_its_border(x0):
 
 def test_keeps_the_type():
     assert thresholding.dynamic(torch.full((2, 4), 3.0, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("percentile", [0, -1, 1.5, 99.5, float("nan")])
+def test_impossible_percentiles(x0, percentile):
+    with pytest.raises(ValueError, match=f"percentile={percentile} must be above 0 and at most 1"):
+        thresholding.dynamic(x0, percentile)
+
+
+def test_the_highest_percentile_is_the_largest_value(x0):
+    torch.testing.assert_close(thresholding.dynamic(x0[2:], 1), x0[2:] / 6)

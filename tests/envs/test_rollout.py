@@ -10,7 +10,7 @@ from envs.rollout import Episode, make_worlds, replay, rollout
 from envs.statistics import summarize
 
 
-def to_the_middle(observations):
+def to_the_middle(observations, numbers=None):
     """A policy without a policy: drive the pointer towards the block's centre, (N, O, 18) -> (N, 8, 2)."""
     centre = observations[:, -1, 2:].reshape(-1, 8, 2).mean(1)
     return np.repeat(centre[:, None], 8, 1)
@@ -39,6 +39,36 @@ def test_many_worlds_at_once_equal_one_by_one():
     for episode in episodes:
         np.testing.assert_array_equal(episode.coverages, one_by_one(episode.seed))
         assert len(episode.actions) == len(episode.coverages)
+
+
+def test_act_hears_which_episodes_go_on():
+    """Each of them, and no other, until its end; spare worlds of a short wave are not shown."""
+    seeds, heard = [3, 100_000, 100_001], []
+
+    def act(observations, numbers):
+        assert len(observations) == len(numbers)
+        heard.append(list(numbers))
+        return to_the_middle(observations)
+
+    episodes = rollout(act, seeds, parallel_worlds=2)
+    for number, episode in enumerate(episodes):
+        assert sum(number in numbers for numbers in heard) == -(-len(episode.actions) // 8)
+    assert all(set(numbers) <= {0, 1} or numbers == [2] for numbers in heard)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"seeds": [-5]}, r"seeds=\[-5\]"),
+        ({"seeds": [2**32]}, "must be whole numbers from 0 to 4294967295"),
+        ({"parallel_worlds": 0}, "parallel_worlds=0"),
+        ({"n_obs_steps": 0}, "n_obs_steps=0"),
+        ({"n_action_steps": -1}, "n_action_steps=-1"),
+    ],
+)
+def test_mistakes_are_named(options, words):
+    with pytest.raises(ValueError, match=words):
+        rollout(to_the_middle, **{"seeds": [0]} | options)
 
 
 def test_replay_gives_the_same_episode():

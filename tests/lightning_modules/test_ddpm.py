@@ -4,8 +4,11 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from torch.utils.data import DataLoader
 
+from callbacks.random_state import random_state
+from datamodules.class_labels import ClassLabels
 from datamodules.images import ImageSet
 from diffusion import samplers
+from diffusion.noise import generators
 from lightning_modules.ddpm import DDPM
 
 TINY = {"shape": [1, 8, 8], "num_classes": 3, "widths": [64], "attention": 0, "sampling_steps": 3, "warmup": 0}
@@ -82,11 +85,82 @@ def test_scale_0_forgets_the_class_and_1_does_not(model):
     draws = {
         (scale, label): model.sample(torch.full((4,), label), scale=scale, generator=seeded())
         for scale in (0, 1)
-        for label in (0, 1, 3)
+        for label in (0, 1)
     }
     assert torch.equal(draws[0, 0], draws[0, 1])
     assert not torch.equal(draws[1, 0], draws[1, 1])
-    assert torch.equal(draws[1, 3], draws[0, 0])  # class 3 is none
+
+
+@pytest.mark.parametrize("sampler", samplers.SAMPLERS)
+def test_a_picture_does_not_depend_on_the_others_of_its_batch(model, sampler):
+    """With generators of their own, up to rounding; with one for all of them, it does."""
+    labels = torch.tensor([0, 1, 2])
+
+    def drawn(numbers):
+        return model.sample(labels[numbers], sampler=sampler, generator=generators(4, numbers))
+
+    whole = drawn([0, 1, 2]).int()
+    for numbers in ([0, 1], [2], [2, 0]):
+        assert (drawn(numbers).int() - whole[numbers]).abs().max() <= 1
+    assert (whole[0] - whole[1]).abs().max() > 10
+    together = model.sample(labels, sampler=sampler, generator=seeded())
+    generator = seeded()
+    parts = [model.sample(labels[part], sampler=sampler, generator=generator) for part in ([0, 1], [2])]
+    assert sampler != "ddpm" or (torch.cat(parts).int() - together.int()).abs().max() > 10
+
+
+def test_predict_draws_the_same_in_batches_of_any_size(model):
+    """Noise from the run's seed and the picture's number, not from its place in a batch."""
+
+    def drawn(size):
+        data = ClassLabels(("a", "b", "c"), 5, size)
+        return torch.cat(L.Trainer(accelerator="cpu", barebones=True).predict(model, data)).int()
+
+    L.seed_everything(3, verbose=False)
+    whole = drawn(5)
+    assert whole.shape == (5, 1, 8, 8)
+    for size in (1, 2, 100):
+        torch.rand(size)  # whatever else was drawn before
+        assert (drawn(size) - whole).abs().max() <= 1
+    expected = model.sample([0, 1, 2, 0, 1], generator=generators(3, range(5))).int()
+    assert torch.equal(whole, expected)
+    L.seed_everything(4, verbose=False)
+    assert (drawn(5) - whole).abs().max() > 10
+
+
+def test_drawing_while_training_is_drawing_and_leaves_no_trace(model):
+    """No dropout, no number from a global generator; each part is in train or eval mode as before."""
+    torch.manual_seed(0)
+    dropping = DDPM(**TINY, dropout=0.5)
+    dropping.load_state_dict(model.state_dict())
+    dropping.train()
+    dropping.network.middle.eval()
+    modes = [part.training for part in dropping.modules()]
+    states = random_state()
+    drawn = dropping.sample([0, 1], generator=seeded())
+    assert torch.equal(drawn, model.sample([0, 1], generator=seeded()))
+    assert [part.training for part in dropping.modules()] == modes
+    assert torch.equal(states["torch"], torch.get_rng_state())
+    with pytest.raises(ZeroDivisionError):
+        dropping.sample([0], on_step=lambda number, x0: 1 // 0)
+    assert [part.training for part in dropping.modules()] == modes
+
+
+def test_held_out_errors_do_not_depend_on_the_batch(model, monkeypatch):
+    """Noise and step of each picture come from its number: sums over batches of any size are equal."""
+    data = ImageSet(*pictures(12).values())
+
+    def total(size):
+        logged = []
+        monkeypatch.setattr(
+            model, "log", lambda name, value, batch_size, **_: logged.append((name, value.item() * batch_size))
+        )
+        for number, first in enumerate(range(0, 12, size)):
+            model.validation_step(data.__getitems__(list(range(first, first + size))), number)
+        return sum(value for name, value in logged if name == "val/loss")
+
+    assert total(1) == pytest.approx(total(12), rel=1e-4)
+    assert total(4) == pytest.approx(total(12), rel=1e-4)
 
 
 @pytest.mark.parametrize("sampler", samplers.SAMPLERS)
@@ -236,6 +310,27 @@ def test_a_checkpoint_opens_without_the_cli(tmp_path, model):
         (lambda: DDPM(**TINY, label_dropout=1.0), ["label_dropout=1.0"]),
         (lambda: DDPM(**TINY).sample(torch.tensor([0]), threshold="soft"), ["threshold='soft'"]),
         (lambda: DDPM(**TINY).sample(torch.tensor([0]), scale=-1.0), ["scale=-1.0"]),
+        (lambda: DDPM(**TINY).sample(torch.tensor([0]), threshold=""), ["threshold=''"]),
+        (lambda: DDPM(**TINY).sample(torch.tensor([0]), sampler=""), ["sampler=''"]),
+        (lambda: DDPM(**TINY).sample(torch.tensor([0]), steps=0), ["steps=0"]),
+        (lambda: DDPM(**TINY).sample(torch.tensor([0, 3])), ["labels are 0 to 3", "classes 0 to 2"]),
+        (lambda: DDPM(**TINY).sample(torch.tensor([-1])), ["labels are -1 to -1", "classes 0 to 2"]),
+        (lambda: DDPM(**TINY).sample(torch.tensor([0.5])), ["torch.float32 of shape (1,)"]),
+        (lambda: DDPM(**TINY).sample(torch.tensor(1)), ["torch.int64 of shape ()"]),
+        (lambda: DDPM(**TINY).sample([0, 1], generator=generators(0, [0])), ["1 generators for 2 samples"]),
+        (lambda: DDPM(**TINY, interval=(0, 1000)), ["interval=(0, 1000)", "train_steps=1000"]),
+        (lambda: DDPM(**TINY, interval=(5, 4)), ["interval=(5, 4)"]),
+        (lambda: DDPM(**TINY, min_snr=0), ["min_snr=0"]),
+        (lambda: DDPM(**TINY, label_dropout=0.0), ["label_dropout=0", "scale=2.0", "set scale to 1"]),
+        (lambda: DDPM(**TINY, label_dropout=0.0, scale=1).sample([0], scale=3), ["label_dropout=0", "scale=3"]),
+        (lambda: DDPM(**TINY, train_steps=0), ["train_steps=0"]),
+        (lambda: DDPM(**TINY | {"train_steps": 1, "sampling_steps": 1}, schedule="linear"), ["leaves 0.9"]),
+        (lambda: DDPM(**TINY, num_samples=0), ["num_samples=0"]),
+        (
+            lambda: DDPM(**TINY).predict_step({"image": pictures()["image"], "file": ["a"]}, 0),
+            ["--data.pictures"],
+        ),
+        (lambda: DDPM(**TINY).loss(torch.zeros(2, 3, 8, 8).byte(), torch.arange(2)), ["[1, 8, 8]", "[3, 8, 8]"]),
         (lambda: fit(DDPM(**TINY | {"num_classes": 4}), 1), ["num_classes=4", "3 classes"]),
         (lambda: fit(DDPM(**TINY | {"shape": [3, 8, 8]}), 1), ["[3, 8, 8]", "[1, 8, 8]"]),
     ],
@@ -244,3 +339,7 @@ def test_mistakes_are_named(call, words):
     with pytest.raises(ValueError) as caught:  # noqa: PT011  its words are checked below
         call()
     assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_no_labels_are_no_pictures(model):
+    assert model.sample(torch.tensor([], dtype=torch.long)).shape == (0, 1, 8, 8)

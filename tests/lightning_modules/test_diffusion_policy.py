@@ -1,11 +1,15 @@
 import lightning as L
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from torch.utils.data import DataLoader
 
 from diffusion import samplers
+from diffusion.noise import generators
 from envs import tee
+from envs.chunks import ActionChunks
+from envs.pusht import PushT
 from lightning_modules.diffusion_policy import DiffusionPolicy
 from lightning_modules.pretrained import load_pretrained, load_weights
 
@@ -158,6 +162,74 @@ def test_the_loss_is_the_mean_squared_error_of_the_objective():
     torch.testing.assert_close(loss, errors / count, rtol=1e-4, atol=1e-5)
 
 
+def talking(**options):
+    """A policy whose actions depend on what it sees and on its noise."""
+    torch.manual_seed(0)
+    policy = DiffusionPolicy(**TINY | options)
+    torch.nn.init.normal_(policy.network.head.weight)
+    policy.action_scale.fill_(40.0)
+    return policy.eval()
+
+
+def test_arrays_and_single_observations_are_what_tensors_and_batches_are():
+    policy, seen = talking(), keypoints(3)
+    expected = policy.act(seen, generators(0, range(3)))
+    for given in (seen.double().numpy(), seen.numpy(), seen.numpy().astype(np.float16).astype(np.float64)):
+        actions = policy.act(given, generators(0, range(3)))
+        assert isinstance(actions, np.ndarray)
+        assert actions.dtype == np.float32
+        np.testing.assert_allclose(actions, expected, atol=0.01 if given.dtype != np.float64 else 20)
+    torch.testing.assert_close(policy.act(seen.double(), generators(0, range(3))), expected)
+    alone = policy.act(seen[1].double().numpy(), generators(0, [1]))
+    assert alone.shape == (16, 2)
+    np.testing.assert_allclose(alone, expected[1], atol=0.01)
+
+
+def test_acts_on_what_the_environment_gives():
+    env = ActionChunks(PushT("keypoints"), n_action_steps=8, n_obs_steps=2)
+    observation, _ = env.reset(seed=0)
+    chunk = talking().act(observation)
+    observation, *_ = env.step(chunk[:8])
+    assert talking().act(observation).shape == (16, 2)
+
+
+def test_an_observations_actions_do_not_depend_on_the_others_of_its_batch():
+    policy, seen = talking(), keypoints(3)
+    whole = policy.act(seen, generators(4, range(3)))
+    for numbers in ([0, 1], [2], [2, 0]):
+        alone = policy.act(seen[numbers], generators(4, numbers))
+        torch.testing.assert_close(alone, whole[numbers], rtol=0, atol=1e-2)  # pixels
+    assert (policy.act(seen, generators(5, range(3))) - whole).abs().max() > 10
+
+
+def test_acting_while_training_is_acting_and_leaves_no_trace():
+    policy = talking(network_args={**TINY["network_args"], "dropout": 0.5})
+    expected = policy.act(keypoints(2), generators(0, range(2)))
+    policy.train()
+    policy.features.eval()
+    modes, state = [part.training for part in policy.modules()], torch.get_rng_state()
+    assert torch.equal(policy.act(keypoints(2), generators(0, range(2))), expected)
+    assert [part.training for part in policy.modules()] == modes
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_held_out_losses_do_not_depend_on_the_batch(monkeypatch):
+    policy, batch = talking(), rows(12) | {"index": torch.arange(12)}
+
+    def total(size):
+        logged = []
+        monkeypatch.setattr(
+            policy, "log", lambda name, value, batch_size, **_: logged.append(float(value) * batch_size)
+        )
+        for number in range(12 // size):
+            part = slice(number * size, (number + 1) * size)
+            policy.validation_step({name: values[part] for name, values in batch.items()}, number)
+        return sum(logged)
+
+    assert total(1) == pytest.approx(total(12), rel=1e-5)
+    assert total(4) == pytest.approx(total(12), rel=1e-5)
+
+
 def test_acting_repeats_with_the_same_generator_and_is_independent_across_robots():
     torch.manual_seed(0)
     policy = DiffusionPolicy(**TINY).eval()
@@ -261,8 +333,14 @@ def test_weights_without_a_checkpoint(tmp_path):
         (lambda: DiffusionPolicy(temperature=-1), ["temperature=-1 must be"]),
         (lambda: DiffusionPolicy(sampling_steps=200), ["steps=200", "100"]),
         (lambda: DiffusionPolicy(network="unet", horizon=10), ["horizon=10", "8 or 12"]),
-        (lambda: DiffusionPolicy(**TINY).act(torch.zeros(1, 2, 5)), ["keypoints", "(2, 5)"]),
-        (lambda: DiffusionPolicy(**TINY).act(torch.zeros(1, 3, 18)), ["2 steps", "(3, 18)"]),
+        (lambda: DiffusionPolicy(**TINY).act(torch.zeros(1, 2, 5)), ["keypoints", "(1, 2, 5)"]),
+        (lambda: DiffusionPolicy(**TINY).act(torch.zeros(1, 3, 18)), ["2 steps", "(1, 3, 18)"]),
+        (lambda: DiffusionPolicy(**TINY).act(np.zeros(18)), ["2 steps", "(18,)", "ActionChunks"]),
+        (lambda: DiffusionPolicy(**TINY).act(np.full((2, 18), np.nan)), ["NaN or infinite"]),
+        (lambda: DiffusionPolicy(**TINY, noises=0), ["noises=0"]),
+        (lambda: DiffusionPolicy(**TINY, n_obs_steps=0), ["n_obs_steps=0"]),
+        (lambda: DiffusionPolicy(**TINY, temperature=-1), ["temperature=-1"]),
+        (lambda: DiffusionPolicy(**TINY, train_steps=0), ["train_steps=0"]),
         (lambda: fit(DiffusionPolicy(**TINY, n_obs_steps=3), 1), ["n_obs_steps=3", "n_obs_steps=2"]),
     ],
 )

@@ -13,7 +13,9 @@ from lightning.pytorch.plugins import MixedPrecision
 from safetensors.torch import save_file
 
 from callbacks.random_state import RandomState
+from datamodules.class_labels import ClassLabels
 from datamodules.images import ImageDataModule, ImageSet
+from diffusion.noise import generators
 from lightning_modules.gan import GAN, from_pixels, to_pixels
 from lightning_modules.pretrained import inference_weights, load_weights
 
@@ -461,8 +463,52 @@ def test_a_checkpoint_opens_in_a_new_process(tmp_path):
         ({"diff_augment": ["blur"]}, "'blur' is unknown; use some of brightness"),
         ({"shape": [1, 28, 28]}, "got 28 x 28"),
         ({"num_classes": 5}, "num_classes=5, its data 3 classes"),
+        ({"shape": [3, 16, 16]}, r"shape=\[3, 16, 16\], its data \[3, 8, 8\]"),
+        ({"num_samples": 0}, "num_samples=0"),
+        ({"latent": 0}, "latent=0"),
+        ({"penalty": -1}, "penalty=-1"),
     ],
 )
 def test_mistakes_are_named(options, words):
     with pytest.raises(ValueError, match=words):
         fitted(gan(**options))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda module: module.sample([3]), "labels are 3 to 3; the model knows classes 0 to 2"),
+        (lambda module: module.sample([0, 1], latents=torch.zeros(1, 6)), r"latents of shape \(1, 6\) for 2 labels"),
+        (lambda module: module.sample([0], latents=torch.zeros(1, 5)), r"give \(1, 6\)"),
+        (lambda module: module.predict_step({"image": None, "file": ["a"]}, 0), r"no --data\.pictures"),
+        (
+            lambda module: module.training_step({"image": torch.zeros(2, 1, 8, 8).byte(), "label": torch.arange(2)}, 0),
+            r"shape=\[3, 8, 8\], its data \[1, 8, 8\]",
+        ),
+    ],
+)
+def test_mistakes_in_use_are_named(call, words):
+    with pytest.raises(ValueError, match=words):
+        call(gan())
+
+
+def test_a_picture_does_not_depend_on_the_others_of_its_batch():
+    module, labels = gan(), torch.tensor([0, 1, 2])
+    whole = module.sample(labels, generators(4, range(3))).int()
+    for numbers in ([0, 1], [2], [2, 0]):
+        drawn = module.sample(labels[numbers], generators(4, numbers)).int()
+        assert (drawn - whole[numbers]).abs().max() <= 1
+    assert torch.equal(module.latents(2, generators(4, [2, 0])), module.latents(3, generators(4, range(3)))[[2, 0]])
+
+
+def test_predict_draws_the_same_in_batches_of_any_size():
+    module = gan()
+
+    def drawn(size):
+        return torch.cat(trainer().predict(module, ClassLabels(("cat", "dog", "fox"), 5, size))).int()
+
+    L.seed_everything(3, verbose=False)
+    whole = drawn(5)
+    for size in (1, 2, 100):
+        assert (drawn(size) - whole).abs().max() <= 1
+    assert torch.equal(whole, module.sample([0, 1, 2, 0, 1], generators(3, range(5))).int())

@@ -1,0 +1,54 @@
+"""Classes to draw, for `predict` of a model that draws pictures: it needs no data set.
+
+B batch, K classes.
+"""
+
+from collections.abc import Sequence
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from limits import whole
+
+
+class Labels(Dataset):
+    """`count` labels, all K classes in turn, a batch at a time: {"label": (B,), "index": (B,)}."""
+
+    def __init__(self, count: int, classes: int):
+        whole(count=count, classes=classes)
+        self.count, self.classes = count, classes
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
+        index = torch.as_tensor(indices)
+        return {"label": index % self.classes, "index": index}
+
+
+class ClassLabels(L.LightningDataModule):
+    """What `predict` is to draw: `count` pictures of all classes in turn.
+
+    Args:
+        class_names: of the K classes.
+        count: how many pictures.
+        batch_size: how many are drawn at once.
+    """
+
+    def __init__(self, class_names: Sequence[str], count: int = 100, batch_size: int = 100):
+        super().__init__()
+        whole(count=count, batch_size=batch_size)
+        if not class_names:
+            raise ValueError("class_names must be one or more")
+        self.class_names, self.count, self.batch_size = tuple(class_names), count, batch_size
+
+    def predict_dataloader(self) -> DataLoader:
+        labels = Labels(self.count, len(self.class_names))
+        return DataLoader(labels, batch_size=self.batch_size, collate_fn=_as_is)
+
+
+def _as_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A batch is made whole by `__getitems__`: nothing to collate."""
+    return batch

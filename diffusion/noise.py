@@ -1,0 +1,66 @@
+"""Noise that belongs to a sample, whatever other samples it is drawn with.
+
+One generator for a whole batch gives each sample what those before it left over: another size of the batch or another
+number of processes makes other samples. With a generator for each sample, from a seed and the sample's own number,
+neither matters, and nor does the device: these generators draw on the CPU.
+
+B batch.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from numbers import Integral
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Generators = torch.Generator | Sequence[torch.Generator] | None
+"""Where noise comes from: a generator for the batch, one for each sample, or (None) torch's global one."""
+
+NUMBERS = 2**32  # as many as torch's generator on the CPU tells seeds apart
+
+
+def generators(seed: int | Sequence[int], numbers: Iterable[int]) -> list[torch.Generator]:
+    """A generator for each of these sample numbers, from 0 to 2^32 - 1; different numbers never share their noise.
+
+    `seed` is one number from 0 upwards or several, such as a run's seed and an attempt's number.
+    """
+    words = [seed] if isinstance(seed, Integral) else list(seed)
+    if any(word < 0 for word in words):
+        raise ValueError(f"seed={seed} must be a whole number from 0 upwards")
+    numbers = [int(number) for number in numbers]
+    if numbers and not 0 <= min(numbers) <= max(numbers) < NUMBERS:
+        raise ValueError(f"samples are numbered from {min(numbers)} to {max(numbers)}; allowed are 0 to {NUMBERS - 1}")
+    # With their count: to a SeedSequence, zeros at the end are nothing.
+    first = int(np.random.SeedSequence([len(words), *words]).generate_state(1)[0])
+    return [torch.Generator().manual_seed((first + number) % NUMBERS) for number in numbers]
+
+
+def randn(
+    shape: Sequence[int],
+    generator: Generators = None,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Standard normal (B, ...)."""
+    return _drawn(lambda size, **options: torch.randn(size, dtype=dtype, **options), shape, generator, device)
+
+
+def randint(
+    high: int, shape: Sequence[int], generator: Generators = None, device: torch.device | str | None = None
+) -> Tensor:
+    """Whole numbers (B, ...) from 0 to high - 1, each as likely."""
+    return _drawn(lambda size, **options: torch.randint(high, size, **options), shape, generator, device)
+
+
+def _drawn(
+    draw: Callable[..., Tensor], shape: Sequence[int], generator: Generators, device: torch.device | str | None
+) -> Tensor:
+    if generator is None:
+        return draw(tuple(shape), device=device)
+    if isinstance(generator, torch.Generator):
+        return draw(tuple(shape), generator=generator, device=generator.device).to(device)
+    if len(generator) != shape[0]:
+        raise ValueError(f"{len(generator)} generators for {shape[0]} samples: give one for each, or one for all")
+    parts = [draw(tuple(shape[1:]), generator=one, device=one.device) for one in generator]
+    return torch.stack(parts).to(device) if parts else draw(tuple(shape), device=device)
