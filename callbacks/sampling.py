@@ -7,7 +7,7 @@ import lightning as L
 import torch
 
 from callbacks.random_state import random_state, set_random_state
-from lightning_modules.evaluating import evaluating
+from networks.evaluation import evaluating
 
 HIGHEST_SEED = 2**64 - 1
 MOST = 1000  # rows, columns or frames of a picture

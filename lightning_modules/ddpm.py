@@ -17,12 +17,12 @@ from diffusion import guidance, objectives, samplers, scheduler, thresholding
 from diffusion.noise import Generators, randint, randn
 from lightning_modules import drawing, unequal_counts
 from lightning_modules.choices import choose
-from lightning_modules.evaluating import evaluating
 from lightning_modules.optimizers import OwnRates, decay_matrices, fused, with_one_cycle
 from lightning_modules.pixels import from_pixels, to_pixels
 from lightning_modules.sample_noise import noise_of
 from lightning_modules.sampling_steps import check_sampling_steps
 from limits import number, whole
+from networks.evaluation import evaluating
 from networks.unet2d import UNet2D
 
 LEVELS = 4  # parts of the T steps, whose losses are logged by themselves

@@ -23,13 +23,13 @@ from diffusion.scheduler import MOST_STEPS, NoiseScheduler, squared_cosine_betas
 from envs import tee
 from lightning_modules import unequal_counts
 from lightning_modules.choices import choose
-from lightning_modules.evaluating import evaluating
 from lightning_modules.optimizers import OwnRates, decay_matrices, fallen, fused, scheduled, total_steps
 from lightning_modules.sample_noise import noise_of, run_seed
 from lightning_modules.sampling_steps import check_sampling_steps
 from limits import number, whole
 from networks.chunk_mlp import ChunkMLP
 from networks.chunk_unet import ChunkUNet
+from networks.evaluation import evaluating
 from networks.measured import Measured
 from networks.pusht_features import PushTFeatures
 

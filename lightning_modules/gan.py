@@ -21,11 +21,11 @@ from torch.optim.swa_utils import AveragedModel
 from diffusion.noise import Generators, randn
 from lightning_modules import adversarial, drawing, unequal_counts
 from lightning_modules import diff_augment as augmentation
-from lightning_modules.evaluating import evaluating
 from lightning_modules.optimizers import OwnRates, one_cycle, scheduled, total_steps
 from lightning_modules.pixels import from_pixels, to_pixels
 from limits import number, whole
 from networks.dcgan import Discriminator, Generator
+from networks.evaluation import evaluating
 
 
 class GAN(OwnRates):
