@@ -47,7 +47,7 @@ class Game:
 
     def step(self, target: list[float]) -> dict:
         """Drive the pointer towards `target` (2,) pixels for a tenth of a second; nothing moves once it is solved."""
-        action = target_of(target).astype(np.float32)
+        action = target_of(target, "target").astype(np.float32)
         if not self.solved:
             observation, _, _, _, info = self.env.step(action)
             self._now = observation, info

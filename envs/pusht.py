@@ -54,9 +54,9 @@ def numbers(values: Any, count: int, what: str) -> np.ndarray:
     raise ValueError(f"{what}; got {' '.join(str(words).split())[:100]}")
 
 
-def target_of(action: Any) -> np.ndarray:
-    """Where an action sends the pointer: (2,) pixels, cut off at the edge of the world."""
-    return np.clip(numbers(action, 2, "an action is two finite numbers, x and y in pixels"), 0, tee.WORLD)
+def target_of(action: Any, name: str = "an action") -> np.ndarray:
+    """Where an action sends the pointer: (2,) pixels, cut off at the edge of the world. `name` is for its errors."""
+    return np.clip(numbers(action, 2, f"{name} is two finite numbers, x and y in pixels"), 0, tee.WORLD)
 
 
 def legacy_state(seed: int) -> np.ndarray:
