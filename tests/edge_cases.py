@@ -544,6 +544,9 @@ CASES: dict[str, Case] = {
     "lightning_modules.gan.GAN.latents": Case(
         lambda: {"self": GAN(shape=[3, 16, 16], num_classes=2, latent=4, width=4), "count": 2}, itself
     ),
+    "lightning_modules.gan.GAN.sample": Case(
+        lambda: {"self": GAN(shape=[3, 16, 16], num_classes=2, latent=4, width=4), "labels": [0, 1]}, itself
+    ),
     "lightning_modules.gan.averaging": build(decay=0.9),
     "lightning_modules.mlp_classifier.MLPClassifier": build(hidden=[4], dropout=0.1, **SMALL),
     "lightning_modules.optimizers.decay_matrices": call(module=nn.Linear(2, 2), weight_decay=0.1),

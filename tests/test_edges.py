@@ -50,6 +50,7 @@ EXCLUDED = {  # and why
     "callbacks.rollouts.run_policy": "seeds; runs a policy by envs.rollout.rollout, which is walked",
     "callbacks.rollouts.run_checkpoint": "seeds; runs a policy by envs.rollout.rollout, which is walked",
     "callbacks.latent_walk.LatentWalk.walk": "takes the number of classes that the data have",
+    "callbacks.sample_picture.SamplePicture.noise": "takes the number of labels that are there",
     "callbacks.rollouts.table": "prints figures that are there",
     "callbacks.sample_grid.draw": "called by callbacks that have checked the rows",
     "callbacks.sample_quality.kernel_distance": "takes features that are there, and any seed",
