@@ -332,6 +332,7 @@ class CLI(LightningCLI):
             self.config_init[self.subcommand].ckpt_path = None
         if begin and not path and self.subcommand == "fit":
             self._begin_from(begin)
+        del self.held  # it stays in this process; the trainer, which knows this object, may go to spawned ones
         self.config[self.subcommand].run = None  # config.yaml says how a run is trained, not where it is kept
         if self.subcommand == "fit":  # nor from where it was resumed
             self.config["fit.ckpt_path"] = None

@@ -17,9 +17,11 @@ from benchmarks.publish import PRETRAINED, test
 # Rounding turns a decision only where two answers are nearly as likely. Digits in float32 and in bfloat16: none of
 # 10,000; photographs with the weights in 16 and in 32 bits: 5 of 10,000.
 DECISIONS, SHARE = 3, 0.001
-# A loss or a distance between sets of samples moves with every number that it is made of.
-RELATIVE = 0.02
-COUNTED = ("accuracy", "exact_match", "readable")  # in the names of metrics that are shares of right decisions
+COUNTED = ("accuracy", "exact_match", "readable_real")  # in the names of metrics
+# Drawn samples are rounded themselves. In float32 in place of bfloat16, 87.0 in place of 86.4 % of a GAN's 500 digits
+# are read as what was asked for (in 10,000, a fifth of that); FID moves by 0.3 %, KID by 0.4 %.
+DRAWN, READ = 0.005, "readable"
+RELATIVE = 0.02  # of a loss, or a distance between sets of samples
 
 
 def tolerance(metric: str, metrics: dict[str, float], n: int) -> float:
@@ -31,7 +33,7 @@ def tolerance(metric: str, metrics: dict[str, float], n: int) -> float:
         return (metrics[f"{base}/high"] - metrics[f"{base}/low"]) / 2
     if any(word in metric for word in COUNTED):
         return max(DECISIONS / n, SHARE)
-    return RELATIVE * abs(metrics[metric])
+    return DRAWN if READ in metric else RELATIVE * abs(metrics[metric])
 
 
 def compare(card: dict, now: dict[str, float]) -> dict[str, tuple[float, float, bool]]:

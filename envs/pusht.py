@@ -150,6 +150,8 @@ class PushT(gym.Env):
         self._targets = array("d")  # x, y of every action since
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        if seed is not None:
+            limits.whole(0, 2**128, seed=seed)  # any that NumPy takes; the paper's own rule has limits of its own
         super().reset(seed=seed)
         options = options or {}
         if unknown := options.keys() - set(OPTIONS):

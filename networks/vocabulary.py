@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from limits import whole
+
 PAD, BOS, EOS, SEP = 0, 1, 2, 3  # padding, begin, end, between question and answer: in no text
 SPECIAL = 4  # how many ids are not text
 UNWRITTEN = (PAD, BOS, SEP)  # special ids that no answer holds
@@ -73,7 +75,10 @@ class Vocabulary(nn.Module):
 
     def tokens(self, ids: list[int]) -> list[str]:
         """The tokens of a row as they are called, special ones included."""
-        return [self._known().id_to_token(token) or f"<{token}>" for token in ids]
+        tokenizer = self._known()
+        for token in ids:
+            whole(0, self.size - 1, ids=token)
+        return [tokenizer.id_to_token(token) for token in ids]
 
     def _known(self) -> Tokenizer:
         if self.tokenizer is None:

@@ -37,13 +37,12 @@ EXCLUDED = {  # and why
     "datamodules.images.read_images": "reads a data set; its shape and classes come from ImageDataModule's subclasses",
     "datamodules.pseudo_words.PseudoWords.chained": "as many words as an epoch has, which its datamodule checks",
     "datamodules.pseudo_words.PseudoWords.draw": "as many words as an epoch has, which its datamodule checks",
-    "datamodules.everyday.everyday_sentences": "called with constants",
     "datamodules.pictures.read_pictures": "reads a folder; its shape comes from ImageDataModule's subclasses",
     "datamodules.augmentation.sampling_places": "takes the size of pictures that are there",
     "datamodules.augmentation.smooth_field": "takes the size of pictures that are there",
     "lightning_modules.optimizers.total_steps": "takes Lightning's own estimate, which is infinite where there is none",
+    "networks.vocabulary.Vocabulary.tokens": "shows the ids that a model has given",
     "lightning_modules.precision.fast_precision": "hands Lightning's own argument on",
-    "lightning_modules.sequence_model.SequenceModel.generate": "each kind of model has its own",
     "lightning_modules.unequal_counts.log_mean": "takes the length of a batch that is there",
     "diffusion.noise.randn": "takes the shape of a batch that is there",
     "diffusion.noise.randint": "takes the shape of a batch that is there",
@@ -55,6 +54,10 @@ EXCLUDED = {  # and why
     "callbacks.sample_grid.draw": "called by callbacks that have checked the rows",
     "callbacks.sample_quality.kernel_distance": "takes features that are there, and any seed",
     "callbacks.sample_quality.AsTheyAre": "takes the number of features that are there",
+    "envs.arguments.whole_number": "makes a parser from constants",
+    "envs.arguments.seeds_from": "takes numbers that a parser has refused or not",
+    "envs.play.Refused": "an HTTP status, from constants",
+    "envs.pusht.numbers": "it is what refuses the numbers",
     "envs.search.BeamSearch.plans": "a search of seconds; NumPy refuses a wrong seed",
     "envs.planner.plan": "a search of seconds; its numbers are those of BeamSearch",
     "envs.play.make_server": "opens a port; the socket refuses a wrong one",
@@ -62,17 +65,12 @@ EXCLUDED = {  # and why
     "envs.video.write": "writes a film; its speed comes from constants",
 }
 HANDED_ON = {"batch_idx", "dataloader_idx", "epoch", "layer"}  # by loops that count for themselves
-PARTS = {"shape": ("channels", "height", "width")}
+PARTS = {"shape": ("channels", "height", "width"), "target": ("action",), "count": ("rows",)}
 HUGE = 2**63
 EDGES = {int: (0, 1, -1, HUGE), float: (0.0, 1.0, -1.0, 1e308, math.nan)}
 SECONDS, BYTES = 5, 3 * 2**30
 
 KNOWN = {  # to be emptied: some number of these neither works nor is refused by name
-    "datamodules.fonts.draw",
-    "lightning_modules.mlp_classifier.MLPClassifier",
-    "lightning_modules.optimizers.decay_matrices",
-    "lightning_modules.optimizers.one_cycle",
-    "lightning_modules.optimizers.with_one_cycle",
 }
 
 

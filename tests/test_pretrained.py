@@ -83,6 +83,8 @@ def test_publishing_tells_the_shipped_weights_figures_and_the_mean(monkeypatch, 
     [
         ("test/accuracy", 10_000, 0.9485, 0.9465),  # of 0.948: 5 and 15 digits
         ("test/sentence_exact_match", 454, 0.952, 0.96),
+        ("test/readable_real", 10_000, 0.9485, 0.9465),
+        ("test/readable", 10_000, 0.952, 0.954),
         ("test/fid", 10_000, 0.955, 0.98),
         ("test/score", 500, 0.957, 0.96),  # with the interval below
         ("test/score/low", 500, 0.947, 0.95),

@@ -13,7 +13,7 @@ from callbacks.classification_report import (
     mistakes_figure,
 )
 from datamodules.images import ImageDataModule, ImageSet
-from lightning_modules.classifier import Classifier
+from lightning_modules.plain_classifier import PlainClassifier
 
 N = 30
 
@@ -31,7 +31,7 @@ class ByFirstPixel(nn.Module):
         return named * pixels[:, 1:2] / 10 + 0 * self.unused
 
 
-class Reader(Classifier):
+class Reader(PlainClassifier):
     def __init__(self, filters=None):
         super().__init__(shape=[3, 4, 4], num_classes=3, mean=[0.0] * 3, std=[1.0] * 3)
         self.network = ByFirstPixel()

@@ -31,7 +31,7 @@ def test_nothing_to_decode():
     assert vocabulary.encode([]) == []
     assert vocabulary.decode([]) == []
     assert vocabulary.decode([[], [0, 2], [4]]) == ["", "", "one"]
-    assert vocabulary.tokens([1, 4, 99]) == ["<bos>", "one", "<99>"]
+    assert vocabulary.tokens([1, 4]) == ["<bos>", "one"]
 
 
 def test_eos_stands_behind_the_last_token():
@@ -77,6 +77,7 @@ def test_a_copy_learns_of_the_tokenizer():
         (lambda: Vocabulary().encode(["one"]), "no tokenizer yet"),
         (lambda: Vocabulary().decode([[5]]), "no tokenizer yet"),
         (lambda: Vocabulary().tokens([5]), "no tokenizer yet"),
+        (lambda: Vocabulary(tokenizer()).tokens([4, 8]), "ids=8 must be .* at most 7"),
         (lambda: Vocabulary(tokenizer()).encode("one"), "a list of texts.*got 'one'"),
         (lambda: Vocabulary(tokenizer()).encode(None), "a list of texts.*got None"),
         (lambda: Vocabulary(tokenizer()).encode([1]), r"a list of texts.*got \[1\]"),
