@@ -2,6 +2,7 @@
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 import limits
@@ -39,7 +40,7 @@ def no_validation(data: L.LightningDataModule) -> list:
         monitor = getattr(callback, "monitor", None) or ""
         if monitor.startswith("val/"):
             name = type(callback).__name__
-            option = "--checkpoint.monitor null" if name == "ModelCheckpoint" else f"a run without {name}"
+            option = "--checkpoint.monitor null" if isinstance(callback, ModelCheckpoint) else f"a run without {name}"
             raise ValueError(
                 f"val_share={data.hparams.val_share} holds nothing out, so that {monitor}, which {name} waits for, is "
                 f"never measured; hold something out, or go on with {option}"

@@ -66,19 +66,21 @@ def spoil_at(batch: int, kind: str, method: str = "training_step") -> list[str]:
     return ["--trainer.callbacks+=tests.runs.Spoil", *(f"--trainer.callbacks.{k}={v}" for k, v in given.items())]
 
 
-def fit(config: str, *words: str, tiny: bool = True) -> None:
-    """`python train.py fit` of a short run of a family, within this process and the current folder.
-
-    A tiny one comes without the callbacks that draw.
-    """
+def words_of(config: str, *words: str, tiny: bool = True) -> list[str]:
+    """The command line of a short run of a family. A tiny one comes without the callbacks that draw."""
     given = [*FAMILIES[config].words(tiny, quiet=tiny), *SHORT, *words]
-    train.main(["fit", "--config", str(ROOT / f"configs/{config}.yaml"), *given])
+    return ["fit", "--config", str(ROOT / f"configs/{config}.yaml"), *given]
+
+
+def fit(config: str, *words: str, tiny: bool = True) -> None:
+    """`python train.py fit` of a short run of a family, within this process and the current folder."""
+    train.main(words_of(config, *words, tiny=tiny))
 
 
 def stopped(config: str, *words: str, tiny: bool = True) -> int:
     """The same, of a run that ends early; returns its exit code."""
     try:
-        fit(config, *words, tiny=tiny)
+        train.command_line(words_of(config, *words, tiny=tiny))
     except SystemExit as exit_:
         return exit_.code
     return 0

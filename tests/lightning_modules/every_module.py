@@ -50,7 +50,7 @@ class Rows(L.LightningDataModule):
         self.rows = [dict(zip(batch, row, strict=True)) for row in zip(*batch.values(), strict=True)]
 
     def train_dataloader(self) -> DataLoader:
-        return DataLoader(self.rows, 8)
+        return DataLoader(self.rows, batch_size=8)
 
     val_dataloader = predict_dataloader = train_dataloader
 
@@ -184,6 +184,7 @@ KINDS = {
             "generator_clip": 1e-3,
             "discriminator_clip": 1e-3,
             "ema": 0.05,
+            "num_samples": 4,
         },
     ),
     "ddpm": Kind(
@@ -204,6 +205,7 @@ KINDS = {
             "label_dropout": 0.9,
             "scale": 9.0,
             "interval": ([0, 2], {}),
+            "num_samples": 4,
             "threshold": "none",
             "sampler": "ddim",
             "sampling_steps": 2,

@@ -14,7 +14,7 @@ from tests.lightning_modules.every_module import KINDS, Kind, answers, trainer
 
 EVERY = pytest.mark.parametrize("name", KINDS)
 STRUCTURE = {"shape", "num_classes", "vocab_size", "n_obs_steps", "horizon"}  # must be those of the data
-ELSEWHERE = {("policy", "n_action_steps")}  # what `callbacks.rollouts` carries out
+ELSEWHERE = {("policy", "n_action_steps"), ("gan", "num_samples"), ("ddpm", "num_samples")}
 
 
 def arguments(kind: type[L.LightningModule]) -> set[str]:

@@ -68,8 +68,8 @@ def gradient(name: str, size: int, batches: int, rows: slice = slice(None)) -> t
         def drawn(batch):
             start = next(starts)
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(torch, "randn", lambda *_, **__: noise[start : start + size])
-                patch.setattr(torch, "randint", lambda *_, **__: steps[start : start + size])
+                patch.setattr(torch, "randn", lambda *_, **__: noise[start : start + size, None])
+                patch.setattr(torch, "randint", lambda *_, **__: steps[start : start + size, None])
                 return loss(batch)
 
         model._loss = drawn
