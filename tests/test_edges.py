@@ -3,6 +3,7 @@
 The walk finds the callables by itself, so that a new one without a case in `edge_cases.py` is a failure.
 """
 
+import contextlib
 import inspect
 import math
 import pkgutil
@@ -122,21 +123,24 @@ class TooLongError(BaseException):
     """Not an Exception: nothing that is tried may catch it."""
 
 
-@pytest.fixture
-def guard():
-    """A few seconds for each call, and so much memory beyond what is taken already."""
+@contextlib.contextmanager
+def guard() -> Iterator[None]:
+    """A few seconds of the processor for what is done within, and so much memory beyond what is taken already."""
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
 
     def stop(*_):
         raise TooLongError
 
-    before = signal.signal(signal.SIGALRM, stop)
+    before = signal.signal(signal.SIGPROF, stop)
     resource.setrlimit(resource.RLIMIT_AS, (taken + BYTES, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+        signal.signal(signal.SIGPROF, before)
 
 
 def fault(name: str, parameter: str | None = None, edge: float | None = None, place: int | None = None) -> str | None:
@@ -145,9 +149,8 @@ def fault(name: str, parameter: str | None = None, edge: float | None = None, pl
     arguments = case.arguments()
     if parameter is not None:
         arguments[parameter] = edge if place is None else _replaced(arguments[parameter], place, edge)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
+        with guard(), warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             torch.manual_seed(0)
             result = case.use(value(**arguments), arguments)
@@ -157,8 +160,6 @@ def fault(name: str, parameter: str | None = None, edge: float | None = None, pl
         raise
     except BaseException as error:  # a panic of Rust code is no Exception
         return f"{error!r}"
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
     return _not_finite(result, huge=edge is not None and abs(edge) > 1e100)
 
 
@@ -208,11 +209,11 @@ def test_every_public_callable_has_a_case():
 
 
 @pytest.mark.parametrize("name", sorted(WALKED.keys() & CASES.keys()))
-def test_the_case_itself_works(name, guard):
+def test_the_case_itself_works(name):
     assert fault(name) is None
 
 
 @pytest.mark.parametrize("name", sorted(WALKED.keys() & CASES.keys()))
-def test_edges(name, guard):
+def test_edges(name):
     faults = {f"{p}={edge:g}": bad for p, edge, place in edges(name) if (bad := fault(name, p, edge, place))}
     assert not faults, "\n".join(f"{name} {number}: {bad[:300]}" for number, bad in faults.items())
