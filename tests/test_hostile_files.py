@@ -143,7 +143,7 @@ def test_yaml_that_calls_functions(payload, refused, tmp_path):  # noqa: F811
     )
     (tmp_path / "config.yaml").write_text(text)
     (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(yaml.YAMLError):
+    with pytest.raises(ValueError, match=r"config\.yaml is no YAML"):
         load_pretrained(tmp_path)
 
 
