@@ -20,7 +20,7 @@ demo: $(VENV)/firstlight  ## train a Push-T policy for five minutes, compare it 
 	$(BIN)/python -m demo
 
 test: $(VENV)/firstlight-dev  ## the tests, in minutes
-	$(BIN)/python -m pytest -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile
 
 test-slow: $(VENV)/firstlight-dev  ## all tests
 	$(BIN)/python -m pytest
