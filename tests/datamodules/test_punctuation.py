@@ -10,10 +10,10 @@ def test_words_stay_as_they_are_in_their_order():
     rng = np.random.default_rng(0)
     text = "One doesn't see 42 well-known words."
     words = re.findall(r"[A-Za-z0-9']+", text)
-    for _ in range(2000):
-        other = punctuated(text, rng)
-        if "'" not in other.replace("doesn't", ""):
-            assert re.findall(r"[A-Za-z0-9']+", other) == words
+    seen = [punctuated(text, rng) for _ in range(2000)]
+    unquoted = [other for other in seen if "'" not in other.replace("doesn't", "")]  # a quote looks like an apostrophe
+    assert len(unquoted) > 1800
+    assert all(re.findall(r"[A-Za-z0-9']+", other) == words for other in unquoted)
 
 
 def test_every_sign_and_every_end_is_met():
