@@ -4,7 +4,7 @@ A hash of a word says whether it is for training, validation or test, so it is o
 every run: no training example of any epoch holds a word of the other two sides, whatever its capitals and with or
 without 's. In sentences for training these words are replaced by pseudo-words (`datamodules.pseudo_words`), and so are
 some others: the corpus is small, and the spelling of words is what is to be learned. Texts for training get other
-punctuation than the corpus has (`datamodules.punctuation`). Sentences are split by their own hash; those held out keep
+punctuation than the corpus has (`datamodules.punctuation`), and more numbers (`datamodules.numbers`). Sentences are split by their own hash; those held out keep
 all of their words and signs.
 """
 
@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from datamodules import sources
 from datamodules.everyday import everyday_sentences
+from datamodules.numbers import with_number
 from datamodules.pairs import Pairs, PairsDataModule
 from datamodules.pig_latin_rules import TRANSLATED, WORD, translate
 from datamodules.pseudo_words import PseudoWords, dressed
@@ -31,6 +32,7 @@ WORD_LIST = "words"  # the folder in FIRSTLIGHT_DATA
 LIST_WORDS = 5_000
 SHORTEST_LIMIT = 40  # characters
 WORDS_PUNCTUATED = 0.3  # share of single words
+NUMBERED = 0.15  # share of sentences and parts of sentences
 EVERYDAY = 200  # sentences of each kind
 TOKENIZERS = {"characters": lambda texts: character_tokenizer(), "bpe": bpe_tokenizer}
 
@@ -222,7 +224,10 @@ def part(sentence: str, max_length: int, pseudo_share: float, fresh, rng: np.ran
             return next(fresh)
         return word
 
-    text = punctuated(WORD.sub(replacement, " ".join(pieces)), rng)
+    text = WORD.sub(replacement, " ".join(pieces))
+    if rng.random() < NUMBERED:
+        text = with_number(text, rng)
+    text = punctuated(text, rng)
     while len(text) > max_length and " " in text:
         text = text.rpartition(" ")[0] if rng.random() < 0.5 else text.partition(" ")[2]
     return text if len(text) <= max_length else next(fresh)
