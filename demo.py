@@ -13,11 +13,11 @@ from rich.console import Console
 
 import train
 from callbacks.rollouts import FIRST_TEST_SEED, run_policy, table
+from checkpoints.pretrained import load_pretrained
 from envs import video
 from envs.arguments import one_or_more
-from envs.statistics import summarize
 from lightning_modules.diffusion_policy import DiffusionPolicy
-from lightning_modules.pretrained import load_pretrained
+from metrics.episode_statistics import summarize
 
 CONFIG, SHIPPED, OUT = Path("configs/pusht.yaml"), Path("pretrained/pusht"), Path("runs/demo")
 EPOCHS = 16  # about five minutes on two CPU cores

@@ -26,23 +26,23 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from callbacks.best_checkpoint import BestCheckpoint
-from callbacks.checkpoint_files import CheckpointFiles
-from callbacks.finite_loss import FiniteLoss
-from callbacks.given_options import GivenOptions
-from callbacks.interruption import Interruption
-from callbacks.last_checkpoint import LastCheckpoint
-from callbacks.loader_place import LoaderPlace
-from callbacks.random_state import RandomState
-from callbacks.run_config import RunConfig
-from callbacks.schedule_place import SchedulePlace
-from callbacks.turned_off import wanted
+from callbacks.non_finite_guard import NonFiniteGuard
+from callbacks.resume.data_loader_state import DataLoaderState
+from callbacks.resume.given_options import GivenOptions
+from callbacks.resume.graceful_shutdown import GracefulShutdown
+from callbacks.resume.last_checkpoint import LastCheckpoint
+from callbacks.resume.lr_schedule_state import LRScheduleState
+from callbacks.resume.random_state import RandomState
+from callbacks.resume.run_config import RunConfig
 from checkpoints import runs
+from checkpoints.atomic_checkpoint_io import AtomicCheckpointIO
 from checkpoints.hyperparameters import of_model, says, split
+from checkpoints.pretrained import load_weights, put_weights, trained_file
+from cli.enabled_callbacks import wanted
+from cli.precision import fast_precision
 from datamodules.class_labels import ClassLabels
 from lightning_modules.ddpm import DDPM
 from lightning_modules.gan import GAN
-from lightning_modules.precision import fast_precision
-from lightning_modules.pretrained import load_weights, put_weights, trained_file
 
 CONFIGS = Path(__file__).parent / "configs"
 DEBUG = "FIRSTLIGHT_DEBUG"  # set it to see tracebacks
@@ -153,10 +153,10 @@ class CLI(LightningCLI):
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
         parser.add_lightning_class_args(RandomState, "random_state")
-        parser.add_lightning_class_args(LoaderPlace, "loader_place")
-        parser.add_lightning_class_args(SchedulePlace, "schedule_place")
-        parser.add_lightning_class_args(FiniteLoss, "finite_loss")
-        parser.add_lightning_class_args(Interruption, "interruption")
+        parser.add_lightning_class_args(DataLoaderState, "data_loader_state")
+        parser.add_lightning_class_args(LRScheduleState, "lr_schedule_state")
+        parser.add_lightning_class_args(NonFiniteGuard, "non_finite_guard")
+        parser.add_lightning_class_args(GracefulShutdown, "graceful_shutdown")
         parser.add_lightning_class_args(LearningRateMonitor, "learning_rate_monitor")
         parser.add_lightning_class_args(RichProgressBar, "progress_bar")
         parser.add_argument("--run", type=str | None, help="Name of the run's folder, runs/<config>/NAME.")
@@ -200,7 +200,7 @@ class CLI(LightningCLI):
         given = config.plugins or []
         plugins = given if isinstance(given, list) else [given]
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-            kwargs["plugins"] = [*plugins, CheckpointFiles()]
+            kwargs["plugins"] = [*plugins, AtomicCheckpointIO()]
         return self._instantiate_trainer({**config, **kwargs}, [])
 
     def _runs(self) -> Path:
@@ -267,7 +267,7 @@ class CLI(LightningCLI):
         path = self._ckpt_path()
         if path is None or self._weights_path() or not (Path(path).suffix or Path(path).is_file()):
             return  # nothing, or one of Lightning's words, such as "best"
-        checkpoint = CheckpointFiles().load_checkpoint(path)  # says what is wrong with the file
+        checkpoint = AtomicCheckpointIO().load_checkpoint(path)  # says what is wrong with the file
         self._take_arguments(path, checkpoint)
 
     def _take_arguments(self, path: str, checkpoint: dict) -> None:
@@ -342,7 +342,7 @@ class CLI(LightningCLI):
         if path.suffix == ".safetensors":
             load_weights(self.model, path, training=True)
         else:
-            put_weights(self.model, CheckpointFiles().load_checkpoint(path)["state_dict"], path, training=True)
+            put_weights(self.model, AtomicCheckpointIO().load_checkpoint(path)["state_dict"], path, training=True)
         say(f"a new run from the weights of {path}")
 
 

@@ -30,8 +30,8 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.command import as_command
+from checkpoints.pretrained import read_config
 from datamodules.cifar10 import CIFAR10
-from lightning_modules.pretrained import read_config
 from train import keep_freed_memory
 
 SCRIPT = "airbench94_muon.py"

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from benchmarks.command import as_command
 from benchmarks.sample_measures import Judge, draw
-from callbacks.checkpoint_files import load_trained
+from checkpoints.atomic_checkpoint_io import load_trained
 from diffusion.thresholding import THRESHOLDS
 from lightning_modules.ddpm import DDPM
 from train import keep_freed_memory

@@ -28,11 +28,11 @@ from torch.optim.swa_utils import AveragedModel
 
 from benchmarks.command import as_command
 from benchmarks.sample_measures import BATCH, Judge
+from checkpoints.pretrained import read_config
+from cli.precision import cpu_has_bfloat16
 from lightning_modules.ddpm import DDPM
-from lightning_modules.optimizers import decay_matrices, one_cycle
-from lightning_modules.pixels import from_pixels, to_pixels
-from lightning_modules.precision import cpu_has_bfloat16
-from lightning_modules.pretrained import read_config
+from networks.image_range import from_pixels, to_pixels
+from optim.lr_schedule import decay_matrices, warmup_cosine
 from train import keep_freed_memory
 
 CONFIG = "configs/cifar10_ddpm.yaml"
@@ -74,7 +74,7 @@ def ours() -> Contestant:
             return averaged.sample(labels, scale=1.0, steps=STEPS)
 
     optimizer = torch.optim.AdamW(decay_matrices(model, hp.weight_decay), hp.lr, betas=(0.9, 0.99), fused=True)
-    return contestant(model, optimizer, loss, sample, lambda share: one_cycle(int(1000 * share), 1000, hp.warmup))
+    return contestant(model, optimizer, loss, sample, lambda share: warmup_cosine(int(1000 * share), 1000, hp.warmup))
 
 
 def diffusers_unet(parameters: int) -> Contestant:

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from benchmarks.command import as_command
 from benchmarks.sample_measures import Judge, draw
-from callbacks.checkpoint_files import load_trained
+from checkpoints.atomic_checkpoint_io import load_trained
 from diffusion.samplers import SAMPLERS
 from lightning_modules.ddpm import DDPM
 from train import keep_freed_memory

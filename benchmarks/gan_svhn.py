@@ -34,9 +34,9 @@ from benchmarks.cifar10_speed import built
 from benchmarks.command import as_command
 from callbacks.sample_grid import draw, grid
 from callbacks.sample_quality import SampleQuality
+from checkpoints.pretrained import read_config
 from datamodules.svhn import SVHN
 from lightning_modules.gan import GAN, from_pixels
-from lightning_modules.pretrained import read_config
 from train import keep_freed_memory
 
 OURS, RECIPE = Path("configs/svhn_gan.yaml"), Path("configs/svhn_dcgan.yaml")

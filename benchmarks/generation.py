@@ -27,8 +27,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.command import as_command
-from networks.generation import generate
-from networks.gpt2 import gpt2_decoder, load_gpt2
+from benchmarks.gpt2 import gpt2_decoder, load_gpt2
+from decoding.generate import generate
 
 # depth, width, heads, vocabulary of nanoGPT's character model, and of the smallest GPT-2
 SHAPES = {

@@ -7,8 +7,8 @@ import argparse
 from pathlib import Path
 
 from benchmarks.command import as_command
-from callbacks.checkpoint_files import load_trained
 from callbacks.rollouts import FIRST_TEST_SEED, run_policy
+from checkpoints.atomic_checkpoint_io import load_trained
 from envs import video
 from lightning_modules.diffusion_policy import DiffusionPolicy
 

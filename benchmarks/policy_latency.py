@@ -45,7 +45,7 @@ ROUNDS = 3
 
 OURS = """
 import json, time, torch
-from lightning_modules.pretrained import load_pretrained
+from checkpoints.pretrained import load_pretrained
 policy = load_pretrained("pretrained/pusht")
 observation = torch.rand(1, policy.hparams.n_obs_steps, 18) * 512
 call = lambda: policy.act(observation)

@@ -27,7 +27,7 @@ from safetensors.torch import save_file
 
 import train
 from benchmarks.command import as_command
-from lightning_modules.pretrained import build, inference_weights, read_config
+from checkpoints.pretrained import build, inference_weights, read_config
 
 PRETRAINED = Path("pretrained")
 CHECKPOINTS = ("best.ckpt", "last.ckpt")  # the first that a run has is published

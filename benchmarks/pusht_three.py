@@ -16,16 +16,16 @@ from PIL import Image, ImageDraw
 from rich.progress import track
 
 from benchmarks.command import as_command
-from callbacks.checkpoint_files import load_trained
+from checkpoints.atomic_checkpoint_io import load_trained
 from datamodules.pusht import read_demonstrations
-from envs import tee, video
+from envs import t_block, video
+from envs.action_chunking import ActionChunking
 from envs.arguments import whole_number
-from envs.chunks import ActionChunks
 from envs.drawing import draw
 from envs.physics import state_of
-from envs.planner import plan
 from envs.pusht import MAX_EPISODE_STEPS, SUCCESS_COVERAGE, PushT
 from lightning_modules.diffusion_policy import DiffusionPolicy
+from planning.planner import plan
 
 PEOPLE = "lerobot/pusht_keypoints"
 
@@ -55,7 +55,7 @@ def _titled(picture: np.ndarray, step: int, coverage: float, length: int) -> np.
 def acted(policy: DiffusionPolicy, start: np.ndarray) -> np.ndarray:
     """The policy's actions (L, 2) from a state (5,)."""
     hp, generator = policy.hparams, torch.Generator().manual_seed(0)
-    env = ActionChunks(PushT(policy.observation), hp.n_action_steps, hp.n_obs_steps)
+    env = ActionChunking(PushT(policy.observation), hp.n_action_steps, hp.n_obs_steps)
     observation, _ = env.reset(options={"reset_to_state": start})
     actions, ended = [], False
     while not ended and len(actions) * hp.n_action_steps < MAX_EPISODE_STEPS:
@@ -82,7 +82,7 @@ def main() -> None:
     for episode in track(options.episodes, "filming"):
         rows = slice(int(people.starts[episode]), int(people.ends[episode]))
         first = people.observations[rows][0].double().numpy()
-        start = np.concatenate([first[:2], tee.pose_of(first[2:].reshape(8, 2))])
+        start = np.concatenate([first[:2], t_block.pose_of(first[2:].reshape(8, 2))])
         env = PushT("state")
         env.reset(options={"reset_to_state": start})
         found = plan(state_of(env), seed=episode)

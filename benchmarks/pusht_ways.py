@@ -27,8 +27,10 @@ from safetensors.torch import save_file
 import train
 from benchmarks.command import as_command
 from callbacks.rollouts import VAL_SEEDS
-from envs import correct, planner, record
+from envs import record
 from envs.arguments import one_or_more, whole_number
+from planning import dagger as correct
+from planning import planner
 
 CONFIG, PEOPLE = "configs/pusht_beyond.yaml", "lerobot/pusht_keypoints"
 PEOPLES_POLICY = "pretrained/pusht_human"

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from callbacks.sample_quality import frechet_distance, kernel_distance, look
 from callbacks.saturation import saturated_share
+from checkpoints.pretrained import load_pretrained
+from cli.precision import cpu_has_bfloat16
 from datamodules.cifar10 import CIFAR10
 from datamodules.images import ImageDataModule
 from datamodules.mnist import MNIST
 from diffusion.noise import generators
-from lightning_modules.precision import cpu_has_bfloat16
-from lightning_modules.pretrained import load_pretrained
 
 BATCH = 250
 DATA = {1: (MNIST, "pretrained/mnist_mlp"), 3: (CIFAR10, "pretrained/cifar10_fast")}  # by channels

@@ -19,7 +19,7 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from callbacks.figures import pixels
-from lightning_modules import confusions
+from metrics import confusion_tables as confusion_tables
 
 LARGEST = 40  # inches of a figure's side: hundreds of classes would take gigabytes
 
@@ -87,7 +87,7 @@ class ClassificationReport(L.Callback):
         for board in boards:
             for tag, picture in pictures.items():
                 board.add_image(tag, picture, step)
-            for name, accuracy in zip(names, confusions.class_accuracy(confusion).tolist(), strict=True):
+            for name, accuracy in zip(names, confusion_tables.class_accuracy(confusion).tolist(), strict=True):
                 board.add_scalar(f"{stage}/accuracy_of/{name}", accuracy, step)
             if filters is not None:
                 board.add_image(f"{stage}/filters", filter_grid(filters[: self.filters].detach().float().cpu()), step)

@@ -12,8 +12,8 @@ from torch import Tensor
 from callbacks.sample_grid import grid
 from callbacks.sample_picture import SamplePicture
 from callbacks.sampling import MOST
-from lightning_modules.pixels import to_pixels
 from limits import whole
+from networks.image_range import to_pixels
 
 
 class DenoisingStrip(SamplePicture):

@@ -16,7 +16,7 @@ from torchvision.io import write_png
 from callbacks.sample_grid import draw, grid
 from callbacks.sample_quality import check_reader, look, training_and_heldout
 from callbacks.sampling import HIGHEST_SEED, MOST, class_names, watching
-from lightning_modules.pretrained import load_pretrained
+from checkpoints.pretrained import load_pretrained
 from limits import whole
 
 

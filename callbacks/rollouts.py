@@ -20,14 +20,14 @@ from rich.progress import Progress
 from rich.table import Table
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from callbacks.checkpoint_files import load_trained
 from callbacks.sampling import watching
+from checkpoints.atomic_checkpoint_io import load_trained
 from diffusion.noise import generators
 from envs import video
 from envs.rollout import Episode, rollout
-from envs.statistics import Metric, summarize
 from lightning_modules.diffusion_policy import DiffusionPolicy
 from limits import whole
+from metrics.episode_statistics import Metric, summarize
 
 VAL_SEEDS = range(0, 1000)
 FIRST_TEST_SEED = 100_000  # where the published figures start
@@ -134,7 +134,7 @@ def run_policy(
 
 
 def run_checkpoint(path: str, seeds: Sequence[int]) -> list[Episode]:
-    """One episode from each seed with the policy in a checkpoint or a folder of pretrained/; `envs.runner` calls it."""
+    """One episode from each seed with the policy in a checkpoint or a folder of pretrained/."""
     return run_policy(load_trained(DiffusionPolicy, path), seeds)
 
 

@@ -21,8 +21,8 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from callbacks.sampling import HIGHEST_SEED, class_names, watching
+from checkpoints.pretrained import load_pretrained
 from diffusion.noise import generators
-from lightning_modules.pretrained import load_pretrained
 from limits import whole
 
 BATCH = 250  # pictures that are drawn, or looked at, at once

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import lightning as L
 import torch
 
-from callbacks.random_state import random_state, set_random_state
+from callbacks.resume.random_state import random_state, set_random_state
 from networks.evaluation import evaluating
 
 HIGHEST_SEED = 2**64 - 1

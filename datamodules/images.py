@@ -25,7 +25,7 @@ import limits
 from datamodules import augmentation, cache, fonts, held_out, sources
 from datamodules.image_reader import read_image
 from datamodules.pictures import PictureSet, dark_on_light, read_pictures
-from datamodules.resumable_loader import ResumableLoader
+from datamodules.stateful_loader import StatefulLoader
 
 FONTS = "fonts"
 READING = 2  # raise it when pictures are read differently: old cache files are then left alone
@@ -263,7 +263,7 @@ class ImageDataModule(L.LightningDataModule):
         return images.subset(train), images.subset(val)
 
     def _loader(self, images: ImageSet | PictureSet, **options) -> DataLoader:
-        return ResumableLoader(images, batch_size=self.hparams.batch_size, collate_fn=_as_is, **options)
+        return StatefulLoader(images, batch_size=self.hparams.batch_size, collate_fn=_as_is, **options)
 
     def train_dataloader(self) -> DataLoader:
         return self._loader(self.train_set, shuffle=True, drop_last=len(self.train_set) >= self.hparams.batch_size)

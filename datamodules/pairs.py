@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.resumable_loader import ResumableLoader
+from datamodules.stateful_loader import StatefulLoader
 from limits import whole
 from networks.vocabulary import PAD
 
@@ -109,7 +109,7 @@ class PairsDataModule(L.LightningDataModule):
 
     def loader(self, pairs: Pairs, **options) -> DataLoader:
         """Batches of pairs in their order."""
-        return ResumableLoader(pairs, batch_size=self.hparams.batch_size, collate_fn=_as_is, in_order=True, **options)
+        return StatefulLoader(pairs, batch_size=self.hparams.batch_size, collate_fn=_as_is, in_order=True, **options)
 
     def train_dataloader(self) -> DataLoader:
         epoch = self.trainer.current_epoch if self.trainer else 0

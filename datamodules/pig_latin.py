@@ -4,8 +4,8 @@ A hash of a word says whether it is for training, validation or test, so it is o
 every run: no training example of any epoch holds a word of the other two sides, whatever its capitals and with or
 without 's. In sentences for training these words are replaced by pseudo-words (`datamodules.pseudo_words`), and so are
 some others: the corpus is small, and the spelling of words is what is to be learned. Texts for training get other
-punctuation than the corpus has (`datamodules.punctuation`), and more numbers (`datamodules.numbers`). Sentences are split by their own hash; those held out keep
-all of their words and signs.
+punctuation than the corpus has (`datamodules.punctuation`), and more numbers (`datamodules.numbers`). Sentences are
+split by their own hash; those held out keep all of their words and signs.
 """
 
 import zlib

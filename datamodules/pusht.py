@@ -23,8 +23,8 @@ from torch.utils.data import DataLoader, Dataset
 
 import limits
 from datamodules import held_out, sources
-from datamodules.resumable_loader import ResumableLoader
-from envs import tee
+from datamodules.stateful_loader import StatefulLoader
+from envs import t_block
 
 EPISODE, FRAME = "episode_index", "frame_index"
 COLUMNS = ["observation.state", "observation.environment_state", "action", EPISODE]
@@ -177,12 +177,12 @@ def aligned(demos: Demonstrations) -> Demonstrations:
     (only the walls stay behind, by the same few pixels), so each episode is a perfect demonstration for the target that
     it did reach: hindsight relabelling (Andrychowicz et al. 2017) by a rigid motion instead of a new goal.
     """
-    poses = tee.pose_of(demos.observations[demos.ends - 1, 2:].unflatten(-1, (8, 2)).numpy())  # (E, 3)
-    angle = torch.from_numpy(tee.TARGET_POSE[2] - poses[:, 2])
+    poses = t_block.pose_of(demos.observations[demos.ends - 1, 2:].unflatten(-1, (8, 2)).numpy())  # (E, 3)
+    angle = torch.from_numpy(t_block.TARGET_POSE[2] - poses[:, 2])
     rotation = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], -1).unflatten(-1, (2, 2))  # (E, 2, 2)
     episode = torch.repeat_interleave(torch.arange(len(demos.starts)), demos.lengths)
     rotation, reached = rotation[episode], torch.from_numpy(poses[:, :2])[episode]
-    target = torch.from_numpy(tee.TARGET_POSE[:2])
+    target = torch.from_numpy(t_block.TARGET_POSE[:2])
 
     def move(points: Tensor) -> Tensor:  # (N, 2 k) pixels
         offsets = points.double().unflatten(-1, (-1, 2)) - reached[:, None]
@@ -197,9 +197,9 @@ def mirror(observation: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
     The target, the walls and the physics are their own mirror images, so a mirrored demonstration is as good as a new
     one. (x, y) becomes (512 - y, 512 - x), and the T's left corners become its right ones.
     """
-    points = (tee.WORLD - observation.unflatten(-1, (9, 2))).flip(-1)
-    order = torch.cat([torch.zeros(1, dtype=torch.long), 1 + torch.from_numpy(tee.MIRRORED_CORNERS)])
-    return points[..., order.to(points.device), :].flatten(-2), (tee.WORLD - action).flip(-1)
+    points = (t_block.WORLD - observation.unflatten(-1, (9, 2))).flip(-1)
+    order = torch.cat([torch.zeros(1, dtype=torch.long), 1 + torch.from_numpy(t_block.MIRRORED_CORNERS)])
+    return points[..., order.to(points.device), :].flatten(-2), (t_block.WORLD - action).flip(-1)
 
 
 class PushTDemos(L.LightningDataModule):
@@ -250,7 +250,7 @@ class PushTDemos(L.LightningDataModule):
         self.train_windows = Windows(demos, train.sort().values, *sizes)
 
     def _loader(self, windows: Windows, **options) -> DataLoader:
-        return ResumableLoader(windows, batch_size=self.hparams.batch_size, collate_fn=_as_is, **options)
+        return StatefulLoader(windows, batch_size=self.hparams.batch_size, collate_fn=_as_is, **options)
 
     def train_dataloader(self) -> DataLoader:
         return self._loader(

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import limits
-from envs import tee
+from envs import t_block
 
 BACKGROUND, WALL = "white", (211, 211, 211)
 TARGET, BLOCK, POINTER = (144, 238, 144), (119, 136, 153), (65, 105, 225)
@@ -35,12 +35,12 @@ def draw(pointer: Sequence[float], block_pose: np.ndarray, size: int, trail: np.
 
 
 def _tee(pen: ImageDraw.ImageDraw, pose: np.ndarray, colour) -> None:
-    pen.polygon([tuple(corner) for corner in tee.corners(pose)[tee.OUTLINE]], fill=colour)
+    pen.polygon([tuple(corner) for corner in t_block.corners(pose)[t_block.OUTLINE]], fill=colour)
 
 
 def _background() -> Image.Image:
-    canvas = Image.new("RGB", (int(tee.WORLD), int(tee.WORLD)), BACKGROUND)
+    canvas = Image.new("RGB", (int(t_block.WORLD), int(t_block.WORLD)), BACKGROUND)
     pen = ImageDraw.Draw(canvas)
-    _tee(pen, tee.TARGET_POSE, TARGET)
+    _tee(pen, t_block.TARGET_POSE, TARGET)
     pen.rectangle((3, 3, 508, 508), outline=WALL, width=5)
     return canvas

@@ -18,7 +18,7 @@ middle of a push differs a little from the environment's. Whoever needs certaint
 import numpy as np
 from pymunk._chipmunk import ffi, lib
 
-from envs import tee
+from envs import t_block
 from envs.pusht import (
     DERIVATIVE_GAIN,
     PHYSICS_DT,
@@ -33,7 +33,7 @@ STATE = 10
 SLACK = 3.0  # px the block may have moved since it was found how far the pointer passes it
 REACH = 150.0  # px, more than any point of the block is from its origin
 # Centre and half sides of the block's two parts, in its frame.
-PARTS = [((part.min(0) + part.max(0)) / 2, (part.max(0) - part.min(0)) / 2) for part in (tee.BAR, tee.STEM)]
+PARTS = [((part.min(0) + part.max(0)) / 2, (part.max(0) - part.min(0)) / 2) for part in (t_block.BAR, t_block.STEM)]
 
 
 def state_of(env: PushT) -> np.ndarray:
@@ -86,7 +86,7 @@ def pointer_paths(pointers: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray
     The pointer is kinematic, nothing deflects it: its path needs no physics.
     """
     n, length, _ = actions.shape
-    actions = np.clip(actions, 0, tee.WORLD)  # as the environment does
+    actions = np.clip(actions, 0, t_block.WORLD)  # as the environment does
     steps = np.empty((2, length, PHYSICS_STEPS, n, 2))
     position, velocity = pointers[:, :2].copy(), pointers[:, 2:4].copy()
     for i in range(length):
@@ -104,7 +104,7 @@ class Simulator:
 
     def __init__(self):
         self._env = env = PushT("state")  # the owner of what is used below
-        env.reset(options={"reset_to_state": [0, 0, *tee.TARGET_POSE]})
+        env.reset(options={"reset_to_state": [0, 0, *t_block.TARGET_POSE]})
         self._space, self._pointer, self._block = env._space._space, env._pointer._body, env._block._body
         moving = [shape for shape in env._space.shapes if shape.body is not env._space.static_body]
         self._shapes = [shape._shape for shape in moving]  # in the order in which the environment added them

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import limits
-from envs import tee
+from envs import t_block
 from envs.arguments import LARGEST_SEED, parquet_file, start_seed, whole_number
 from envs.pusht import PushT, target_of
 from envs.recording import Take, record
@@ -79,8 +79,8 @@ class Game:
         observation, info = self._now
         return {
             "pointer": observation[:2].tolist(),
-            "block": observation[2:].reshape(8, 2)[tee.OUTLINE].tolist(),
-            "target": tee.corners(tee.TARGET_POSE)[tee.OUTLINE].tolist(),
+            "block": observation[2:].reshape(8, 2)[t_block.OUTLINE].tolist(),
+            "target": t_block.corners(t_block.TARGET_POSE)[t_block.OUTLINE].tolist(),
             "coverage": info["coverage"],
             "success": info["is_success"],
             "steps": len(self.actions),

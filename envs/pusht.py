@@ -15,7 +15,7 @@ import pymunk
 from gymnasium.error import ResetNeeded
 
 import limits
-from envs import tee
+from envs import t_block
 from envs.drawing import LARGEST_PICTURE, draw
 
 ObservationKind = Literal["state", "keypoints", "pixels"]
@@ -30,7 +30,7 @@ SUCCESS_COVERAGE = 0.95
 PIXELS = 96
 # The block moves only while it is pushed, the pointer reaches 15 px past the edge, the T is 142 px long: pushed out as
 # far as a search could, no corner got farther than 157 px.
-ROOM = 8 * tee.UNIT
+ROOM = 8 * t_block.UNIT
 OPTIONS = ("reset_to_state", "benchmark_order")
 
 
@@ -56,7 +56,7 @@ def numbers(values: Any, count: int, what: str) -> np.ndarray:
 
 def target_of(action: Any, name: str = "an action") -> np.ndarray:
     """Where an action sends the pointer: (2,) pixels, cut off at the edge of the world. `name` is for its errors."""
-    return np.clip(numbers(action, 2, f"{name} is two finite numbers, x and y in pixels"), 0, tee.WORLD)
+    return np.clip(numbers(action, 2, f"{name} is two finite numbers, x and y in pixels"), 0, t_block.WORLD)
 
 
 def legacy_state(seed: int) -> np.ndarray:
@@ -84,7 +84,7 @@ def _box(bounds: list[tuple[float, float]]) -> gym.spaces.Box:
 
 def _within(points: np.ndarray, room: float) -> bool:
     """Whether points lie in the world, or no more than `room` pixels outside of it."""
-    return bool(((points >= -room) & (points <= tee.WORLD + room)).all())
+    return bool(((points >= -room) & (points <= t_block.WORLD + room)).all())
 
 
 class PushT(gym.Env):
@@ -96,7 +96,7 @@ class PushT(gym.Env):
 
     Observation, by `observation`:
         "state"      (5,) pointer x, y, block x, y, angle in [0, 2 pi)
-        "keypoints"  (18,) pointer x, y, then x, y of the block's corners 0 to 7 (drawn in `envs.tee`)
+        "keypoints"  (18,) pointer x, y, then x, y of the block's corners 0 to 7 (drawn in `envs.t_block`)
         "pixels"     (96, 96, 3) uint8 picture
 
     The pointer stays in the world; the block can be pushed through a wall, so its bounds leave `ROOM` on every side.
@@ -126,7 +126,7 @@ class PushT(gym.Env):
         render_size: int = 512,
         count_contacts: bool = False,
     ):
-        world, outside = [(0.0, tee.WORLD)] * 2, (-ROOM, tee.WORLD + ROOM)
+        world, outside = [(0.0, t_block.WORLD)] * 2, (-ROOM, t_block.WORLD + ROOM)
         spaces = {
             "state": _box([*world, outside, outside, (0.0, 2 * np.pi)]),
             "keypoints": _box([*world, *[outside] * 16]),
@@ -141,7 +141,7 @@ class PushT(gym.Env):
         limits.whole(1, LARGEST_PICTURE, render_size=render_size)
         self.observation = observation
         self.observation_space = spaces[observation]
-        self.action_space = gym.spaces.Box(0, tee.WORLD, (2,), np.float32)
+        self.action_space = gym.spaces.Box(0, t_block.WORLD, (2,), np.float32)
         self.legacy_resets = legacy_resets
         self.render_mode = render_mode
         self.render_size = render_size
@@ -164,11 +164,11 @@ class PushT(gym.Env):
         possible = _within(state[:2], 0) and _within(state[2:4], ROOM)
         if possible:
             self._begin(state, np.zeros(5), benchmark_order)
-            possible = _within(tee.corners(self.block_pose()), ROOM)
+            possible = _within(t_block.corners(self.block_pose()), ROOM)
         if not possible:
             self._start = None
             raise ValueError(
-                f"reset_to_state takes a pointer in the world, from 0 to {tee.WORLD:.0f}, and a block that lies no "
+                f"reset_to_state takes a pointer in the world, from 0 to {t_block.WORLD:.0f}, and a block that lies no "
                 f"farther than {ROOM:.0f} outside of it; got {state.tolist()}"
             )
         info = self._info()
@@ -263,8 +263,8 @@ class PushT(gym.Env):
     def _info(self) -> dict[str, Any]:
         """Facts about the block as it lies now; keeps its corners, which observations show too."""
         pose = self.block_pose()
-        self._corners = tee.corners(pose)
-        coverage = float(tee.overlap(self._corners))
+        self._corners = t_block.corners(pose)
+        coverage = float(t_block.overlap(self._corners))
         return {"coverage": coverage, "is_success": coverage > SUCCESS_COVERAGE, "block_pose": pose}
 
     def _draw_state(self, seed: int | None) -> np.ndarray:
@@ -303,7 +303,7 @@ class PushT(gym.Env):
 
         # As in the benchmark: mass 1, the bar's moment of inertia counted for both parts, and the centre of gravity
         # in the middle between the two parts' centres.
-        bar, stem = tee.BAR.tolist(), tee.STEM.tolist()
+        bar, stem = t_block.BAR.tolist(), t_block.STEM.tolist()
         self._block = pymunk.Body(1, 2 * pymunk.moment_for_poly(1, bar))
         shapes = [pymunk.Poly(self._block, bar), pymunk.Poly(self._block, stem)]
         self._block.center_of_gravity = (shapes[0].center_of_gravity + shapes[1].center_of_gravity) / 2

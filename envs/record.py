@@ -11,7 +11,7 @@ from pathlib import Path
 from envs.arguments import LARGEST_COUNT, one_or_more, parquet_file
 from envs.recording import Take, record
 from envs.rollout import Episode
-from envs.runner import add_policy_arguments, run, starts
+from planning.policy_runner import add_policy_arguments, run, starts
 
 
 def best(episodes: list[Episode], keep: int) -> list[Episode]:

@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from envs import PUSHT_ID
-from envs.chunks import ActionChunks
+from envs.action_chunking import ActionChunking
 from envs.pusht import MAX_EPISODE_STEPS, SUCCESS_COVERAGE, reward_of
 from limits import whole
 
@@ -47,7 +47,7 @@ def make_worlds(n: int, n_obs_steps: int, n_action_steps: int, parallel: bool = 
         PUSHT_ID,
         num_envs=n,
         vectorization_mode="async" if parallel else "sync",
-        wrappers=[lambda env: ActionChunks(env, n_action_steps, n_obs_steps)],
+        wrappers=[lambda env: ActionChunking(env, n_action_steps, n_obs_steps)],
         vector_kwargs={"autoreset_mode": AutoresetMode.DISABLED},
         **options,
     )

@@ -9,11 +9,12 @@ from rich.console import Console
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
-from lightning_modules import confusions, unequal_counts
-from lightning_modules.optimizers import OwnRates
 from limits import number, whole
+from metrics import confusion_tables as confusion_tables
+from metrics import distributed_mean as distributed_mean
 from networks.class_names import ClassNames
 from networks.measured import Measured
+from optim.lr_schedule import OwnRates
 
 
 class Classifier(OwnRates):
@@ -183,13 +184,13 @@ class Classifier(OwnRates):
         self.accuracy(logits, label)
         self.confusion.update(logits, label)
         loss = F.cross_entropy(logits, label)
-        unequal_counts.log_mean(self, f"{stage}/loss", loss, len(label), prog_bar=True)
+        distributed_mean.log_mean(self, f"{stage}/loss", loss, len(label), prog_bar=True)
         self.log(f"{stage}/accuracy", self.accuracy, prog_bar=True, batch_size=len(label))
 
     def on_test_epoch_end(self) -> None:
         confusion = self.confusion.compute().cpu()  # (K, K), rows are what was shown
         if self.trainer.is_global_zero:
-            for table in confusions.tables(confusion, self.class_names):
+            for table in confusion_tables.tables(confusion, self.class_names):
                 Console().print(table)
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:

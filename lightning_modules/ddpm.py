@@ -15,15 +15,16 @@ from torch import Tensor
 
 from diffusion import guidance, objectives, samplers, scheduler, thresholding
 from diffusion.noise import Generators, randint, randn
-from lightning_modules import drawing, unequal_counts
+from diffusion.sample_noise import noise_of
+from lightning_modules import drawing
 from lightning_modules.choices import choose
-from lightning_modules.optimizers import OwnRates, decay_matrices, fused, with_one_cycle
-from lightning_modules.pixels import from_pixels, to_pixels
-from lightning_modules.sample_noise import noise_of
 from lightning_modules.sampling_steps import check_sampling_steps
 from limits import number, whole
+from metrics import distributed_mean as distributed_mean
 from networks.evaluation import evaluating
+from networks.image_range import from_pixels, to_pixels
 from networks.unet2d import UNet2D
+from optim.lr_schedule import OwnRates, decay_matrices, fused, with_warmup_cosine
 
 LEVELS = 4  # parts of the T steps, whose losses are logged by themselves
 
@@ -196,15 +197,15 @@ class DDPM(OwnRates):
         """
         noise = noise_of(batch, 0) or torch.Generator().manual_seed(batch_idx)
         errors, t = self._errors(batch["image"], batch["label"], noise)
-        unequal_counts.log_mean(self, f"{stage}/loss", errors.mean(), len(errors), prog_bar=True)
+        distributed_mean.log_mean(self, f"{stage}/loss", errors.mean(), len(errors), prog_bar=True)
         level = t * LEVELS // self.scheduler.steps
         for part in range(LEVELS):  # also where a batch has none of them: processes must log the same
             own = errors[level == part]
-            unequal_counts.log_mean(self, f"{stage}/loss/level_{part}", own.sum() / max(len(own), 1), len(own))
+            distributed_mean.log_mean(self, f"{stage}/loss/level_{part}", own.sum() / max(len(own), 1), len(own))
 
     def configure_optimizers(self):
         hp = self.hparams
         optimizer = torch.optim.AdamW(
             decay_matrices(self, hp.weight_decay), lr=hp.lr, betas=(0.9, 0.99), fused=fused(self.trainer)
         )
-        return with_one_cycle(optimizer, self.trainer, hp.warmup)
+        return with_warmup_cosine(optimizer, self.trainer, hp.warmup)

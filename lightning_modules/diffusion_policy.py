@@ -19,19 +19,19 @@ from torch import Tensor, nn
 
 from diffusion import objectives, samplers
 from diffusion.noise import Generators, randint, randn
+from diffusion.sample_noise import noise_of, run_seed
 from diffusion.scheduler import MOST_STEPS, NoiseScheduler, squared_cosine_betas
-from envs import tee
-from lightning_modules import unequal_counts
+from envs import t_block
 from lightning_modules.choices import choose
-from lightning_modules.optimizers import OwnRates, decay_matrices, fallen, fused, scheduled, total_steps
-from lightning_modules.sample_noise import noise_of, run_seed
 from lightning_modules.sampling_steps import check_sampling_steps
 from limits import number, whole
+from metrics import distributed_mean as distributed_mean
 from networks.chunk_mlp import ChunkMLP
 from networks.chunk_unet import ChunkUNet
 from networks.evaluation import evaluating
 from networks.measured import Measured
 from networks.pusht_features import PushTFeatures
+from optim.lr_schedule import OwnRates, decay_matrices, fallen, fused, scheduled, total_steps
 
 NETWORKS = {"mlp": ChunkMLP, "unet": ChunkUNet}
 KEYPOINTS = 18
@@ -93,14 +93,14 @@ class DiffusionPolicy(OwnRates):
         number("[0, inf)", lr=lr, weight_decay=weight_decay)
         if not 1 <= n_action_steps <= horizon:
             raise ValueError(f"n_action_steps={n_action_steps} must lie between 1 and horizon={horizon}")
-        self.features = PushTFeatures(tee.corners(tee.TARGET_POSE).tolist(), tee.WORLD, n_obs_steps)
+        self.features = PushTFeatures(t_block.corners(t_block.TARGET_POSE).tolist(), t_block.WORLD, n_obs_steps)
         self.network = _build(network, network_args or {}, horizon, self.features.dim)
         self.scheduler = NoiseScheduler(squared_cosine_betas(train_steps))
         check_sampling_steps(sampling_steps, train_steps)
         self.objective = choose("objective", objective, objectives.OBJECTIVES)
         self.register_buffer("action_scale", torch.ones(horizon, 1))  # pixels, set from the data when training starts
         self.measured = Measured()  # action_scale
-        self._mean = unequal_counts.StepMean()
+        self._mean = distributed_mean.StepMean()
 
     @torch.no_grad()
     def act(self, observations: Tensor | np.ndarray, generator: Generators = None) -> Tensor | np.ndarray:
@@ -116,8 +116,8 @@ class DiffusionPolicy(OwnRates):
         if seen.ndim not in (2, 3) or seen.shape[-2:] != expected:
             raise ValueError(
                 f"this policy observes {expected[0]} steps of {self.observation} ({KEYPOINTS} numbers each), as "
-                f"envs.chunks.ActionChunks keeps them: shape {expected} for one world, (B, {expected[0]}, {KEYPOINTS}) "
-                f"for several; got observations of shape {tuple(seen.shape)}"
+                f"envs.action_chunking.ActionChunking keeps them: shape {expected} for one world, "
+                f"(B, {expected[0]}, {KEYPOINTS}) for several; got observations of shape {tuple(seen.shape)}"
             )
         if not bool(seen.isfinite().all()):
             raise ValueError("the observations hold numbers that are NaN or infinite; give pixels of the world")
@@ -134,7 +134,7 @@ class DiffusionPolicy(OwnRates):
                 return self.objective.x0(self.scheduler, x, self._output(x, t, context), t)
 
             x0 = samplers.ddim(denoise, noise, self.scheduler, self.hparams.sampling_steps)
-        return (x0 * self.action_scale + _pointer(observations)).clamp(0, tee.WORLD)
+        return (x0 * self.action_scale + _pointer(observations)).clamp(0, t_block.WORLD)
 
     def _context(self, observations: Tensor) -> Tensor:
         """What the network must know of observations (B, O, 18) to denoise."""
@@ -184,7 +184,7 @@ class DiffusionPolicy(OwnRates):
         """The same noise at every validation, so that losses can be compared, and for each window by its "index",
         whatever batch or process it is in; by its batch where it has none."""
         loss = self._loss(batch, noise_of(batch, 0) or torch.Generator().manual_seed(batch_idx))
-        unequal_counts.log_mean(self, f"{stage}/loss", loss, int(batch["taken"].sum()), prog_bar=True)
+        distributed_mean.log_mean(self, f"{stage}/loss", loss, int(batch["taken"].sum()), prog_bar=True)
 
     def _loss(self, batch: dict[str, Tensor], generator: Generators = None) -> Tensor:
         self._check_horizons(batch)

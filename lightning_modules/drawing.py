@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from diffusion.noise import Generators
-from lightning_modules.sample_noise import noise_of, run_seed
+from diffusion.sample_noise import noise_of, run_seed
 from limits import whole
 
 MOST_CLASSES = 1_000_000

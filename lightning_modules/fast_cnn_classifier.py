@@ -11,10 +11,10 @@ from torch import Tensor, optim
 
 from lightning_modules.choices import choose
 from lightning_modules.classifier import Classifier
-from lightning_modules.joined import Joined
-from lightning_modules.optimizers import DECAYS, total_steps, with_one_cycle
 from limits import number, whole
 from networks.cnn import WhitenedCNN
+from optim.combined_optimizer import CombinedOptimizer
+from optim.lr_schedule import DECAYS, total_steps, with_warmup_cosine
 
 WHITENED_ON = 5_000  # pictures
 
@@ -136,7 +136,7 @@ class FastCNNClassifier(Classifier):
         filters = [matrix for network in networks for matrix in network.filters()]
         muon = optim.Muon(filters, hp.lr, weight_decay=0.0, momentum=0.6, ns_steps=3)
         sgd = optim.SGD(groups, momentum=0.85, nesterov=True)
-        return with_one_cycle(Joined(muon, sgd), self.trainer, hp.warmup, hp.decay)
+        return with_warmup_cosine(CombinedOptimizer(muon, sgd), self.trainer, hp.warmup, hp.decay)
 
     @torch.no_grad()
     def on_before_optimizer_step(self, optimizer: optim.Optimizer) -> None:

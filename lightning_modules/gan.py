@@ -18,14 +18,16 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from adversarial import diff_augment as augmentation
+from adversarial import objectives as adversarial
 from diffusion.noise import Generators, randn
-from lightning_modules import adversarial, drawing, unequal_counts
-from lightning_modules import diff_augment as augmentation
-from lightning_modules.optimizers import OwnRates, one_cycle, scheduled, total_steps
-from lightning_modules.pixels import from_pixels, to_pixels
+from lightning_modules import drawing
 from limits import number, whole
+from metrics import distributed_mean as distributed_mean
 from networks.dcgan import Discriminator, Generator
 from networks.evaluation import evaluating
+from networks.image_range import from_pixels, to_pixels
+from optim.lr_schedule import OwnRates, scheduled, total_steps, warmup_cosine
 
 
 class GAN(OwnRates):
@@ -37,10 +39,10 @@ class GAN(OwnRates):
         latent: Z.
         width: channels of both networks where the resolution is half that of the picture.
         discriminator_batch_norm: as DCGAN has it; not with a penalty.
-        objective: what both want (`lightning_modules.adversarial`): "minimax", "non_saturating", "hinge",
+        objective: what both want (`adversarial.objectives`): "minimax", "non_saturating", "hinge",
             "relativistic", or the dotted name of a pair of your own.
         penalty: gamma of the gradient penalties R1 and R2, weighed by gamma / 2; 0 for none.
-        diff_augment: changes to all that the discriminator sees, in this order (`lightning_modules.diff_augment`).
+        diff_augment: changes to all that the discriminator sees, in this order (`adversarial.diff_augment`).
         discriminator_steps: steps of the discriminator, a batch each, for one of the generator.
         generator_lr, discriminator_lr: Adam's highest learning rates.
         generator_final_lr, discriminator_final_lr: what is left of them at the last step, where a cosine ends, and
@@ -54,7 +56,7 @@ class GAN(OwnRates):
         num_samples: how many pictures `predict` draws, of all classes in turn.
     """
 
-    inference_prefixes = ("averaged.",)  # all that `sample` needs (`lightning_modules.pretrained`)
+    inference_prefixes = ("averaged.",)  # all that `sample` needs (`checkpoints.pretrained`)
 
     def __init__(
         self,
@@ -211,7 +213,7 @@ class GAN(OwnRates):
         """Held-out pictures: once their logits lie far below `train/real_logit`, the others are known by heart."""
         drawing.check_images(self, batch["image"])
         logits = self._logits(from_pixels(batch["image"]), batch["label"])
-        unequal_counts.log_mean(self, "val/real_logit", logits.mean(), len(logits), prog_bar=True)
+        distributed_mean.log_mean(self, "val/real_logit", logits.mean(), len(logits), prog_bar=True)
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Nothing to do picture by picture: samples are measured as a whole (`callbacks.sample_quality`)."""
@@ -231,7 +233,7 @@ class GAN(OwnRates):
             optimizer = torch.optim.Adam(groups, lr, betas=tuple(map(float, hp.betas)), fused=fused)
 
             def factor(step: int) -> float:
-                return final + (1 - final) * one_cycle(step, total_steps(self.trainer, step, steps), hp.warmup)
+                return final + (1 - final) * warmup_cosine(step, total_steps(self.trainer, step, steps), hp.warmup)
 
             return scheduled(optimizer, factor, f"lr/{name}")
 

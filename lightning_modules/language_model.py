@@ -10,8 +10,8 @@ B batch, S source tokens, T target tokens, L = S + T + 2.
 import torch
 from torch import Tensor
 
+from decoding.generate import generate
 from lightning_modules.sequence_model import SequenceModel, packed
-from networks.generation import generate
 from networks.transformer import Decoder
 from networks.vocabulary import EOS, SEP, UNWRITTEN
 

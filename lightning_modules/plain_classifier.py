@@ -6,7 +6,7 @@ import torch
 
 from lightning_modules.choices import choose
 from lightning_modules.classifier import Classifier
-from lightning_modules.optimizers import decay_matrices, fused, with_one_cycle
+from optim.lr_schedule import decay_matrices, fused, with_warmup_cosine
 
 OPTIMIZERS = {
     "adamw": torch.optim.AdamW,
@@ -29,4 +29,4 @@ class PlainClassifier(Classifier):
     def configure_optimizers(self):
         hp = self.hparams
         make, groups = OPTIMIZERS[hp.optimizer], decay_matrices(self, hp.weight_decay)
-        return with_one_cycle(make(groups, hp.lr, fused=fused(self.trainer)), self.trainer, hp.warmup)
+        return with_warmup_cosine(make(groups, hp.lr, fused=fused(self.trainer)), self.trainer, hp.warmup)

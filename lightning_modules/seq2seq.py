@@ -11,8 +11,8 @@ B batch, S source tokens, T target tokens.
 
 from torch import Tensor
 
+from decoding.generate import generate
 from lightning_modules.sequence_model import SequenceModel
-from networks.generation import generate
 from networks.transformer import Decoder, Encoder, EncoderDecoder
 from networks.vocabulary import BOS, UNWRITTEN, after_bos, with_eos
 

@@ -9,13 +9,13 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from lightning_modules import unequal_counts
-from lightning_modules.optimizers import OwnRates, decay_matrices, fused, with_one_cycle
 from limits import number, whole
+from metrics import distributed_mean as distributed_mean
 from networks import attention
 from networks.evaluation import evaluating
 from networks.positions import POSITIONS, NoPositions
 from networks.vocabulary import EOS, PAD, SPECIAL, Vocabulary, with_eos
+from optim.lr_schedule import OwnRates, decay_matrices, fused, with_warmup_cosine
 
 
 class SequenceModel(OwnRates):
@@ -68,7 +68,7 @@ class SequenceModel(OwnRates):
         number("[0, inf)", lr=lr, weight_decay=weight_decay)
         self.save_hyperparameters()
         self.vocabulary = Vocabulary()
-        self._mean = unequal_counts.StepMean()
+        self._mean = distributed_mean.StepMean()
 
     def _positions(self) -> NoPositions:
         hp = self.hparams
@@ -90,7 +90,7 @@ class SequenceModel(OwnRates):
         """Answers: ids (B, S) with a mask that is True at tokens (by default, at all but PAD) -> ids (B, N).
 
         An answer ends with EOS, and PAD follows; one without EOS was cut off after max_new_tokens, or where the network
-        can read no more. No other special id is in it. Options are those of `networks.generation.generate`. The module
+        can read no more. No other special id is in it. Options are those of `decoding.generate.generate`. The module
         answers in evaluation mode, whatever mode it is in, and stays in that.
         """
         if max_new_tokens is not None:
@@ -144,15 +144,15 @@ class SequenceModel(OwnRates):
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         loss, accuracy, tokens = self._loss(batch)
         exact = self._exact(batch)
-        unequal_counts.log_mean(self, "val/loss", loss, int(tokens), prog_bar=True)
-        unequal_counts.log_mean(self, "val/token_accuracy", accuracy, int(tokens))
-        unequal_counts.log_mean(self, "val/exact_match", exact.mean(), len(exact), prog_bar=True)
+        distributed_mean.log_mean(self, "val/loss", loss, int(tokens), prog_bar=True)
+        distributed_mean.log_mean(self, "val/token_accuracy", accuracy, int(tokens))
+        distributed_mean.log_mean(self, "val/exact_match", exact.mean(), len(exact), prog_bar=True)
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
         names = getattr(self.trainer.datamodule, "test_names", ["exact_match"])
         name = names[dataloader_idx] if dataloader_idx < len(names) else f"exact_match_{dataloader_idx}"
         exact = self._exact(batch)
-        unequal_counts.log_mean(self, f"test/{name}", exact.mean(), len(exact), add_dataloader_idx=False)
+        distributed_mean.log_mean(self, f"test/{name}", exact.mean(), len(exact), add_dataloader_idx=False)
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> list[str]:
         return self._texts(self.generate(batch["source"], batch["source_mask"]))
@@ -185,7 +185,7 @@ class SequenceModel(OwnRates):
             betas=(0.9, 0.98),  # Vaswani et al. 2017, Sec. 5.3
             fused=fused(self.trainer),
         )
-        return with_one_cycle(optimizer, self.trainer, self.hparams.warmup)
+        return with_warmup_cosine(optimizer, self.trainer, self.hparams.warmup)
 
 
 def packed(tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -26,7 +26,7 @@ class Sight(NamedTuple):
     rotation: Tensor | None = None  # of rotary positions
 
 
-class Attend(nn.Module):
+class ScaledDotProductAttention(nn.Module):
     """Queries (B, H, T, D), keys and values (B, H, L, D) -> (B, H, T, D). A module so that `weights` can hook it."""
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
@@ -48,7 +48,7 @@ class SelfAttention(nn.Module):
         check_heads(width, heads)
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width)
-        self.attend = Attend()
+        self.attend = ScaledDotProductAttention()
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, sight: Sight, cache: KVCache | None = None, layer: int = 0) -> Tensor:
@@ -70,7 +70,7 @@ class CrossAttention(nn.Module):
         self.heads = heads
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
-        self.attend = Attend()
+        self.attend = ScaledDotProductAttention()
         self.out = nn.Linear(width, width)
 
     def read(self, memory: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ def weights(network: nn.Module, *inputs, **options) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
 
     def hook(name: str):
-        def record(attend: Attend, given: tuple, output: Tensor) -> None:
+        def record(attend: ScaledDotProductAttention, given: tuple, output: Tensor) -> None:
             q, k, _, *where = given
             one_hot = torch.eye(k.shape[2], dtype=k.dtype, device=k.device).expand(*k.shape[:2], -1, -1)
             found[name] = attend.forward(q, k, one_hot, *where)  # the average of one-hot values
@@ -112,7 +112,7 @@ def weights(network: nn.Module, *inputs, **options) -> dict[str, Tensor]:
     handles = [
         module.register_forward_hook(hook(name.removesuffix(".attend")))
         for name, module in network.named_modules()
-        if isinstance(module, Attend)
+        if isinstance(module, ScaledDotProductAttention)
     ]
     try:
         with evaluating(network):

@@ -86,7 +86,7 @@ class RotaryPositions(NoPositions):
         return rotation if at.ndim == 1 else rotation[:, :, None]
 
 
-class LinearBiases(NoPositions):
+class ALiBi(NoPositions):
     """Press et al. 2022 (ALiBi): each head lowers the scores in proportion to the distance, with a slope of its own.
 
     Distances count in both directions, so that encoders can have them, too.
@@ -107,7 +107,7 @@ POSITIONS = {
     "sinusoidal": SinusoidalPositions,
     "learned": LearnedPositions,
     "rotary": RotaryPositions,
-    "alibi": LinearBiases,
+    "alibi": ALiBi,
 }
 
 

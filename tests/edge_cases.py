@@ -23,6 +23,7 @@ import envs  # noqa: F401  (registers Push-T)
 import numpy_core as nc
 from datamodules.pusht import Demonstrations
 from datamodules.tokenization import number_tokenizer
+from decoding.generate import Writer
 from diffusion.objectives import OBJECTIVES
 from diffusion.scheduler import NoiseScheduler, cosine_betas
 from envs.play import Game
@@ -32,7 +33,6 @@ from lightning_modules.ddpm import DDPM
 from lightning_modules.gan import GAN
 from lightning_modules.seq2seq import Seq2Seq
 from networks.attention import Sight
-from networks.generation import Writer
 from networks.positions import SinusoidalPositions
 from networks.transformer import Decoder
 from networks.vocabulary import Vocabulary
@@ -300,11 +300,11 @@ CASES: dict[str, Case] = {
     ),
     "networks.dcgan.stages": call(shape=[3, 16, 16]),
     "networks.embeddings.SinusoidalEmbedding": network(lambda a: (torch.arange(3),), width=8, max_period=1e4),
-    "networks.generation.Writer": Case(
+    "decoding.generate.Writer": Case(
         lambda: {"decoder": decoder(), "prompt": PROMPT, "prompt_mask": None, "memory": None, "max_new_tokens": 4},
         lambda made, _: made.first(),
     ),
-    "networks.generation.generate": Case(
+    "decoding.generate.generate": Case(
         lambda: {
             "decoder": decoder(),
             "prompt": PROMPT,
@@ -320,10 +320,10 @@ CASES: dict[str, Case] = {
         },
         itself,
     ),
-    "networks.generation.beam_search": Case(
+    "decoding.generate.beam_search": Case(
         lambda: {"writer": writer(), "beams": 2, "end": 2, "silent": torch.tensor([1])}, itself
     ),
-    "networks.gpt2.gpt2_decoder": Case(
+    "benchmarks.gpt2.gpt2_decoder": Case(
         lambda: {"vocab_size": 12, "width": 8, "depth": 1, "heads": 2, "max_length": 16},
         lambda made, _: made.eval()(STEPS[:, None]),
     ),
@@ -333,7 +333,7 @@ CASES: dict[str, Case] = {
     ),
     **{
         f"networks.positions.{name}": positions()
-        for name in ("NoPositions", "SinusoidalPositions", "LearnedPositions", "RotaryPositions", "LinearBiases")
+        for name in ("NoPositions", "SinusoidalPositions", "LearnedPositions", "RotaryPositions", "ALiBi")
     },
     "networks.positions.check_heads": call(width=8, heads=2),
     "networks.pusht_features.PushTFeatures": network(
@@ -342,9 +342,9 @@ CASES: dict[str, Case] = {
         world=512.0,
         n_obs_steps=2,
     ),
-    "networks.sampling.next_distribution": call(logits=torch.randn(2, 5), temperature=1.0, top_k=2, top_p=0.9),
-    "networks.sampling.uniform": call(seed=0, rows=range(2), count=3),
-    "networks.sampling.check": call(temperature=1.0, top_k=2, top_p=0.9),
+    "decoding.sampling.next_distribution": call(logits=torch.randn(2, 5), temperature=1.0, top_k=2, top_p=0.9),
+    "decoding.sampling.uniform": call(seed=0, rows=range(2), count=3),
+    "decoding.sampling.check": call(temperature=1.0, top_k=2, top_p=0.9),
     "networks.transformer.Block": network(
         lambda a: (torch.zeros(2, 3, a["width"]), Sight()), width=8, heads=2, dropout=0.1
     ),
@@ -471,8 +471,8 @@ CASES: dict[str, Case] = {
         tta_shift=1,
     ),
     "lightning_modules.cnn_classifier.CNNClassifier": build(widths=[4, 4], blocks=1, **SMALL),
-    "lightning_modules.confusions.top": call(confusion=torch.ones(3, 3, dtype=torch.long), n=2),
-    "lightning_modules.confusions.tables": call(
+    "metrics.confusion_tables.top": call(confusion=torch.ones(3, 3, dtype=torch.long), n=2),
+    "metrics.confusion_tables.tables": call(
         confusion=torch.ones(3, 3, dtype=torch.long), class_names=["a", "b", "c"], n=2
     ),
     "lightning_modules.ddpm.DDPM": build(
@@ -545,10 +545,10 @@ CASES: dict[str, Case] = {
     ),
     "lightning_modules.gan.averaging": build(decay=0.9),
     "lightning_modules.mlp_classifier.MLPClassifier": build(hidden=[4], dropout=0.1, **SMALL),
-    "lightning_modules.optimizers.decay_matrices": call(module=nn.Linear(2, 2), weight_decay=0.1),
-    "lightning_modules.optimizers.fallen": call(step=3, total=10),
-    "lightning_modules.optimizers.one_cycle": call(step=3, total=10, warmup=0.2),
-    "lightning_modules.optimizers.with_one_cycle": Case(
+    "optim.lr_schedule.decay_matrices": call(module=nn.Linear(2, 2), weight_decay=0.1),
+    "optim.lr_schedule.fallen": call(step=3, total=10),
+    "optim.lr_schedule.warmup_cosine": call(step=3, total=10, warmup=0.2),
+    "optim.lr_schedule.with_warmup_cosine": Case(
         lambda: {
             "optimizer": SGD(lr=0.1),
             "trainer": SimpleNamespace(estimated_stepping_batches=10, callbacks=[]),
@@ -569,16 +569,16 @@ CASES: dict[str, Case] = {
         vocab_size=12, width=8, depth=1, heads=2, max_length=16, dropout=0.1, lr=0.1, weight_decay=0.1, warmup=0.1
     ),
     "lightning_modules.drawing.class_labels": call(labels=[0, 1, 2], num_classes=3, device="cpu"),
-    "lightning_modules.sample_noise.noise_of": Case(lambda: {"batch": {"index": STEPS}, "seed": 0}),
+    "diffusion.sample_noise.noise_of": Case(lambda: {"batch": {"index": STEPS}, "seed": 0}),
     "lightning_modules.sampling_steps.check_sampling_steps": call(sampling_steps=2, train_steps=10),
     # callbacks
     "callbacks.best_checkpoint.BestCheckpoint": build(monitor="val/loss", save_top_k=1),
     "callbacks.classification_report.ClassificationReport": build(mistakes=4, filters=4),
     "callbacks.denoising_strip.DenoisingStrip": build(classes=2, frames=3),
     "callbacks.guidance_grid.GuidanceGrid": build(scales=(0.0, 1.0)),
-    "callbacks.last_checkpoint.LastCheckpoint": build(every_n_epochs=1),
-    "callbacks.latent_walk.LatentWalk": build(stops=2, frames=3, rows=2, seed=0),
-    "callbacks.latent_walk.between": call(start=torch.randn(2, 3), end=torch.randn(2, 3), share=0.5),
+    "callbacks.resume.last_checkpoint.LastCheckpoint": build(every_n_epochs=1),
+    "callbacks.latent_interpolation.LatentInterpolation": build(stops=2, frames=3, rows=2, seed=0),
+    "callbacks.latent_interpolation.between": call(start=torch.randn(2, 3), end=torch.randn(2, 3), share=0.5),
     "callbacks.nearest_neighbours.NearestNeighbours": build(classifier="pretrained/mnist_mlp", neighbours=2, seed=0),
     "callbacks.nearest_neighbours.beside": call(
         samples=images(), images=images(), sample_features=torch.rand(2, 3), features=torch.rand(2, 3), count=1
@@ -593,19 +593,21 @@ CASES: dict[str, Case] = {
         trainer=SimpleNamespace(val_dataloaders=[None]), batch={"source": torch.ones(3, 2)}, count=2
     ),
     # envs
-    "envs.chunks.ActionChunks": Case(
+    "envs.action_chunking.ActionChunking": Case(
         lambda: {"env": gym.make("firstlight/PushT-v0"), "n_action_steps": 2, "n_obs_steps": 2},
         lambda made, _: made.reset(seed=0)[0],
     ),
-    "envs.correct.states_after": call(episode=EPISODE, steps=[1]),
+    "planning.dagger.states_after": call(episode=EPISODE, steps=[1]),
     "envs.drawing.draw": call(pointer=[100.0, 100.0], block_pose=np.array([200.0, 200.0, 0.5]), size=64),
-    "envs.planner.plan_episodes": Case(lambda: {"resets": [], "path": Path(mkdtemp()) / "plans.json", "workers": 1}),
+    "planning.planner.plan_episodes": Case(
+        lambda: {"resets": [], "path": Path(mkdtemp()) / "plans.json", "workers": 1}
+    ),
     "envs.play.Game": build(out=None, first_seed=0),
-    "envs.pushes.blocked": call(start=np.zeros((1, 2)), end=np.ones((1, 2)), margin=0.01),
-    "envs.pushes.paths": call(
+    "planning.pushes.blocked": call(start=np.zeros((1, 2)), end=np.ones((1, 2)), margin=0.01),
+    "planning.pushes.paths": call(
         states=STATE[None], pushes=np.array([[10.0, 0.0, 20.0, 0.0, 8.0, 1.0]]), walking_speed=30.0
     ),
-    "envs.pushes.perturbed": Case(lambda: {"rng": rng(), "pushes": np.ones((2, 6)), "scale": 0.5}, itself),
+    "planning.pushes.perturbed": Case(lambda: {"rng": rng(), "pushes": np.ones((2, 6)), "scale": 0.5}, itself),
     "envs.pusht.reward_of": call(coverage=0.5),
     "envs.pusht.legacy_state": call(seed=0),
     "envs.pusht.PushT": Case(lambda: {"render_size": 64}, lambda made, _: made.reset(seed=0)[0]),
@@ -619,9 +621,9 @@ CASES: dict[str, Case] = {
     "envs.rollout.rollout": build(
         act=lambda x, numbers: np.zeros((len(x), 2, 2)), seeds=[], n_obs_steps=2, n_action_steps=2, parallel_worlds=2
     ),
-    "envs.runner.add_policy_arguments": Case(lambda: {"parser": ArgumentParser(), "seeds": 2}),
-    "envs.search.covers": call(poses=np.array([[256.0, 256.0, 0.5]]), coverage=0.9),
-    "envs.search.BeamSearch": build(
+    "planning.policy_runner.add_policy_arguments": Case(lambda: {"parser": ArgumentParser(), "seeds": 2}),
+    "planning.beam_search.covers": call(poses=np.array([[256.0, 256.0, 0.5]]), coverage=0.9),
+    "planning.beam_search.BeamSearch": build(
         beam=2,
         samples=2,
         first_samples=2,

@@ -6,22 +6,23 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+MATHS = {"networks", "decoding", "diffusion", "adversarial", "metrics", "optim", "checkpoints", "envs", "planning"}
 FLOORS = {
     "numpy_core": set(),
-    "networks": set(),
-    "diffusion": set(),
-    "envs": set(),
-    "checkpoints": set(),
-    "datamodules": {"networks", "diffusion", "envs"},
-    "lightning_modules": {"networks", "diffusion", "envs"},
-    "callbacks": {"networks", "diffusion", "envs", "checkpoints", "datamodules", "lightning_modules"},
+    **{floor: MATHS - {floor} for floor in sorted(MATHS)},
+    "datamodules": MATHS,
+    "lightning_modules": MATHS,
+    "callbacks": MATHS | {"datamodules", "lightning_modules"},
+    "cli": MATHS | {"datamodules", "lightning_modules", "callbacks"},
 }
 NOT_THERE = {
     "numpy_core": {"torch", "lightning"},
     "networks": {"lightning"},
+    "decoding": {"lightning"},
     "diffusion": {"lightning"},
-    "checkpoints": {"lightning"},
+    "adversarial": {"lightning"},
     "envs": {"torch", "lightning"},
+    "planning": {"torch", "lightning"},
 }
 FILES = [path for floor in FLOORS for path in sorted((ROOT / floor).rglob("*.py"))]
 

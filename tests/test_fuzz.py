@@ -23,14 +23,14 @@ from safetensors.torch import save_file
 from torch import nn
 
 import train
-from callbacks.checkpoint_files import CheckpointFiles
+from checkpoints.atomic_checkpoint_io import AtomicCheckpointIO
+from checkpoints.pretrained import load_weights
 from datamodules.images import read_images
 from datamodules.mnist import MNIST
 from datamodules.pictures import read_pictures
 from datamodules.pig_latin import PigLatin
 from datamodules.pusht import BUNDLED_FILES, COLUMNS, PushTDemos
 from datamodules.sentences import read_text, sentences
-from lightning_modules.pretrained import load_weights
 from tests.test_bad_input import digits
 from tests.test_train import ROOT
 
@@ -65,7 +65,7 @@ KEYS = """
 model model.class_path model.init_args model.init_args.lr data data.class_path data.init_args data.batch_size trainer
 trainer.max_epochs trainer.precision trainer.callbacks trainer.logger trainer.strategy trainer.devices trainer.plugins
 trainer.profiler trainer.limit_val_batches checkpoint checkpoint.monitor checkpoint.dirpath optimizer seed_everything
-ckpt_path config last_checkpoint interruption
+ckpt_path config last_checkpoint graceful_shutdown
 """
 keys = st.sampled_from(KEYS.split())
 
@@ -270,14 +270,14 @@ CHECKPOINT = checkpoint()
 def test_a_damaged_checkpoint(cut, flips):
     Path("damaged.ckpt").write_bytes(spoilt(CHECKPOINT, cut, flips))
     with answered():
-        CheckpointFiles().load_checkpoint("damaged.ckpt")
+        AtomicCheckpointIO().load_checkpoint("damaged.ckpt")
 
 
 @fuzzed(60, content=st.binary(max_size=100) | values.map(pickle.dumps))
 def test_anything_as_a_checkpoint(content):
     Path("any.ckpt").write_bytes(content)
     with answered():
-        CheckpointFiles().load_checkpoint("any.ckpt")
+        AtomicCheckpointIO().load_checkpoint("any.ckpt")
 
 
 @fuzzed(150, **damage)

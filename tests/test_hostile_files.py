@@ -18,14 +18,14 @@ from lightning import __version__ as lightning_version
 from PIL import Image
 from pyarrow import parquet
 
-from callbacks.checkpoint_files import CheckpointFiles
 from callbacks.rollouts import run_checkpoint
+from checkpoints.atomic_checkpoint_io import AtomicCheckpointIO
+from checkpoints.pretrained import load_pretrained
 from datamodules import cache, sources
 from datamodules.images import read_images
 from datamodules.mnist import MNIST
 from datamodules.pictures import read_pictures
 from envs import record
-from lightning_modules.pretrained import load_pretrained
 from numpy_core import storage
 from tests.test_bad_input import digits, refused  # noqa: F401  the fixture
 from tests.test_train import ROOT
@@ -84,7 +84,7 @@ def test_whatever_lightning_asks_for_only_values_are_read(form, asked, payload, 
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "0")
     path = write(form, tmp_path / "hostile.ckpt", payload)
     with pytest.raises(ValueError, match=r"hostile\.ckpt"):
-        CheckpointFiles().load_checkpoint(path, weights_only=asked)
+        AtomicCheckpointIO().load_checkpoint(path, weights_only=asked)
 
 
 @pytest.mark.parametrize("form", FORMS)

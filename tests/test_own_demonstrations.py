@@ -7,8 +7,8 @@ import torch
 import yaml
 
 import train
+from checkpoints.pretrained import load_pretrained
 from envs.recording import Take, record
-from lightning_modules.pretrained import load_pretrained
 from tests.runs import ROOT
 
 

@@ -11,8 +11,8 @@ import torch
 from jsonargparse import ArgumentParser
 
 from benchmarks import publish, results
-from envs.statistics import summarize
-from lightning_modules.pretrained import load_pretrained, read_config
+from checkpoints.pretrained import load_pretrained, read_config
+from metrics.episode_statistics import summarize
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = sorted(path.parent for path in (ROOT / "pretrained").glob("*/card.json"))

@@ -110,9 +110,9 @@ def test_a_mistake_raises_in_python(words, kind, tmp_path, monkeypatch):
 def test_an_overlay_that_leaves_out_callbacks_is_named(tmp_path, monkeypatch, capsys):
     """`callbacks+:` adds to those of the config before it."""
     monkeypatch.chdir(tmp_path)
-    before = ["EMAWeightAveraging", "Rollouts", "PredictedActions"]
+    before = ["EMAWeightAveraging", "Rollouts", "ActionPredictionWriter"]
     for name, key in [("drops", "callbacks"), ("adds", "callbacks+")]:
-        callback = {"class_path": "callbacks.predictions.Predictions"}
+        callback = {"class_path": "callbacks.class_prediction_writer.ClassPredictionWriter"}
         Path(f"{name}.yaml").write_text(yaml.safe_dump({"trainer": {key: [callback]}}))
         files = ["--config", str(ROOT / "configs/pusht.yaml"), "--config", f"{name}.yaml"]
         with contextlib.suppress(SystemExit):

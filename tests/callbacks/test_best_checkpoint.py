@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from callbacks.best_checkpoint import BestCheckpoint
-from datamodules.resumable_loader import ResumableLoader
+from datamodules.stateful_loader import StatefulLoader
 
 SCORES = [0.5, 0.9, 0.3, 0.7, 0.1]  # of five validations
 
@@ -39,7 +39,7 @@ def run(folder, *, epochs=5, fit=None, **options):
         enable_model_summary=False,
         **(fit or {}),
     )
-    loaders = [ResumableLoader(torch.zeros(2)), ResumableLoader(torch.zeros(1))]
+    loaders = [StatefulLoader(torch.zeros(2)), StatefulLoader(torch.zeros(1))]
     trainer.fit(Scored(), *loaders)
     return {
         path.name: int(torch.load(path, weights_only=True)["state_dict"]["steps"]) for path in sorted(folder.iterdir())

@@ -7,11 +7,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.data import DataLoader
 
 from callbacks import rollouts
-from callbacks.random_state import random_state
+from callbacks.resume.random_state import random_state
 from callbacks.rollouts import Rollouts, run_policy, table
 from diffusion.noise import randn
 from envs.rollout import rollout
-from envs.statistics import summarize
+from metrics.episode_statistics import summarize
 
 
 class Chaser(L.LightningModule):

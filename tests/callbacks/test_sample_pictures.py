@@ -11,9 +11,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from callbacks import nearest_neighbours
-from callbacks.latent_walk import LatentWalk, between
+from callbacks.image_prediction_writer import ImagePredictionWriter
+from callbacks.latent_interpolation import LatentInterpolation, between
 from callbacks.nearest_neighbours import NearestNeighbours, beside
-from callbacks.sample_files import SampleFiles
 from callbacks.sample_grid import SampleGrid, draw, grid
 from callbacks.sample_quality import SampleQuality
 from diffusion.noise import generators
@@ -90,7 +90,7 @@ def test_a_point_between_normal_draws_is_as_long_as_they_are():
 
 
 def test_a_walk_passes_its_stops_and_closes(tmp_path):
-    module, callback = gan().eval(), LatentWalk(stops=3, frames=4, rows=2)
+    module, callback = gan().eval(), LatentInterpolation(stops=3, frames=4, rows=2)
     trainer(tmp_path, callback).test(module, Noise(), verbose=False)
     frames = callback.walk(module, 3)
     assert frames.shape == (12, 38, 56, 3)
@@ -135,7 +135,7 @@ def test_neighbours_are_drawn_at_test(tmp_path, monkeypatch):
 def test_predict_leaves_a_file_for_each_picture(tmp_path, capsys):
     module, data = gan(), Noise()
     torch.manual_seed(0)
-    outputs = torch.cat(trainer(tmp_path, SampleFiles()).predict(module, data))
+    outputs = torch.cat(trainer(tmp_path, ImagePredictionWriter()).predict(module, data))
     files = sorted((tmp_path / "drawn").glob("*-*.png"))
     assert len(files) == 56
     assert files[5].name == "00005-fox.png"
@@ -175,7 +175,7 @@ def test_comparisons_need_a_datamodule(kind, tmp_path, monkeypatch):
 def test_a_class_of_any_name_has_files(tmp_path):
     data = Noise()
     data.class_names = ("n/a", "..", "fox: red")
-    trainer(tmp_path, SampleFiles()).predict(gan(), data)
+    trainer(tmp_path, ImagePredictionWriter()).predict(gan(), data)
     names = {file.name.partition("-")[2] for file in (tmp_path / "drawn").glob("*-*.png")}
     assert names == {"n_a.png", "...png", "fox__red.png"}
 
@@ -185,7 +185,7 @@ def test_a_class_of_any_name_has_files(tmp_path):
     [
         (lambda: SampleGrid(every_n_steps=0), "every_n_steps=0"),
         (lambda: SampleGrid(rows=0), "rows=0"),
-        (lambda: LatentWalk(stops=1), "stops=1"),
+        (lambda: LatentInterpolation(stops=1), "stops=1"),
         (lambda: NearestNeighbours("reader", neighbours=0), "neighbours=0"),
     ],
 )

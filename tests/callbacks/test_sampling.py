@@ -11,9 +11,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from callbacks import nearest_neighbours, sample_quality
 from callbacks.denoising_strip import DenoisingStrip
 from callbacks.guidance_grid import GuidanceGrid
-from callbacks.latent_walk import LatentWalk
+from callbacks.latent_interpolation import LatentInterpolation
 from callbacks.nearest_neighbours import NearestNeighbours
-from callbacks.random_state import random_state
+from callbacks.resume.random_state import random_state
 from callbacks.sample_grid import SampleGrid
 from callbacks.sample_quality import SampleQuality
 from callbacks.sampling import class_names, watching
@@ -65,7 +65,7 @@ def after_a_look(callback, trainer, module):
     ("module", "callback", "call"),
     [
         (Restless, SampleGrid(rows=1), lambda callback, *given: callback.on_train_end(*given)),
-        (Restless, LatentWalk(2, 1, 1), lambda callback, *given: callback.on_train_end(*given)),
+        (Restless, LatentInterpolation(2, 1, 1), lambda callback, *given: callback.on_train_end(*given)),
         (ddpm, GuidanceGrid([2.0]), of_batch("on_validation_batch_start")),
         (ddpm, Saturation([2.0], 3), of_batch("on_validation_batch_start")),
         (ddpm, DenoisingStrip(), of_batch("on_test_batch_start")),

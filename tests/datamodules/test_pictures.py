@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from callbacks.predictions import Predictions
+from callbacks.class_prediction_writer import ClassPredictionWriter
 from datamodules.pictures import read_pictures
 
 
@@ -102,7 +102,7 @@ def test_names_that_are_no_utf8(tmp_path, capsys):
     assert "torn\\xff.png: it is no picture" in capsys.readouterr().err
     trainer = SimpleNamespace(log_dir=str(tmp_path / "run"), global_rank=0)
     module = SimpleNamespace(class_names=("a", "b"))
-    table, batch = Predictions(), found.__getitems__([0, 1, 2])
+    table, batch = ClassPredictionWriter(), found.__getitems__([0, 1, 2])
     table.on_predict_start(trainer, module)
     label = torch.zeros(3, dtype=torch.long)
     table.on_predict_batch_end(trainer, module, {"label": label, "probability": torch.eye(3, 2)}, batch, 0)

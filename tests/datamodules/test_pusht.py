@@ -6,7 +6,7 @@ import torch
 
 from datamodules import pusht, sources
 from datamodules.pusht import Demonstrations, PushTDemos, Windows, aligned, mirror
-from envs import tee
+from envs import t_block
 from envs.pusht import PushT
 
 
@@ -25,7 +25,7 @@ def table(lengths=(40, 30), **changes):
     pose = np.stack([rng.uniform(200, 300, n), rng.uniform(200, 300, n), rng.uniform(0, 6, n)], 1)
     columns = {
         "observation.state": rng.uniform(50, 450, (n, 2)).astype(np.float32).tolist(),
-        "observation.environment_state": tee.corners(pose).reshape(n, 16).astype(np.float32).tolist(),
+        "observation.environment_state": t_block.corners(pose).reshape(n, 16).astype(np.float32).tolist(),
         "action": rng.uniform(50, 450, (n, 2)).astype(np.float32).tolist(),
         "episode_index": np.repeat(np.arange(len(lengths)), lengths).tolist(),
     } | changes
@@ -94,7 +94,7 @@ def test_aligned_episodes_end_on_the_target_and_keep_their_shape(write):
     demos = pusht.read_demonstrations(write())
     moved = aligned(demos)
     ends = moved.observations[demos.ends - 1, 2:].unflatten(-1, (8, 2)).numpy()
-    np.testing.assert_allclose(ends, np.broadcast_to(tee.corners(tee.TARGET_POSE), ends.shape), atol=1e-3)
+    np.testing.assert_allclose(ends, np.broadcast_to(t_block.corners(t_block.TARGET_POSE), ends.shape), atol=1e-3)
     for before, after in [(demos, moved)]:  # a rigid motion keeps every distance, also between actions and corners
 
         def distances(d):

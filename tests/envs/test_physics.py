@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapely
 
-from envs import physics, tee
+from envs import physics, t_block
 from envs.physics import STATE, Simulator, place, pointer_paths, state_of
 from envs.pusht import PushT
 
@@ -134,8 +134,10 @@ def test_frames_and_distances():
     poses, points = rng.uniform(-3, 3, (50, 3)), rng.uniform(-150, 200, (50, 4, 2))
     world = physics.to_world(points, poses)
     np.testing.assert_allclose(physics.to_block(world, poses), points, atol=1e-9)
-    np.testing.assert_allclose(physics.to_world(np.broadcast_to(tee.CORNERS, (50, 8, 2)), poses), tee.corners(poses))
-    block = shapely.Polygon(tee.CORNERS[tee.OUTLINE])
+    np.testing.assert_allclose(
+        physics.to_world(np.broadcast_to(t_block.CORNERS, (50, 8, 2)), poses), t_block.corners(poses)
+    )
+    block = shapely.Polygon(t_block.CORNERS[t_block.OUTLINE])
     expected = shapely.distance(block, shapely.points(points))
     np.testing.assert_allclose(physics.distance_to_block(points), expected, atol=1e-9)
 

@@ -11,11 +11,12 @@ import pytest
 
 from callbacks.rollouts import FIRST_TEST_SEED, VAL_SEEDS
 from datamodules.pusht import read_demonstrations
-from envs import play, runner, tee
+from envs import play, t_block
 from envs.physics import place, state_of
-from envs.planner import plan
 from envs.pusht import PushT
 from envs.recording import Take
+from planning import policy_runner as runner
+from planning.planner import plan
 
 
 class Page:
@@ -60,7 +61,7 @@ def page(tmp_path, monkeypatch, request):
 def solution():
     """A start from which a plan of a few steps solves the episode."""
     env = PushT("keypoints")
-    env.reset(options={"reset_to_state": [256, 100, 262, 262, tee.TARGET_POSE[2] + 0.05]})
+    env.reset(options={"reset_to_state": [256, 100, 262, 262, t_block.TARGET_POSE[2] + 0.05]})
     return state_of(env), plan(state_of(env)).actions.tolist()
 
 

@@ -13,7 +13,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
 from datamodules import sources
-from envs import PUSHT_ID, tee
+from envs import PUSHT_ID, t_block
 from envs.physics import place, state_of
 from envs.pusht import PushT, legacy_state
 from tests.runs import ROOT
@@ -155,7 +155,7 @@ def test_legacy_resets_follow_the_papers_rule():
 
 def test_success_ends_the_episode():
     env = PushT("state")
-    env.reset(options={"reset_to_state": [50, 50, *tee.TARGET_POSE]})
+    env.reset(options={"reset_to_state": [50, 50, *t_block.TARGET_POSE]})
     _, reward, terminated, truncated, info = env.step(np.array([50, 50]))
     assert (reward, terminated, truncated, info["is_success"]) == (1.0, True, False, True)
 
@@ -171,7 +171,7 @@ def test_time_limit():
 
 def hard_actions(kind, env, rng):
     """Actions that bring pointer and block to the edges of what can happen, and beyond the action space."""
-    corners = tee.corners(env.block_pose())
+    corners = t_block.corners(env.block_pose())
     return {
         "random": rng.uniform(0, 512, 2),
         "corners of the world": rng.choice([0.0, 512.0], 2),

@@ -6,14 +6,15 @@ import pytest
 
 from datamodules import sources
 from datamodules.pusht import read_demonstrations
-from envs import record, runner, tee, video
-from envs.chunks import ActionChunks
+from envs import record, t_block, video
+from envs.action_chunking import ActionChunking
 from envs.pusht import PushT
 from envs.recording import SCHEMA, Take
 from envs.recording import record as write
 from envs.rollout import Episode
-from envs.search import BeamSearch
-from envs.statistics import summarize
+from metrics.episode_statistics import summarize
+from planning import policy_runner as runner
+from planning.beam_search import BeamSearch
 
 
 def episode(seed, length, success):
@@ -44,7 +45,7 @@ def test_rows_are_what_happens_when_the_actions_are_taken(recorded):
         for frame, action in enumerate(take.actions):
             np.testing.assert_allclose(columns["observation.state"][row], observation[:2], atol=1 / 64)
             np.testing.assert_allclose(columns["block_pose"][row], observation[2:], atol=1e-4)
-            corners = tee.corners(observation[2:]).ravel()
+            corners = t_block.corners(observation[2:]).ravel()
             np.testing.assert_allclose(columns["observation.environment_state"][row], corners, atol=1 / 64)
             np.testing.assert_array_equal(columns["action"][row], action)
             observation, reward, *_ = env.step(action)
@@ -158,8 +159,8 @@ def test_a_rendered_episode_can_be_written(tmp_path):
         ),
         lambda: video.write("x.gif", np.zeros((1, 8, 8, 3), np.uint8), float("nan")),
         lambda: summarize([]),
-        *((lambda steps=steps: ActionChunks(PushT(), steps, 2)) for steps in (0, -1, 10**9)),
-        *((lambda steps=steps: ActionChunks(PushT(), 8, steps)) for steps in (0, -1, 10**9)),
+        *((lambda steps=steps: ActionChunking(PushT(), steps, 2)) for steps in (0, -1, 10**9)),
+        *((lambda steps=steps: ActionChunking(PushT(), 8, steps)) for steps in (0, -1, 10**9)),
         *(
             (lambda name=name, value=value: BeamSearch(**{name: value}))
             for name in vars(BeamSearch())

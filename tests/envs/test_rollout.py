@@ -4,10 +4,10 @@ import pytest
 from scipy import stats
 
 from envs import PUSHT_ID
-from envs.chunks import ActionChunks
+from envs.action_chunking import ActionChunking
 from envs.pusht import PushT
 from envs.rollout import Episode, make_worlds, replay, rollout
-from envs.statistics import summarize
+from metrics.episode_statistics import summarize
 
 
 def to_the_middle(observations, numbers=None):
@@ -100,7 +100,7 @@ def test_plain_vector_environments(mode):
 
 
 def test_chunks_stop_where_the_episode_does():
-    env = ActionChunks(gym.make(PUSHT_ID, max_episode_steps=6), n_action_steps=4, n_obs_steps=2)
+    env = ActionChunking(gym.make(PUSHT_ID, max_episode_steps=6), n_action_steps=4, n_obs_steps=2)
     env.reset(seed=0)
     chunk = np.full((4, 2), 20.0)
     *_, truncated, info = env.step(chunk)

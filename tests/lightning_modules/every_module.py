@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from datamodules.images import ImageDataModule, ImageSet
-from envs import tee
+from envs import t_block
 from lightning_modules.cnn_classifier import CNNClassifier
 from lightning_modules.ddpm import DDPM
 from lightning_modules.diffusion_policy import DiffusionPolicy
@@ -67,7 +67,7 @@ def sequences(seed: int = 0) -> Rows:
 def demonstrations(seed: int = 0) -> Rows:
     generator = torch.Generator().manual_seed(seed)
     pose = torch.rand(24, 3, generator=generator) * torch.tensor([200.0, 200, 6]) + torch.tensor([150.0, 150, 0])
-    corners = torch.from_numpy(tee.corners(pose.numpy())).float().flatten(1)
+    corners = torch.from_numpy(t_block.corners(pose.numpy())).float().flatten(1)
     observation = torch.cat([torch.rand(24, 2, generator=generator) * 400 + 50, corners], 1)[:, None].repeat(1, 2, 1)
     steps = (10 + 30 * seed) * torch.randn(24, 16, 2, generator=generator)
     taken = torch.arange(16) < torch.arange(24)[:, None] + 1

@@ -4,7 +4,7 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from torch.utils.data import DataLoader
 
-from callbacks.random_state import random_state
+from callbacks.resume.random_state import random_state
 from datamodules.class_labels import ClassLabels
 from datamodules.images import ImageSet
 from diffusion import samplers

@@ -5,13 +5,13 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from torch.utils.data import DataLoader
 
+from checkpoints.pretrained import load_pretrained, load_weights
 from diffusion import samplers
 from diffusion.noise import generators
-from envs import tee
-from envs.chunks import ActionChunks
+from envs import t_block
+from envs.action_chunking import ActionChunking
 from envs.pusht import PushT
 from lightning_modules.diffusion_policy import DiffusionPolicy
-from lightning_modules.pretrained import load_pretrained, load_weights
 
 TINY = {"network_args": {"width": 32, "depth": 1, "encoder_width": 32, "encoder_depth": 1}}
 
@@ -20,7 +20,7 @@ def keypoints(n, seed=0):
     """(n, 2, 18) observations of a real T."""
     generator = torch.Generator().manual_seed(seed)
     pose = torch.rand(n, 3, generator=generator) * torch.tensor([200.0, 200, 6]) + torch.tensor([150.0, 150, 0])
-    corners = torch.from_numpy(tee.corners(pose.numpy())).float().flatten(1)
+    corners = torch.from_numpy(t_block.corners(pose.numpy())).float().flatten(1)
     pointer = torch.rand(n, 2, generator=generator) * 400 + 50
     return torch.cat([pointer, corners], 1)[:, None].repeat(1, 2, 1)
 
@@ -186,7 +186,7 @@ def test_arrays_and_single_observations_are_what_tensors_and_batches_are():
 
 
 def test_acts_on_what_the_environment_gives():
-    env = ActionChunks(PushT("keypoints"), n_action_steps=8, n_obs_steps=2)
+    env = ActionChunking(PushT("keypoints"), n_action_steps=8, n_obs_steps=2)
     observation, _ = env.reset(seed=0)
     chunk = talking().act(observation)
     observation, *_ = env.step(chunk[:8])
@@ -335,7 +335,7 @@ def test_weights_without_a_checkpoint(tmp_path):
         (lambda: DiffusionPolicy(network="unet", horizon=10), ["horizon=10", "8 or 12"]),
         (lambda: DiffusionPolicy(**TINY).act(torch.zeros(1, 2, 5)), ["keypoints", "(1, 2, 5)"]),
         (lambda: DiffusionPolicy(**TINY).act(torch.zeros(1, 3, 18)), ["2 steps", "(1, 3, 18)"]),
-        (lambda: DiffusionPolicy(**TINY).act(np.zeros(18)), ["2 steps", "(18,)", "ActionChunks"]),
+        (lambda: DiffusionPolicy(**TINY).act(np.zeros(18)), ["2 steps", "(18,)", "ActionChunking"]),
         (lambda: DiffusionPolicy(**TINY).act(np.full((2, 18), np.nan)), ["NaN or infinite"]),
         (lambda: DiffusionPolicy(**TINY, noises=0), ["noises=0"]),
         (lambda: DiffusionPolicy(**TINY, n_obs_steps=0), ["n_obs_steps=0"]),

@@ -12,12 +12,12 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins import MixedPrecision
 from safetensors.torch import save_file
 
-from callbacks.random_state import RandomState
+from callbacks.resume.random_state import RandomState
+from checkpoints.pretrained import inference_weights, load_weights
 from datamodules.class_labels import ClassLabels
 from datamodules.images import ImageDataModule, ImageSet
 from diffusion.noise import generators
 from lightning_modules.gan import GAN, from_pixels, to_pixels
-from lightning_modules.pretrained import inference_weights, load_weights
 
 SHAPE = [3, 8, 8]
 TINY = {"shape": SHAPE, "num_classes": 3, "latent": 6, "width": 4, "generator_lr": 0.01, "discriminator_lr": 0.01}

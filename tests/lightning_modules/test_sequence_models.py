@@ -10,8 +10,8 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
+from checkpoints.pretrained import load_pretrained
 from lightning_modules.language_model import LanguageModel
-from lightning_modules.pretrained import load_pretrained
 from lightning_modules.seq2seq import Seq2Seq
 from lightning_modules.sequence_model import packed
 from lightning_modules.sequence_tagger import SequenceTagger

@@ -83,7 +83,7 @@ def test_weights_are_those_of_the_softmax():
 
 
 def test_bfloat16_gradients_are_those_of_float32_rounded():
-    """On a CPU the backward pass goes through float32: see `Attend`."""
+    """On a CPU the backward pass goes through float32: see `ScaledDotProductAttention`."""
     torch.manual_seed(0)
     layer = SelfAttention(16, 2).bfloat16()
     exact = SelfAttention(16, 2)
@@ -99,7 +99,7 @@ def test_bfloat16_gradients_are_those_of_float32_rounded():
 
 @pytest.mark.parametrize("rotary", [False, True])
 def test_training_under_autocast_attends_in_float32(rotary, monkeypatch):
-    """Rotated queries are float32, and autocast would make them bfloat16 again: see `Attend`."""
+    """Rotated queries are float32, and autocast would make them bfloat16 again: see `ScaledDotProductAttention`."""
     seen = []
 
     def spy(q, k, v, *args, **options):

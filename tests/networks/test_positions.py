@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from networks.positions import POSITIONS, LinearBiases, RotaryPositions, SinusoidalPositions, rotate
+from networks.positions import POSITIONS, ALiBi, RotaryPositions, SinusoidalPositions, rotate
 
 
 def test_sinusoidal_is_the_papers_formula():
@@ -47,7 +47,7 @@ def test_rotary_scores_depend_on_the_distance_alone():
 
 
 def test_biases_fall_with_the_distance_by_the_papers_slopes():
-    bias = LinearBiases(64, 8, 10).bias(torch.tensor([4]), torch.arange(6))  # (8, 1, 6)
+    bias = ALiBi(64, 8, 10).bias(torch.tensor([4]), torch.arange(6))  # (8, 1, 6)
     slopes = [1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128, 1 / 256]
     expected = torch.tensor([[[-s * abs(4 - j) for j in range(6)]] for s in slopes])
     torch.testing.assert_close(bias, expected)

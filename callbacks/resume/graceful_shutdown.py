@@ -1,0 +1,157 @@
+"""Ctrl-C and SIGTERM: save what there is to save, say how to go on, leave."""
+
+import signal
+import threading
+from pathlib import Path
+
+import lightning as L
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from rich.console import Console
+
+from callbacks.resume.last_checkpoint import LastCheckpoint, step_is_whole
+from checkpoints.runs import CONFIG
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stop(L.Callback):
+    """A run that is told to stop does so at once, and exits with 128 plus the signal's number.
+
+    After SIGTERM Lightning goes on with a prediction, and with a test's last batch and all that comes after it.
+    Handlers are set in the main thread alone, and are those from before when the run is over.
+    """
+
+    def __init__(self):
+        self._signal: signal.Signals | None = None
+        self._before: dict[signal.Signals, object] = {}
+
+    def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        self._signal = None
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.getsignal(number) for number in SIGNALS}
+
+    def _listen(self, trainer: L.Trainer) -> None:
+        def note(number: int, frame) -> None:
+            launcher = trainer.strategy.launcher
+            if number == signal.SIGTERM and hasattr(launcher, "kill"):  # Ctrl-C reaches all processes by itself
+                launcher.kill(number)
+            self._told(trainer, signal.Signals(number))
+
+        for number in self._before:
+            signal.signal(number, note)
+
+    # Lightning sets handlers of its own after `setup`, before it calls these.
+    def on_sanity_check_start(self, trainer, module) -> None:
+        self._listen(trainer)
+
+    def on_validation_start(self, trainer, module) -> None:
+        if not trainer.training:
+            self._listen(trainer)
+
+    def on_train_start(self, trainer, module) -> None:
+        self._listen(trainer)
+
+    def on_test_start(self, trainer, module) -> None:
+        self._listen(trainer)
+
+    def on_predict_start(self, trainer, module) -> None:
+        self._listen(trainer)
+
+    def _told(self, trainer: L.Trainer, number: signal.Signals) -> None:
+        self._signal = number
+        self._say(trainer, f"{number.name}: stopped")
+        raise SIGTERMException(128 + number)
+
+    def _say(self, trainer: L.Trainer, message: str) -> None:
+        if trainer.is_global_zero:
+            Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(message)
+
+    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+        self._restore()
+
+    def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            if handler is not None:  # one that no Python set
+                signal.signal(number, handler)
+        self._before = {}
+
+
+class GracefulShutdown(Stop, Checkpoint):
+    """A training run that is told to stop finishes its batch, writes `last.ckpt`, and exits with 128 plus the signal's
+    number.
+
+    Lightning stops in the middle of whatever it does at Ctrl-C; once a batch is validated and logged, the state is one
+    that a resumed run can go on from as if nothing had happened. A stop in the last batch of an epoch, or in the
+    validation after it, waits until that epoch is done. A second signal stops at once and saves nothing; so does the
+    first where nothing is trained.
+
+    It is a `Checkpoint` because Lightning calls those last: at the end of an epoch the best checkpoint comes first.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self._training = self._saved = False
+
+    def _told(self, trainer: L.Trainer, number: signal.Signals) -> None:
+        if self._signal is not None or not self._training:
+            self._training = False  # nothing will be saved
+            super()._told(trainer, number)
+        self._signal = number
+        self._say(trainer, f"{number.name}: will save and stop after this batch; once more stops at once")
+
+    def on_train_start(self, trainer, module) -> None:
+        super().on_train_start(trainer, module)
+        self._training, self._saved = True, False
+
+    def on_train_end(self, trainer, module) -> None:
+        self._training = False
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        if step_is_whole(trainer):  # no checkpoint holds gradients
+            self._tell_lightning(trainer)
+
+    def on_validation_start(self, trainer, module) -> None:
+        super().on_validation_start(trainer, module)
+        if self._training:
+            trainer._signal_connector.received_sigterm = False  # else it would be raised between validation batches
+
+    # Where a validation or an epoch ends, Lightning resumes right from what is saved in its last hook, not after it.
+    def on_validation_end(self, trainer, module) -> None:
+        if self._training and step_is_whole(trainer) and not trainer.is_last_batch:
+            self.on_train_epoch_end(trainer, module)
+
+    def on_train_epoch_end(self, trainer, module) -> None:
+        self._tell_lightning(trainer)  # the signal may have come in the validation
+        if trainer.received_sigterm:
+            self._save(trainer)
+
+    def _tell_lightning(self, trainer: L.Trainer) -> None:
+        """After the batch's or the epoch's last line of the log it raises SIGTERMException, in all processes."""
+        if trainer.strategy.reduce_boolean_decision(self._signal is not None, all=False):
+            trainer._signal_connector.received_sigterm = True
+
+    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+        if isinstance(exception, SIGTERMException) and self._training:
+            if not self._saved:
+                self._save(trainer)
+            config = self._path(trainer).parent.parent / CONFIG
+            self._say(
+                trainer,
+                f"stopped after step {trainer.global_step}; go on with: "
+                f"python train.py fit --config {config} --ckpt_path {self._path(trainer)}",
+            )
+            exception.code = 128 + (self._signal or signal.SIGTERM)
+        self._training = False
+        super().on_exception(trainer, module, exception)
+
+    def _save(self, trainer: L.Trainer) -> None:
+        trainer.save_checkpoint(self._path(trainer))
+        self._saved = True
+
+    def _path(self, trainer: L.Trainer) -> Path:
+        (last,) = (callback for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint))
+        return Path(last.dirpath) / f"{last.filename}{last.FILE_EXTENSION}"

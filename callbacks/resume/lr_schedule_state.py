@@ -1,0 +1,51 @@
+"""Where on its learning-rate schedule a resumed run goes on."""
+
+import math
+
+import lightning as L
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+from torch.optim.lr_scheduler import LambdaLR
+
+
+class LRScheduleState(L.Callback):
+    """A resumed run's next step has the learning rate that this run's schedule names for it.
+
+    A checkpoint holds the rate that the schedule of the run that wrote it named. Another `max_steps`, `max_epochs` or
+    `max_time` is another schedule: where a run stopped at its end, at a rate of 0, one that goes on would take its
+    first step at 0, too. One line says so where the planned number of steps is another one.
+    """
+
+    def __init__(self):
+        self._planned: float = math.inf
+        self._before: float | None = None  # of the run that is resumed
+
+    def state_dict(self) -> dict[str, float]:
+        return {"planned": self._planned}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        self._before = state_dict["planned"]
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        schedules = [config.scheduler for config in trainer.lr_scheduler_configs]
+        if not schedules:
+            return
+        before, self._before, self._planned = self._before, None, trainer.estimated_stepping_batches
+        if trainer.ckpt_path is None:
+            return
+        for schedule in schedules:
+            if isinstance(schedule, LambdaLR):
+                for group, rate, factor in zip(
+                    schedule.optimizer.param_groups, schedule.base_lrs, schedule.lr_lambdas, strict=True
+                ):
+                    group["lr"] = rate * factor(schedule.last_epoch)
+        if before not in (None, self._planned):
+            _say(
+                f"the learning rate goes on along the schedule of {self._planned} steps; up to step "
+                f"{trainer.global_step} it was that of {before}"
+            )
+
+
+@rank_zero_only
+def _say(message: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(message)

@@ -1,0 +1,77 @@
+"""Checkpoint files that are whole or not there at all."""
+
+import contextlib
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+
+from checkpoints.pretrained import load_pretrained
+
+HANDED_BACK = ".temp.ckpt"  # what Lightning's spawned processes (ddp_spawn) hand back: weights alone
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's plugin to write and read checkpoints, for folders of this machine.
+
+    A checkpoint is written beside its place, flushed to the disk and renamed, so that a process that is killed at any
+    moment leaves the one from before. (Lightning writes into the system's folder for temporary files; from there to
+    another disk a file is copied, and half a copy is left where that is cut off.)
+
+    Raises OSError where a file cannot be written, ValueError for one that is torn, or is no checkpoint.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        path = Path(path)
+        partial = path.with_name(path.name + ".part")
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                file.write(content.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise OSError(
+                f"cannot write the checkpoint {path}: {error.strerror}; what was saved before is whole: make room "
+                "and go on from there with --ckpt_path"
+            ) from error
+
+    def load_checkpoint(self, path: str | Path, map_location: Any = "cpu", weights_only: Any = None) -> dict[str, Any]:
+        """Whatever is asked for, only tensors and plain values are read: nothing in a file can run."""
+        try:
+            checkpoint = super().load_checkpoint(path, map_location, weights_only=True)
+        except OSError:
+            raise
+        except Exception as error:  # of damaged bytes torch's reader makes errors of any kind
+            raise ValueError(
+                f"{path} is torn, or no checkpoint: {' '.join(str(error).split())[:200]}; name another one "
+                "of its folder"
+            ) from error
+        if Path(path).name == HANDED_BACK:
+            return checkpoint
+        for part in ("state_dict", "pytorch-lightning_version"):
+            if not isinstance(checkpoint, dict) or part not in checkpoint:
+                raise ValueError(f"{path} is no checkpoint of a Lightning run: it holds no {part}")
+        return checkpoint
+
+
+def load_trained(kind: type[L.LightningModule], path: str | Path) -> L.LightningModule:
+    """A model of that class from a checkpoint (.ckpt) or a folder of pretrained/, in eval mode on the CPU.
+
+    Raises OSError where there is none, ValueError for a file that is torn, or no checkpoint.
+    """
+    if not Path(path).exists():
+        raise FileNotFoundError(f"there is no model {path}; name a checkpoint (.ckpt) or a folder of pretrained/")
+    if Path(path).is_dir():
+        return load_pretrained(path)
+    AtomicCheckpointIO().load_checkpoint(path)  # says what is wrong with the file
+    return kind.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()

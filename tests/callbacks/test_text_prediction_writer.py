@@ -1,0 +1,22 @@
+import lightning as L
+
+from callbacks.text_prediction_writer import TextPredictionWriter
+from datamodules.sorting import Sorting
+from lightning_modules.sequence_tagger import SequenceTagger
+from networks.vocabulary import with_eos
+
+
+class Sorter(SequenceTagger):
+    """Answers right."""
+
+    def _write(self, source, source_mask, max_new_tokens):
+        return with_eos(source.sort(1).values, source_mask)
+
+
+def test_answers_are_printed(capsys):
+    data = Sorting(numbers=[5, 3, 9])
+    data.setup()
+    module = Sorter(vocab_size=104, width=16, depth=1, heads=2)
+    trainer = L.Trainer(accelerator="cpu", logger=False, callbacks=[TextPredictionWriter()], enable_progress_bar=False)
+    trainer.predict(module, data)
+    assert "5 3 9 -> 3 5 9" in [line.strip() for line in capsys.readouterr().out.splitlines()]

@@ -1,0 +1,36 @@
+import pytest
+
+from cli import precision
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "has"),
+    [
+        ({"avx2": True, "avx512_bf16": True, "amx_bf16": False}, True),
+        ({"avx512_bf16": False, "amx_bf16": True}, True),
+        ({"bf16": True, "sve": False}, True),
+        ({"avx2": True, "avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, False),
+        ({}, False),
+    ],
+)
+def test_a_cpu_has_bfloat16_where_it_has_instructions_for_it(capabilities, has):
+    assert precision.cpu_has_bfloat16(capabilities) is has
+
+
+@pytest.mark.parametrize(
+    ("asked", "accelerator", "has", "given"),
+    [
+        ("bf16-mixed", "cpu", False, "32-true"),
+        ("bf16", "auto", False, "32-true"),
+        ("bf16-mixed", "cpu", True, "bf16-mixed"),
+        ("bf16-mixed", "gpu", False, "bf16-mixed"),
+        ("16-mixed", "cpu", False, "16-mixed"),
+        ("bf16-true", "cpu", False, "bf16-true"),
+        (None, "auto", False, None),
+        ("32-true", "cpu", True, "32-true"),
+    ],
+)
+def test_only_bf16_mixed_on_a_cpu_without_bfloat16_is_computed_in_float32(monkeypatch, asked, accelerator, has, given):
+    monkeypatch.setattr(precision, "cpu_has_bfloat16", lambda: has)
+    monkeypatch.setattr(precision.torch.accelerator, "is_available", lambda: False)
+    assert precision.fast_precision(asked, accelerator) == given
