@@ -9,11 +9,11 @@ from torch import Tensor
 
 
 class ClassPredictionWriter(L.Callback):
-    """`predict` leaves predictions.csv in the run's folder: file, class, probability; in the pictures' order.
+    """`predict` leaves predictions.csv in the run's folder: file, class, probability; in the images' order.
 
     Speaks to the module through its `class_names` and what its `predict_step` returns (`lightning_modules.classifier`).
-    A picture of a data set goes by its number in place of a file's name. Of several processes each writes its own
-    pictures, those after the first to predictions-RANK.csv. A byte of a file's name that is no UTF-8 is written
+    An image of a data set goes by its number in place of a file's name. Of several processes each writes its own
+    images, those after the first to predictions-RANK.csv. A byte of a file's name that is not UTF-8 is written
     as \\udcNN. Rows are in the file as soon as their batch is done.
     """
 

@@ -1,7 +1,7 @@
-"""What a classifier gets right and wrong, as pictures in TensorBoard.
+"""What a classifier gets right and wrong, as images in TensorBoard.
 
 Speaks to the module through `confusion`, `class_names`, `filters()` and the logits that its validation and test steps
-return (see `lightning_modules.classifier`); any data set of pictures will do.
+return (see `lightning_modules.classifier`); any data set of images will do.
 
 B batch, C channels, H height, W width, K classes.
 """
@@ -25,23 +25,23 @@ LARGEST = 40  # inches of a figure's side: hundreds of classes would take gigaby
 
 
 class Mistake(NamedTuple):
-    """Ordered by confidence; `number` differs for all, so that pictures are never compared."""
+    """Ordered by confidence; `number` differs for all, so that images are never compared."""
 
     confidence: float
     number: int
-    picture: Tensor  # (C, H, W) uint8
-    shown: int
-    named: int
+    image: Tensor  # (C, H, W) uint8
+    target: int
+    predicted: int
 
 
 class ClassificationReport(L.Callback):
     """At the end of every validation and test, under val/ or test/: confusion matrix, accuracy of every class, the most
     confident mistakes, and the first layer's weights where the module has such.
 
-    Several processes share the counts; pictures of mistakes are those that the first process saw.
+    Several processes share the counts; images of mistakes are those that the first process saw.
 
     Args:
-        mistakes: how many mistakes the picture shows.
+        mistakes: how many mistakes are shown.
         filters: how many of the first layer's units are shown at most.
     """
 
@@ -57,12 +57,12 @@ class ClassificationReport(L.Callback):
     on_test_epoch_start = on_validation_epoch_start
 
     def on_validation_batch_end(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0):
-        confidence, named = outputs.softmax(1).max(1)  # (B,)
-        wrong = (named != batch["label"]).nonzero()[:, 0]
+        confidence, predicted = outputs.softmax(1).max(1)  # (B,)
+        wrong = (predicted != batch["label"]).nonzero()[:, 0]
         for place in wrong[confidence[wrong].argsort(descending=True)[: self.mistakes]].tolist():
             self._seen += 1
-            picture, shown = batch["image"][place].cpu(), int(batch["label"][place])
-            mistake = Mistake(float(confidence[place]), -self._seen, picture, shown, int(named[place]))
+            image, target = batch["image"][place].cpu(), int(batch["label"][place])
+            mistake = Mistake(float(confidence[place]), -self._seen, image, target, int(predicted[place]))
             (heapq.heappush if len(self._worst) < self.mistakes else heapq.heappushpop)(self._worst, mistake)
 
     on_test_batch_end = on_validation_batch_end
@@ -80,13 +80,13 @@ class ClassificationReport(L.Callback):
         if not trainer.is_global_zero or not boards:
             return
         names, step = module.class_names, trainer.global_step
-        pictures = {f"{stage}/confusion": pixels(confusion_figure(confusion, names))}
+        images = {f"{stage}/confusion": pixels(confusion_figure(confusion, names))}
         if self._worst:
-            pictures[f"{stage}/mistakes"] = pixels(mistakes_figure(sorted(self._worst, reverse=True), names))
+            images[f"{stage}/mistakes"] = pixels(mistakes_figure(sorted(self._worst, reverse=True), names))
         filters = module.filters()
         for board in boards:
-            for tag, picture in pictures.items():
-                board.add_image(tag, picture, step)
+            for tag, image in images.items():
+                board.add_image(tag, image, step)
             for name, accuracy in zip(names, confusion_tables.class_accuracy(confusion).tolist(), strict=True):
                 board.add_scalar(f"{stage}/accuracy_of/{name}", accuracy, step)
             if filters is not None:
@@ -103,25 +103,25 @@ def confusion_figure(confusion: Tensor, class_names: Sequence[str]) -> Figure:
         shade = "white" if shares[row, column] > 0.4 else "black"
         axes.text(column, row, int(confusion[row, column]), ha="center", va="center", color=shade, fontsize=8)
     places = range(len(class_names))
-    axes.set(xlabel="named", ylabel="shown", yticks=places, yticklabels=class_names)
+    axes.set(xlabel="predicted", ylabel="target", yticks=places, yticklabels=class_names)
     axes.set_xticks(places, class_names, rotation=90 if max(map(len, class_names)) > 2 else 0)
     return figure
 
 
 def mistakes_figure(mistakes: Sequence[Mistake], class_names: Sequence[str]) -> Figure:
-    """Pictures in rows of five, each under what it is, what it was taken for, and how surely."""
+    """Images in rows of five, each under its target, what was predicted, and with which probability."""
     figure = Figure((8, 1.9 * math.ceil(len(mistakes) / 5)), layout="tight")
     for axes in figure.subplots(math.ceil(len(mistakes) / 5), 5, squeeze=False).flat:
         axes.axis("off")
     for axes, mistake in zip(figure.axes, mistakes, strict=False):
-        axes.imshow(mistake.picture.permute(1, 2, 0).numpy(), cmap="gray", vmin=0, vmax=255)
-        title = f"{class_names[mistake.shown]}, not {class_names[mistake.named]} ({mistake.confidence:.0%})"
+        axes.imshow(mistake.image.permute(1, 2, 0).numpy(), cmap="gray", vmin=0, vmax=255)
+        title = f"{class_names[mistake.target]}, not {class_names[mistake.predicted]} ({mistake.confidence:.0%})"
         axes.set_title(title, fontsize=8)
     return figure
 
 
 def filter_grid(filters: Tensor) -> Tensor:
-    """Weights (n, C, h, w) as one picture (3, H, W) in [0, 1], each scaled by itself so that 0 is mid-grey.
+    """Weights (n, C, h, w) as one image (3, H, W) in [0, 1], each scaled by itself so that 0 is mid-grey.
 
     Weights for more than three channels are shown by their mean over channels.
     """
@@ -129,7 +129,7 @@ def filter_grid(filters: Tensor) -> Tensor:
         filters = filters.mean(1, keepdim=True)
     largest = filters.abs().amax((1, 2, 3), keepdim=True).clamp(min=torch.finfo(filters.dtype).tiny)
     scale = max(1, 28 // filters.shape[-1])  # small kernels are enlarged: every pixel stays a square
-    pictures = (0.5 + 0.5 * filters / largest).repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    images = (0.5 + 0.5 * filters / largest).repeat_interleave(scale, 2).repeat_interleave(scale, 3)
     divisors = [n for n in range(1, len(filters) + 1) if len(filters) % n == 0]
     in_a_row = next(n for n in divisors if n * n >= len(filters))  # as square as rows of equal length can be
-    return make_grid(pictures, nrow=in_a_row, pad_value=1.0)
+    return make_grid(images, nrow=in_a_row, pad_value=1.0)
