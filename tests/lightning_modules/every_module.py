@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -10,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from datamodules.images import ImageDataModule, ImageSet
 from envs import t_block
+from lightning_modules.classifier import Classifier
 from lightning_modules.cnn_classifier import CNNClassifier
 from lightning_modules.ddpm import DDPM
 from lightning_modules.diffusion_policy import DiffusionPolicy
@@ -20,13 +22,18 @@ from lightning_modules.mlp_classifier import MLPClassifier
 from lightning_modules.seq2seq import Seq2Seq
 from lightning_modules.sequence_model import SequenceModel
 from lightning_modules.sequence_tagger import SequenceTagger
+from networks.cnn import ResNet
+from networks.mlp import MLP
 from networks.vocabulary import SPECIAL
+from optim.lr_schedule import WarmupCosine
+from optim.progressive_resizing import ProgressiveResizing
+from optim.selection_via_proxy import SelectionViaProxy
 
 SHAPE = [3, 16, 16]
 
 
 class Images(ImageDataModule):
-    """Random pictures in memory, those of seed 1 brighter: 3 batches of 8."""
+    """Random images in memory, those of seed 1 brighter: 3 batches of 8."""
 
     shape = tuple(SHAPE)
     class_names = ("cat", "dog", "fox")
@@ -102,11 +109,12 @@ CLASSIFIER = {
     "std": ([0.2] * 3, {"mean": [0.1] * 3, "std": [1.0] * 3}),
     "label_smoothing": 0.3,
     "lr": 0.02,
-    "weight_decay": 0.5,
-    "warmup": 0.6,
+    "optimizer": torch.optim.RAdam,
+    "lr_schedule": WarmupCosine(0.6),
     "tta_flip": True,
     "tta_shift": 1,
 }
+PARTS = {"progressive_resizing": ProgressiveResizing(10, 0.9), "selection": SelectionViaProxy(MLP, 0.5)}
 SEQUENCE = {
     "vocab_size": 13,
     "width": 32,
@@ -119,19 +127,26 @@ SEQUENCE = {
     "weight_decay": 0.9,
     "warmup": 0.6,
 }
-TINY_SEQUENCE = {"vocab_size": 12, "width": 16, "depth": 1, "heads": 2, "max_length": 32}
+TINY_PARTS = {"progressive_resizing": ProgressiveResizing(10, 0.9), "selection": SelectionViaProxy(MLP, 0.5)}
+SEQUENCE = {"vocab_size": 12, "width": 16, "depth": 1, "heads": 2, "max_length": 32}
 KINDS = {
     "mlp": Kind(
         MLPClassifier,
         {"shape": SHAPE, "num_classes": 3, "hidden": [16]},
         Images,
-        CLASSIFIER | {"optimizer": "sgd", "hidden": [8], "dropout": 0.5, "batch_norm": True},
+        CLASSIFIER | {"selection": SelectionViaProxy(MLP, 0.5), "hidden": [8], "dropout": 0.5, "batch_norm": True},
+    ),
+    "classifier": Kind(
+        Classifier,
+        {"shape": SHAPE, "num_classes": 3, "network": partial(ResNet, widths=[8], blocks=1)},
+        Images,
+        CLASSIFIER | PARTS | {"network": MLP},
     ),
     "cnn": Kind(
         CNNClassifier,
         {"shape": SHAPE, "num_classes": 3, "widths": [8], "blocks": 1},
         Images,
-        CLASSIFIER | {"optimizer": "sgd", "widths": [12], "blocks": 2},
+        CLASSIFIER | PARTS | {"widths": [12], "blocks": 2},
     ),
     "fast_cnn": Kind(
         FastCNNClassifier,
@@ -153,9 +168,6 @@ KINDS = {
             "small_share": 0.9,
             "hard_share": 0.25,
             "proxy_widths": [12],
-            "bias_lr": 1.0,
-            "head_lr": 0.1,
-            "decay": "linear",
         },
     ),
     "seq2seq": Kind(Seq2Seq, TINY_SEQUENCE, sequences, SEQUENCE),
