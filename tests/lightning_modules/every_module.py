@@ -127,8 +127,7 @@ SEQUENCE = {
     "weight_decay": 0.9,
     "warmup": 0.6,
 }
-TINY_PARTS = {"progressive_resizing": ProgressiveResizing(10, 0.9), "selection": SelectionViaProxy(MLP, 0.5)}
-SEQUENCE = {"vocab_size": 12, "width": 16, "depth": 1, "heads": 2, "max_length": 32}
+TINY_SEQUENCE = {"vocab_size": 12, "width": 16, "depth": 1, "heads": 2, "max_length": 32}
 KINDS = {
     "mlp": Kind(
         MLPClassifier,
