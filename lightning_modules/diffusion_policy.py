@@ -29,8 +29,8 @@ from metrics import distributed_mean as distributed_mean
 from networks.chunk_mlp import ChunkMLP
 from networks.chunk_unet import ChunkUNet
 from networks.evaluation import evaluating
-from networks.measured import Measured
 from networks.pusht_features import PushTFeatures
+from networks.statistics_flag import StatisticsFlag
 from optim.lr_schedule import OwnRates, decay_matrices, fallen, fused, scheduled, total_steps
 
 NETWORKS = {"mlp": ChunkMLP, "unet": ChunkUNet}
@@ -99,7 +99,7 @@ class DiffusionPolicy(OwnRates):
         check_sampling_steps(sampling_steps, train_steps)
         self.objective = choose("objective", objective, objectives.OBJECTIVES)
         self.register_buffer("action_scale", torch.ones(horizon, 1))  # pixels, set from the data when training starts
-        self.measured = Measured()  # action_scale
+        self.measured = StatisticsFlag()  # action_scale
         self._mean = distributed_mean.StepMean()
 
     @torch.no_grad()
@@ -160,7 +160,7 @@ class DiffusionPolicy(OwnRates):
             total, count = total + relative.square().sum((0, 2)), count + 2 * taken.sum((0, 2))
         scale = (total / count.clamp(min=1)).sqrt()[:, None].clamp(min=1.0)
         self.action_scale.copy_(scale)
-        self.measured.note()
+        self.measured.set()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         loss = self._loss(batch)
