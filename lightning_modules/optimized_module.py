@@ -10,7 +10,7 @@ from torch import optim
 from limits import number
 from optim.lr_schedule import LRSchedule, WarmupCosine
 from optim.parameter_groups import OptimizerFactory, no_decay_on_vectors
-from optim.training_length import total_steps
+from optim.training_length import planned_steps, total_steps
 
 CAN_FUSE = (optim.Adam, optim.AdamW, optim.SGD)
 
@@ -86,6 +86,6 @@ def scheduled(
             for group in one.param_groups:
                 if group.get("fused") is None and not group.get("foreach"):
                     group["fused"] = True
-    planned = trainer.estimated_stepping_batches
+    planned = planned_steps(trainer)
     by_step = StepSchedule(optimizer, lambda step: schedule(step, total_steps(trainer, step, planned)))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": by_step, "interval": "step", "name": name}}
