@@ -29,13 +29,13 @@ def main() -> None:
     model = load_trained(DDPM, given.model)
     judge = Judge(model.hparams.shape[0])
     labels = judge.labels(given.samples)
-    table = Table("scale", "threshold", "FID", "KID", "readable", "saturated", title=f"{given.samples} samples")
+    table = Table("scale", "threshold", "FID", "KID", "class accuracy", "saturated", title=f"{given.samples} samples")
     for scale in given.scales:
         for threshold in given.thresholds:
             measures = judge.measure(draw(model, labels, scale=scale, threshold=threshold), labels)
             table.add_row(f"{scale:g}", threshold, *(f"{value:.4f}" for value in measures))
             Console().print(table)
-    table.add_row("held-out", "", *(f"{value:.4f}" for value in judge.floor(given.samples)))
+    table.add_row("held-out", "", *(f"{value:.4f}" for value in judge.real_images(given.samples)))
     Console().print(table)
 
 

@@ -32,7 +32,7 @@ def main() -> None:
     model = load_trained(DDPM, given.model)
     judge = Judge(model.hparams.shape[0])
     labels = judge.labels(given.samples)
-    table = Table("sampler", "evaluations", "FID", "KID", "readable", "seconds for 64")
+    table = Table("sampler", "evaluations", "FID", "KID", "class accuracy", "seconds for 64")
     for sampler in SAMPLERS:
         for steps in given.steps:
             measures = judge.measure(draw(model, labels, sampler=sampler, steps=steps), labels)

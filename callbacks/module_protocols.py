@@ -131,5 +131,7 @@ def _missing(module: object, protocol: type, name: str) -> list[str]:
         return []
     asked = inspect.signature(method).parameters.values()
     return [
-        f"{name}({parameter.name}=)" for parameter in asked if parameter.kind == parameter.KEYWORD_ONLY and parameter.name not in given
+        f"{name}({parameter.name}=)"
+        for parameter in asked
+        if parameter.kind == parameter.KEYWORD_ONLY and parameter.name not in given
     ]
