@@ -19,8 +19,8 @@ WIDEST = 120  # inches of an image; long sequences and many heads make small map
 
 
 class AttentionMaps(L.Callback):
-    """Attention weights of the middle row of the validation set, logged as "attention/LAYER" (`callbacks.log_media`), the
-    heads side by side.
+    """Attention weights of the middle row of the validation set, logged as "attention/LAYER", its heads side by side
+    (`callbacks.log_media`).
 
     Rows of a map are the tokens that attend, columns those that are attended to; black is 1, white 0.
     """

@@ -1,9 +1,19 @@
 """Means over other numbers of terms in each batch and each process."""
 
-import lightning as L
+from typing import Any, Protocol
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, optim
+
+
+class LoggingModule(Protocol):
+    """As a LightningModule."""
+
+    trainer: Any
+
+    def log(self, name: str, value: Tensor, **options: Any) -> None:
+        """Log a value."""
 
 
 class StepMean:
@@ -18,14 +28,14 @@ class StepMean:
     def __init__(self):
         self._counts: list[Tensor] = []  # of each batch of this step, the mean of all processes
 
-    def weight(self, module: L.LightningModule, count: Tensor) -> Tensor:
+    def weight(self, module: LoggingModule, count: Tensor) -> Tensor:
         """What this process's mean over `count` terms counts for: 1 where it is alone. For each batch, once."""
         count = count.float()
         self._counts.append(module.trainer.strategy.reduce(count.clone()))  # in place
         return count / self._counts[0].clamp(min=1)
 
     @torch.no_grad()
-    def settle(self, module: L.LightningModule, optimizer: optim.Optimizer) -> None:
+    def settle(self, module: LoggingModule, optimizer: optim.Optimizer) -> None:
         """Put the gradients of a step right, in `on_before_optimizer_step`."""
         counts, self._counts = self._counts, []
         batches = module.trainer.accumulate_grad_batches
@@ -38,7 +48,7 @@ class StepMean:
                     weight.grad.mul_(factor)
 
 
-def log_mean(module: L.LightningModule, name: str, value: Tensor, count: int, **options) -> None:
+def log_mean(module: LoggingModule, name: str, value: Tensor, count: int, **options) -> None:
     """Log the mean of `count` terms so that its mean over an epoch is that of all terms of all processes.
 
     Lightning divides the sum of counts by the number of processes in whole numbers: 250 and 251 rows would count for

@@ -571,6 +571,7 @@ CASES: dict[str, Case] = {
     "lightning_modules.drawing.class_labels": call(labels=[0, 1, 2], num_classes=3, device="cpu"),
     "diffusion.sample_noise.noise_of": Case(lambda: {"batch": {"index": STEPS}, "seed": 0}),
     "lightning_modules.sampling_steps.check_sampling_steps": call(sampling_steps=2, train_steps=10),
+    "adversarial.slerp.slerp": call(start=torch.randn(2, 3), end=torch.randn(2, 3), share=0.5),
     # callbacks
     "callbacks.best_checkpoint.BestCheckpoint": build(monitor="val/loss", save_top_k=1),
     "callbacks.classification_report.ClassificationReport": build(mistakes=4, filters=4),
@@ -578,14 +579,13 @@ CASES: dict[str, Case] = {
     "callbacks.guidance_grid.GuidanceGrid": build(scales=(0.0, 1.0)),
     "callbacks.resume.last_checkpoint.LastCheckpoint": build(every_n_epochs=1),
     "callbacks.latent_interpolation.LatentInterpolation": build(stops=2, frames=3, rows=2, seed=0),
-    "callbacks.latent_interpolation.between": call(start=torch.randn(2, 3), end=torch.randn(2, 3), share=0.5),
     "callbacks.nearest_neighbours.NearestNeighbours": build(classifier="pretrained/mnist_mlp", neighbours=2, seed=0),
     "callbacks.nearest_neighbours.beside": call(
         samples=images(), images=images(), sample_features=torch.rand(2, 3), features=torch.rand(2, 3), count=1
     ),
     "callbacks.rollouts.Rollouts": build(val_episodes=2, test_episodes=2, video_episodes=2),
     "callbacks.sample_grid.SampleGrid": build(every_n_steps=10, rows=2),
-    "callbacks.sample_grid.grid": call(pictures=images().byte(), columns=2, scale=2),
+    "callbacks.sample_grid.grid": call(images=images().byte(), columns=2, scale=2),
     "callbacks.sample_quality.SampleQuality": build(classifier="pretrained/mnist_mlp", samples=10, seed=0),
     "callbacks.saturation.Saturation": build(scales=(1.0, 3.0), samples=4),
     "callbacks.text_samples.TextSamples": build(count=2),

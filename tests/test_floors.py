@@ -21,6 +21,7 @@ NOT_THERE = {
     "decoding": {"lightning"},
     "diffusion": {"lightning"},
     "adversarial": {"lightning"},
+    "metrics": {"lightning"},
     "envs": {"torch", "lightning"},
     "planning": {"torch", "lightning"},
 }

@@ -184,7 +184,7 @@ def test_a_run_leaves_what_it_should(finished_run):
     folder = finished_run / "runs" / "small" / "version_0"
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     assert yaml.safe_load((folder / "config.yaml").read_text())["trainer"]["max_steps"] == 4
-    assert list(folder.glob("videos/*.mp4"))
+    assert list(folder.glob("videos/val/rollouts/*.mp4"))
     assert list(folder.glob("events.out.tfevents.*"))
 
 

@@ -1,7 +1,7 @@
 import lightning as L
 import pytest
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
@@ -19,7 +19,7 @@ N = 30
 
 
 class ByFirstPixel(nn.Module):
-    """The first pixel, 0 to 2, says which class is named; the second how surely."""
+    """The first pixel, 0 to 2, says which class is predicted; the second with what confidence."""
 
     def __init__(self):
         super().__init__()
@@ -74,9 +74,9 @@ def test_the_most_confident_mistakes_are_found(tmp_path):
     wrong = [i for i in range(N) if data.named[i] != labels[i]]
     worst = sorted(wrong, key=lambda i: -int(pixels[i, 0, 0, 1]))[:4]
     found = sorted(report._worst, reverse=True)
-    assert [mistake.shown for mistake in found] == labels[worst].tolist()
-    assert [mistake.named for mistake in found] == data.named[worst].tolist()
-    assert all(torch.equal(m.picture, pixels[i]) for m, i in zip(found, worst, strict=True))
+    assert [mistake.target for mistake in found] == labels[worst].tolist()
+    assert [mistake.predicted for mistake in found] == data.named[worst].tolist()
+    assert all(torch.equal(m.image, pixels[i]) for m, i in zip(found, worst, strict=True))
     surely = [pixels[i, 0, 0, 1].double().div(10).exp() for i in worst]
     for mistake, weight in zip(found, surely, strict=True):
         assert mistake.confidence == pytest.approx(float(weight / (weight + 2)), rel=1e-4)
@@ -91,7 +91,7 @@ def test_accuracy_of_every_class(tmp_path):
 
 
 @pytest.mark.parametrize("filters", [None, torch.randn(100, 3, 5, 5)])
-def test_pictures_at_every_validation_but_the_sanity_check(tmp_path, filters):
+def test_images_at_every_validation_but_the_sanity_check(tmp_path, filters):
     report = ClassificationReport()
     events = run(tmp_path, lambda trainer: trainer.fit, report, Reader(filters))
     tags = {"val/confusion", "val/mistakes"} | ({"val/filters"} if filters is not None else set())
@@ -100,9 +100,23 @@ def test_pictures_at_every_validation_but_the_sanity_check(tmp_path, filters):
         assert [image.step for image in events.Images(tag)] == [4, 8]
 
 
-def test_without_tensorboard_nothing_is_drawn():
-    trainer = L.Trainer(logger=False, callbacks=[ClassificationReport()], accelerator="cpu", enable_progress_bar=False)
-    trainer.validate(Reader(), Written(), verbose=False)
+def test_without_tensorboard_images_are_kept_and_accuracies_logged(tmp_path):
+    options = {"accelerator": "cpu", "enable_progress_bar": False, "default_root_dir": tmp_path}
+    for logger in (False, CSVLogger(tmp_path, name="", version="csv")):
+        runner = L.Trainer(logger=logger, callbacks=[ClassificationReport()], **options)
+        runner.validate(Reader(), Written(), verbose=False)
+    for folder in (tmp_path, tmp_path / "csv"):
+        assert {path.parent.name for path in (folder / "images/val").glob("*/0000000.png")} == {"confusion", "mistakes"}
+    assert "val/accuracy_of/dog" in (tmp_path / "csv/metrics.csv").read_text()
+
+
+def test_a_module_without_counts_is_refused(tmp_path):
+    module = Reader()
+    del module.confusion
+    with pytest.raises(
+        ValueError, match="ClassificationReport asks a module for confusion, which Reader does not have"
+    ):
+        run(tmp_path, lambda trainer: trainer.test, ClassificationReport(), module)
 
 
 def test_figures_hold_their_numbers():
@@ -110,8 +124,8 @@ def test_figures_hold_their_numbers():
     figure = confusion_figure(counts, ["cat", "dog"])
     assert sorted(text.get_text() for text in figure.axes[0].texts) == ["2", "5", "9"]
     assert {(text.get_position(), text.get_text()) for text in figure.axes[0].texts} >= {((1, 0), "2")}
-    pictures = [Mistake(0.9, -i, torch.zeros(1, 4, 4, dtype=torch.uint8), 0, 1) for i in range(6)]
-    figure = mistakes_figure(pictures, ["cat", "dog"])
+    mistakes = [Mistake(0.9, -i, torch.zeros(1, 4, 4, dtype=torch.uint8), 0, 1) for i in range(6)]
+    figure = mistakes_figure(mistakes, ["cat", "dog"])
     assert [axes.get_title() for axes in figure.axes] == ["cat, not dog (90%)"] * 6 + [""] * 4
 
 

@@ -1,4 +1,4 @@
-"""Grids, walks, neighbours and files of what a generative model draws."""
+"""Grids, interpolations, neighbours and files of what a generative model draws."""
 
 import inspect
 
@@ -10,9 +10,10 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from adversarial.slerp import slerp
 from callbacks import nearest_neighbours
 from callbacks.image_prediction_writer import ImagePredictionWriter
-from callbacks.latent_interpolation import LatentInterpolation, between
+from callbacks.latent_interpolation import LatentInterpolation
 from callbacks.nearest_neighbours import NearestNeighbours, beside
 from callbacks.sample_grid import SampleGrid, draw, grid
 from callbacks.sample_quality import SampleQuality
@@ -34,7 +35,7 @@ def trainer(folder, callback, **options):
     return L.Trainer(accelerator="cpu", logger=logger, callbacks=[callback], **quiet, **options)
 
 
-def picture(path):
+def read(path):
     return torch.from_numpy(iio.imread(path)).permute(2, 0, 1)
 
 
@@ -42,12 +43,12 @@ def test_a_grid_every_n_optimizer_steps_and_at_the_end(tmp_path):
     module = gan()
     trainer(tmp_path, SampleGrid(every_n_steps=3, rows=2)).fit(module, Noise())
     # Two steps a batch: after 4, 6 and 10 steps, three more have gone by since the last grid.
-    assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == [
-        f"step-{step:07d}.png" for step in (4, 6, 10)
+    assert sorted(path.name for path in (tmp_path / "images/samples").iterdir()) == [
+        f"{step:07d}.png" for step in (4, 6, 10)
     ]
     events = EventAccumulator(str(tmp_path)).Reload()
     assert [image.step for image in events.Images("samples")] == [4, 6, 10, 10]
-    assert torch.equal(picture(tmp_path / "samples/step-0000010.png"), grid(draw(module, 3, 2)))
+    assert torch.equal(read(tmp_path / "images/samples/0000010.png"), grid(draw(module, 3, 2)))
 
 
 def test_the_same_noise_for_every_grid():
@@ -62,47 +63,30 @@ def test_the_same_noise_for_every_grid():
     assert torch.equal(draw(module, 3, 1), first[:3])  # more rows leave the first ones as they are
 
 
-def test_a_grid_holds_every_picture_enlarged():
-    pictures = torch.randint(256, (6, 3, 4, 5), dtype=torch.uint8)
-    whole = grid(pictures, columns=3, scale=2)
+def test_a_grid_holds_every_image_enlarged():
+    images = torch.randint(256, (6, 3, 4, 5), dtype=torch.uint8)
+    whole = grid(images, columns=3, scale=2)
     assert whole.shape == (3, 2 * (8 + 2) + 2, 3 * (10 + 2) + 2)
-    for number, expected in enumerate(pictures):
+    for number, expected in enumerate(images):
         top, left = 2 + (number // 3) * 10, 2 + (number % 3) * 12
         assert torch.equal(whole[:, top : top + 8 : 2, left : left + 10 : 2], expected)
         assert torch.equal(whole[:, top + 1 : top + 9 : 2, left + 1 : left + 11 : 2], expected)
 
 
-def test_a_great_circle():
-    """In the plane, by angles; lengths change evenly."""
-    start, end = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 4.0]])
-    for share in (0.0, 0.25, 0.5, 1.0):
-        angle, length = torch.tensor(share * torch.pi / 2), 2 + 2 * share
-        expected = length * torch.stack([angle.cos(), angle.sin()])[None]
-        torch.testing.assert_close(between(start, end, share), expected, rtol=1e-5, atol=1e-5)
-    with pytest.raises(ValueError, match="same or opposite"):
-        between(start, start, 0.5)
-
-
-def test_a_point_between_normal_draws_is_as_long_as_they_are():
-    a, b = torch.randn(2, 50, 128, generator=torch.Generator().manual_seed(0))
-    assert (between(a, b, 0.5).norm(dim=1) - 128**0.5).abs().max() < 2
-    assert ((a + b) / 2).norm(dim=1).max() < 10  # the straight line's middle, where 11.3 is usual
-
-
-def test_a_walk_passes_its_stops_and_closes(tmp_path):
+def test_an_interpolation_passes_its_stops_and_closes(tmp_path):
     module, callback = gan().eval(), LatentInterpolation(stops=3, frames=4, rows=2)
     trainer(tmp_path, callback).test(module, Noise(), verbose=False)
-    frames = callback.walk(module, 3)
+    frames = callback.interpolation(module, 3)
     assert frames.shape == (12, 38, 56, 3)
     for stop in range(3):
         z = module.latents(2, generators(0, [stop, 3 + stop])).repeat_interleave(3, 0)
-        expected = module.sample(torch.tensor([0, 1, 2, 0, 1, 2]), latents=between(z, z.flip(1), 0.0))
+        expected = module.sample(torch.tensor([0, 1, 2, 0, 1, 2]), latents=slerp(z, z.flip(1), 0.0))
         shown = torch.from_numpy(frames[4 * stop]).permute(2, 0, 1)
-        assert (shown.int() - grid(expected, 3)[:, :38, :56].int()).abs().max() <= 1
+        assert (shown.int() - grid(expected, 3).int()).abs().max() <= 1
     steps = np.abs(np.diff(frames.astype(int), axis=0, append=frames[:1])).max((1, 2, 3))
     assert steps.max() < 2 * np.median(steps) + 3  # nowhere a jump, not even from the end to the beginning
-    assert iio.imread(tmp_path / "samples/walk.mp4").shape == frames.shape
-    assert len(iio.imread(tmp_path / "samples/walk.gif", index=None)) >= 2
+    (video,) = (tmp_path / "videos/latent_interpolation").iterdir()
+    assert iio.imread(video).shape == frames.shape
 
 
 def test_neighbours_are_the_nearest():
@@ -126,13 +110,13 @@ def test_neighbours_are_drawn_at_test(tmp_path, monkeypatch):
     reader = MLPClassifier(shape=[3, 8, 8], num_classes=3, hidden=[5], mean=[0.5] * 3, std=[0.2] * 3).eval()
     monkeypatch.setattr(nearest_neighbours, "load_pretrained", lambda folder: {"reader": reader}[folder])
     trainer(tmp_path, NearestNeighbours("reader", neighbours=2)).test(module, data, verbose=False)
-    shown = picture(tmp_path / "samples/neighbours.png")
+    shown = read(tmp_path / "images/test/neighbours/0000000.png")
     samples, images = draw(module, 3, 1), data.train_set.images
     rows = beside(samples, images, reader.features(samples).detach(), reader.features(images).detach(), 2)
     assert torch.equal(shown, grid(rows.flatten(0, 1), 5))
 
 
-def test_predict_leaves_a_file_for_each_picture(tmp_path, capsys):
+def test_predict_leaves_a_file_for_each_image(tmp_path, capsys):
     module, data = gan(), Noise()
     torch.manual_seed(0)
     outputs = torch.cat(trainer(tmp_path, ImagePredictionWriter()).predict(module, data))
@@ -140,9 +124,9 @@ def test_predict_leaves_a_file_for_each_picture(tmp_path, capsys):
     assert len(files) == 56
     assert files[5].name == "00005-fox.png"
     for number, file in enumerate(files):
-        assert torch.equal(picture(file), outputs[number])
-    assert torch.equal(picture(tmp_path / "drawn/grid.png"), grid(outputs))
-    assert "56 pictures in" in capsys.readouterr().out
+        assert torch.equal(read(file), outputs[number])
+    assert torch.equal(read(tmp_path / "drawn/grid.png"), grid(outputs))
+    assert "56 images in" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
