@@ -1,6 +1,6 @@
-"""A user's own pictures, of any size and format, made to fit a classifier.
+"""A user's own images, of any size and format, made to fit a classifier.
 
-N pictures, C channels, H height, W width.
+N images, B of a batch, C channels, H height, W width.
 """
 
 import os
@@ -17,8 +17,8 @@ from torch.utils.data import Dataset
 from datamodules.image_reader import read_image
 
 
-class PictureSet(Dataset):
-    """Pictures and the files they come from, a batch at a time: {"image": (B, C, H, W) uint8, "file": list of B}."""
+class ImageFiles(Dataset):
+    """Images and the files they come from, a batch at a time: {"image": (B, C, H, W) uint8, "file": list of B}."""
 
     def __init__(self, files: list[str], images: Tensor):
         self.files, self.images = files, images
@@ -30,20 +30,18 @@ class PictureSet(Dataset):
         return {"image": self.images[torch.as_tensor(indices)], "file": [self.files[index] for index in indices]}
 
 
-def read_pictures(place: str | Path, shape: tuple[int, int, int]) -> PictureSet:
-    """All pictures in a folder and the folders below it, or one file, as (N, *shape) uint8, in order of their names.
+def read_image_files(place: str | Path, shape: tuple[int, int, int]) -> ImageFiles:
+    """All images in a folder and the folders below it, or one file, as (N, *shape) uint8, in order of their names.
 
-    Each is read as training pictures are (`datamodules.image_reader`), cropped to the middle in the proportions of
+    Each is read as training images are (`datamodules.image_reader`), cropped to the middle in the proportions of
     `shape`, and resampled. Files that cannot be read are reported one by one and left out; hidden files do not count.
     Bytes of a name that are no UTF-8 are written as \\xNN.
 
-    Raises FileNotFoundError where there is no such place, ValueError where it holds no picture that can be read.
+    Raises FileNotFoundError where there is no such place, ValueError where it holds no image that can be read.
     """
     place = Path(place)
     if not place.exists():
-        raise FileNotFoundError(
-            f"there is no folder or file {place}; name one that holds pictures, such as PNG or JPEG"
-        )
+        raise FileNotFoundError(f"there is no folder or file {place}; name one that holds images, such as PNG or JPEG")
     folder = place if place.is_dir() else place.parent
     within = (Path(top, name) for top, _, names in os.walk(place) for name in names)
     found = sorted(within) if place.is_dir() else [place]
@@ -58,9 +56,9 @@ def read_pictures(place: str | Path, shape: tuple[int, int, int]) -> PictureSet:
             console.print(f"left out {_printable(path)}: {error}")
     if not images:
         raise ValueError(
-            f"{_printable(place)} holds {len(found)} files, and none is a picture that can be read (PNG, JPEG, ...)"
+            f"{_printable(place)} holds {len(found)} files, and none is an image that can be read (PNG, JPEG, ...)"
         )
-    return PictureSet(files, torch.from_numpy(np.stack(images)))
+    return ImageFiles(files, torch.from_numpy(np.stack(images)))
 
 
 def _printable(path: Path) -> str:
@@ -77,7 +75,7 @@ def _fitted(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def dark_on_light(images: Tensor) -> Tensor:
-    """(N,) bool: which pictures (N, C, H, W) look like dark ink on light paper: most of their border is light."""
+    """(N,) bool: which images (N, C, H, W) look like dark ink on light paper: most of their border is light."""
     mean = images.float().mean(1)  # (N, H, W)
     border = torch.cat([mean[:, 0], mean[:, -1], mean[:, :, 0], mean[:, :, -1]], 1)  # (N, 2 W + 2 H)
     return border.median(1).values > 127.5
