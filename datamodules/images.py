@@ -264,6 +264,11 @@ class ImageDataModule(L.LightningDataModule):
             raise ValueError('the training images are not read yet; call setup("fit") first')
         return self.train_set
 
+    def training_and_test_sets(self) -> tuple[ImageSet, ImageSet]:
+        """All training and all test images, whatever stage was set up; what is not read yet is read now."""
+        self.setup()
+        return self.train_set, self.test_set
+
     def setup(self, stage: str | None = None) -> None:
         if stage in (None, "fit", "validate") and not hasattr(self, "train_set"):
             self.train_set, self.val_set = self._split(self._read("train"))
