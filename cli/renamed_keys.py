@@ -3,6 +3,8 @@
 RENAMED: dict[str, str] = {  # a key's old name (its last part), or an old class path, and its new one
     "weight_decay": "optimizer.init_args.weight_decay",
     "decay": "lr_schedule",
+    "bias_lr": "optimizer.init_args.bias_lr",
+    "head_lr": "optimizer.init_args.head_lr",
     "warmup": "lr_schedule.init_args.warmup",
     "warmup_steps": "lr_schedule.init_args.warmup",
 }
