@@ -13,7 +13,7 @@ from callbacks.classification_report import (
     mistakes_figure,
 )
 from datamodules.images import ImageDataModule, ImageSet
-from lightning_modules.plain_classifier import PlainClassifier
+from lightning_modules.classifier import Classifier
 
 N = 30
 
@@ -21,7 +21,7 @@ N = 30
 class ByFirstPixel(nn.Module):
     """The first pixel, 0 to 2, says which class is predicted; the second with what confidence."""
 
-    def __init__(self):
+    def __init__(self, shape, num_classes):
         super().__init__()
         self.unused = nn.Parameter(torch.zeros(1))
 
@@ -31,10 +31,9 @@ class ByFirstPixel(nn.Module):
         return named * pixels[:, 1:2] / 10 + 0 * self.unused
 
 
-class Reader(PlainClassifier):
+class Reader(Classifier):
     def __init__(self, filters=None):
-        super().__init__(shape=[3, 4, 4], num_classes=3, mean=[0.0] * 3, std=[1.0] * 3)
-        self.network = ByFirstPixel()
+        super().__init__(ByFirstPixel, shape=[3, 4, 4], num_classes=3, mean=[0.0] * 3, std=[1.0] * 3)
         self.first = filters
 
     def filters(self):
