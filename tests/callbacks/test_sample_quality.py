@@ -60,7 +60,7 @@ def reader(monkeypatch):
     classifier = MLPClassifier(shape=list(SHAPE), num_classes=2, hidden=[8], mean=[0.0] * 3, std=[1.0] * 3).eval()
     with torch.no_grad():
         network = classifier.network
-        network.first_weight.abs_()
+        network.layers[1].weight.abs_()
         network.layers[1].bias.zero_()
         mean = network.features(torch.full((1, *SHAPE), 120 / 255))
         network.head.weight.copy_(torch.stack([-torch.ones(8), torch.ones(8)]))
