@@ -1,8 +1,8 @@
-"""Whether a generative model copies: its samples beside the training pictures that are most like them.
+"""Whether a generative model copies: its samples beside the training images that are most like them.
 
 Speaks to the module through `sample(labels, generator=)` alone.
 
-B batch, C channels, H height, W width, F features, N training pictures, K classes.
+B batch, C channels, H height, W width, F features, N training images, K classes.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ from limits import whole
 
 class NearestNeighbours(L.Callback):
     """At test, writes samples/neighbours.png in the run's folder: a row for each class, first a sample, then the
-    training pictures that are nearest to it in a classifier's features, then those that are nearest in pixels.
+    training images that are nearest to it in a classifier's features, then those that are nearest in pixels.
 
     Args:
         classifier: a folder of `pretrained/` with the classifier.
@@ -42,7 +42,7 @@ class NearestNeighbours(L.Callback):
         images = training_and_heldout(trainer)[0].images
         check_reader(self._reader, self.classifier, images, class_names(trainer, module))
         if self.neighbours > len(images):
-            raise ValueError(f"neighbours={self.neighbours} are more than the {len(images)} training pictures")
+            raise ValueError(f"neighbours={self.neighbours} are more than the {len(images)} training images")
 
     def on_test_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         folder = Path(trainer.log_dir or ".") / "samples"
@@ -55,7 +55,7 @@ class NearestNeighbours(L.Callback):
         folder.mkdir(parents=True, exist_ok=True)
         write_png(grid(rows.flatten(0, 1), rows.shape[1]), str(folder / "neighbours.png"))
         console = Console(soft_wrap=True, highlight=False, markup=False)
-        console.print(f"samples beside their nearest training pictures in {folder / 'neighbours.png'}")
+        console.print(f"samples beside their nearest training images in {folder / 'neighbours.png'}")
 
 
 def beside(samples: Tensor, images: Tensor, sample_features: Tensor, features: Tensor, count: int) -> Tensor:

@@ -10,9 +10,10 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from adversarial.slerp import slerp
 from callbacks import nearest_neighbours
 from callbacks.image_prediction_writer import ImagePredictionWriter
-from callbacks.latent_interpolation import LatentInterpolation, between
+from callbacks.latent_interpolation import LatentInterpolation
 from callbacks.nearest_neighbours import NearestNeighbours, beside
 from callbacks.sample_grid import SampleGrid, draw, grid
 from callbacks.sample_quality import SampleQuality
@@ -72,23 +73,6 @@ def test_a_grid_holds_every_picture_enlarged():
         assert torch.equal(whole[:, top + 1 : top + 9 : 2, left + 1 : left + 11 : 2], expected)
 
 
-def test_a_great_circle():
-    """In the plane, by angles; lengths change evenly."""
-    start, end = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 4.0]])
-    for share in (0.0, 0.25, 0.5, 1.0):
-        angle, length = torch.tensor(share * torch.pi / 2), 2 + 2 * share
-        expected = length * torch.stack([angle.cos(), angle.sin()])[None]
-        torch.testing.assert_close(between(start, end, share), expected, rtol=1e-5, atol=1e-5)
-    with pytest.raises(ValueError, match="same or opposite"):
-        between(start, start, 0.5)
-
-
-def test_a_point_between_normal_draws_is_as_long_as_they_are():
-    a, b = torch.randn(2, 50, 128, generator=torch.Generator().manual_seed(0))
-    assert (between(a, b, 0.5).norm(dim=1) - 128**0.5).abs().max() < 2
-    assert ((a + b) / 2).norm(dim=1).max() < 10  # the straight line's middle, where 11.3 is usual
-
-
 def test_a_walk_passes_its_stops_and_closes(tmp_path):
     module, callback = gan().eval(), LatentInterpolation(stops=3, frames=4, rows=2)
     trainer(tmp_path, callback).test(module, Noise(), verbose=False)
@@ -96,7 +80,7 @@ def test_a_walk_passes_its_stops_and_closes(tmp_path):
     assert frames.shape == (12, 38, 56, 3)
     for stop in range(3):
         z = module.latents(2, generators(0, [stop, 3 + stop])).repeat_interleave(3, 0)
-        expected = module.sample(torch.tensor([0, 1, 2, 0, 1, 2]), latents=between(z, z.flip(1), 0.0))
+        expected = module.sample(torch.tensor([0, 1, 2, 0, 1, 2]), latents=slerp(z, z.flip(1), 0.0))
         shown = torch.from_numpy(frames[4 * stop]).permute(2, 0, 1)
         assert (shown.int() - grid(expected, 3)[:, :38, :56].int()).abs().max() <= 1
     steps = np.abs(np.diff(frames.astype(int), axis=0, append=frames[:1])).max((1, 2, 3))
