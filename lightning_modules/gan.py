@@ -43,6 +43,7 @@ class GAN(GivenOptions):
     Args:
         shape: C, H, W of the images.
         num_classes: K; 0 for a model that knows no classes.
+        class_conditional: whether the networks know the classes of the data; false is as num_classes 0.
         generator: makes, of shape and num_classes, a network of latents (B, Z) and classes (B,) that gives images
             (B, C, H, W) in [-1, 1]; its attribute `latent` is Z.
         discriminator: makes, of shape and num_classes, a network of images (B, C, H, W) and classes (B,) that gives
@@ -68,6 +69,7 @@ class GAN(GivenOptions):
         self,
         shape: Sequence[int] = (3, 32, 32),
         num_classes: int = 10,
+        class_conditional: bool = True,
         generator: Callable[[Sequence[int], int], nn.Module] = Generator,
         discriminator: Callable[[Sequence[int], int], nn.Module] = Discriminator,
         objective: GANObjective | None = None,
@@ -87,6 +89,7 @@ class GAN(GivenOptions):
     ):
         super().__init__()
         whole(0, drawing.MOST_CLASSES, num_classes=num_classes)
+        num_classes = num_classes if class_conditional else 0
         whole(1, drawing.MOST_SAMPLES, num_samples=num_samples)
         number("[0, 1e6]", penalty=penalty)
         whole(1, 1000, discriminator_steps=discriminator_steps)
@@ -100,6 +103,7 @@ class GAN(GivenOptions):
             {
                 "shape": list(shape),
                 "num_classes": num_classes,
+                "class_conditional": class_conditional,
                 "penalty": penalty,
                 "discriminator_steps": discriminator_steps,
                 "generator_lr": generator_lr,

@@ -451,12 +451,14 @@ def test_every_grey_level_comes_back():
     assert to_pixels(torch.tensor([-1.5, 1.5])).tolist() == [0, 255]
 
 
-def test_without_classes_labels_do_not_matter():
-    module = gan(num_classes=0)
+@pytest.mark.parametrize("options", [{"num_classes": 0}, {"class_conditional": False}])
+def test_without_classes_labels_do_not_matter(options):
+    module = gan(**options)
     fitted(module, max_steps=2)
     z = torch.randn(3, 6)
     assert torch.equal(module.sample(torch.zeros(3).long(), latents=z), module.sample(torch.ones(3).long(), latents=z))
     assert all(part.classes is None for part in (module.generator, module.discriminator))
+    assert module.hparams.num_classes == 0
 
 
 def test_learns_which_class_is_bright():
