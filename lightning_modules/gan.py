@@ -35,6 +35,7 @@ from networks.evaluation import evaluating
 from networks.image_range import from_pixels, to_pixels
 from optim.lr_schedule import Constant, LRSchedule, LRSchedulerFactory
 from optim.parameter_groups import OptimizerFactory, no_decay_on_vectors
+from optim.training_length import planned_steps
 
 
 class GAN(GivenOptions):
@@ -280,7 +281,7 @@ class GAN(GivenOptions):
 
     def configure_optimizers(self) -> tuple[dict[str, Any], ...]:
         """Those of the generator and of the discriminator, each with a schedule over its own steps."""
-        batches = self._batches()
+        batches = planned_steps(self.trainer, 1 + 1 / self.hparams.discriminator_steps)
         parts = (
             ("generator", self.generator, self.hparams.generator_lr, batches / self.hparams.discriminator_steps),
             ("discriminator", self.discriminator, self.hparams.discriminator_lr, batches),
@@ -293,13 +294,6 @@ class GAN(GivenOptions):
             # Unscaled, for `on_before_optimizer_step`.
             configured.append(scheduled(optimizer, schedule, self.trainer, f"lr/{name}", steps, unscaled=True))
         return tuple(configured)
-
-    def _batches(self) -> float:
-        """How many batches the training will see."""
-        batches, max_steps = self.trainer.estimated_stepping_batches, self.trainer.max_steps
-        if max_steps == -1:
-            return batches
-        return min(batches, max_steps / (1 + 1 / self.hparams.discriminator_steps))
 
 
 def averaging(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:

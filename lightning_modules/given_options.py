@@ -15,10 +15,10 @@ class GivenOptions(L.LightningModule):
     it, and Lightning's learning-rate finder sets `hparams.lr` after the optimizers were made. Here, when a training
     starts,
 
-        learning rates   are what this run's schedule names for the next step. Another `max_steps`, `max_epochs` or
-                         `max_time` is another schedule: where a run stopped at its end, at a rate of 0, one that goes
-                         on would take its first step at 0, too. A rate that a scheduler of torch's own has changed is
-                         changed by the same factor
+        learning rates   are what this run's schedule names for the next step. Another `max_epochs`, or without it
+                         another `max_steps` or `max_time`, is another schedule: where a run ended at a rate of 0, one
+                         that goes on would take its first step at 0, too. A rate that a scheduler of torch's own has
+                         changed is changed by the same factor
         other options    such as weight decay, are put back where the run that wrote the checkpoint was given others.
                          What a scheduler or a callback has made of them since (`OneCycleLR` of the momentum) stays
 

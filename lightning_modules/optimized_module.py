@@ -12,7 +12,7 @@ from lightning_modules.given_options import GivenOptions
 from limits import number
 from optim.lr_schedule import LRSchedule, LRSchedulerFactory, WarmupCosine
 from optim.parameter_groups import OptimizerFactory, no_decay_on_vectors
-from optim.training_length import total_steps
+from optim.training_length import planned_steps, total_steps
 
 CAN_FUSE = (optim.Adam, optim.AdamW, optim.SGD)
 
@@ -63,7 +63,7 @@ def scheduled(
         schedule: factor at (step, total steps), or what makes a scheduler when it is called with the optimizer alone.
         trainer: that will train.
         name: of the learning rate in the logs.
-        planned: steps of this optimizer; by default the trainer's estimate.
+        planned: steps of this optimizer; by default `planned_steps` of the trainer.
         unscaled: whether the module needs gradients that are not scaled for half precision before the step.
 
     Raises ValueError for a scheduler that waits for a metric.
@@ -77,7 +77,7 @@ def scheduled(
                     if group.get("fused") is None and not group.get("foreach"):
                         group["fused"] = True
     if planned is None:
-        planned = trainer.estimated_stepping_batches
+        planned = planned_steps(trainer)
     by_step = _scheduler(optimizer, schedule, lambda step: total_steps(trainer, step, planned))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": by_step, "interval": "step", "name": name}}
 
