@@ -42,7 +42,7 @@ def total_steps(trainer: L.Trainer, step: int, planned: float) -> float:
         if isinstance(timer, Timer) and timer.time_remaining() is not None:
             used = timer.time_elapsed()
             share = trainer.strategy.broadcast(used / max(used + timer.time_remaining(), 1e-9))
-            planned = min(planned, step / share) if share else planned
+            planned = min(planned, step / share) if share and step else planned
     return planned
 
 

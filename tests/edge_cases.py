@@ -3,6 +3,7 @@
 A case names its arguments and, where it is cheap, what is done with the result: the numbers that come out are finite.
 """
 
+import math
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 import torchvision
-from torch import Tensor, nn
+from torch import Tensor
 
 import envs  # noqa: F401  (registers Push-T)
 import numpy_core as nc
@@ -33,6 +34,7 @@ from lightning_modules.ddpm import DDPM
 from lightning_modules.gan import GAN
 from lightning_modules.seq2seq import Seq2Seq
 from networks.attention import Sight
+from networks.dcgan import Discriminator, Generator
 from networks.positions import SinusoidalPositions
 from networks.transformer import Decoder
 from networks.vocabulary import Vocabulary
@@ -141,6 +143,15 @@ def augmentation(**arguments) -> Case:
     return Case(lambda: dict(arguments), lambda made, _: made(images().byte(), torch.arange(2), 0, generator()))
 
 
+def diff_augmentation(**arguments) -> Case:
+    return Case(lambda: dict(arguments), lambda made, _: made(images()))
+
+
+def factors(**arguments) -> Case:
+    """A learning-rate schedule at the first steps and the last, with an end and without."""
+    return Case(lambda: dict(arguments), lambda made, _: [made(n, end) for n in (0, 3, 10) for end in (10, math.inf)])
+
+
 def game() -> Game:
     made = Game(None)
     made.reset()
@@ -160,10 +171,15 @@ SCHEDULER = NoiseScheduler(cosine_betas(10))
 EPISODE = Episode(0, np.full((3, 2), 256.0), np.array([0.1, 0.2, 0.3]))
 STATE = np.array([100.0, 100.0, 0, 0, 256.0, 256.0, 0.5, 0, 0, 0])
 SMALL = {"shape": (1, 8, 8), "num_classes": 3}
+TINY_GAN = {
+    "shape": [3, 16, 16],
+    "num_classes": 2,
+    "generator": partial(Generator, latent=4, width=4),
+    "discriminator": partial(Discriminator, width=4),
+}
 TINY_DDPM = {"shape": (1, 8, 8), "num_classes": 2, "widths": (64,), "blocks": 1, "attention": 0, "train_steps": 100}
 STEPS = torch.zeros(2, dtype=torch.long)
 DATA = np.ones((2, 3), np.float32), np.array([0, 1])
-SGD = partial(torch.optim.SGD, [nn.Parameter(torch.zeros(2))])
 DEMONSTRATIONS = demonstrations()
 
 CASES: dict[str, Case] = {
@@ -521,41 +537,29 @@ CASES: dict[str, Case] = {
         num_classes=3,
     ),
     "lightning_modules.gan.GAN": build(
-        shape=[3, 16, 16],
-        num_classes=2,
-        latent=4,
-        width=4,
+        **TINY_GAN,
         penalty=0.1,
         discriminator_steps=1,
         generator_lr=0.1,
         discriminator_lr=0.1,
-        generator_final_lr=0.5,
-        discriminator_final_lr=0.5,
-        warmup=0.1,
-        betas=[0.0, 0.9],
         generator_clip=1.0,
         discriminator_clip=1.0,
         ema=0.9,
     ),
-    "lightning_modules.gan.GAN.latents": Case(
-        lambda: {"self": GAN(shape=[3, 16, 16], num_classes=2, latent=4, width=4), "count": 2}, itself
-    ),
-    "lightning_modules.gan.GAN.sample": Case(
-        lambda: {"self": GAN(shape=[3, 16, 16], num_classes=2, latent=4, width=4), "labels": [0, 1]}, itself
-    ),
+    "lightning_modules.gan.GAN.latents": Case(lambda: {"self": GAN(**TINY_GAN), "count": 2}, itself),
+    "lightning_modules.gan.GAN.sample": Case(lambda: {"self": GAN(**TINY_GAN), "labels": [0, 1]}, itself),
     "lightning_modules.gan.averaging": build(decay=0.9),
     "lightning_modules.mlp_classifier.MLPClassifier": build(hidden=[4], dropout=0.1, **SMALL),
-    "optim.lr_schedule.decay_matrices": call(module=nn.Linear(2, 2), weight_decay=0.1),
-    "optim.lr_schedule.fallen": call(step=3, total=10),
-    "optim.lr_schedule.warmup_cosine": call(step=3, total=10, warmup=0.2),
-    "optim.lr_schedule.with_warmup_cosine": Case(
-        lambda: {
-            "optimizer": SGD(lr=0.1),
-            "trainer": SimpleNamespace(estimated_stepping_batches=10, callbacks=[]),
-            "warmup": 0.2,
-        },
-        lambda made, _: made["optimizer"].param_groups[0]["lr"],
-    ),
+    "lightning_modules.optimized_module.OptimizedModule": build(lr=0.1),
+    "optim.lr_schedule.Constant": factors(warmup=0.2),
+    "optim.lr_schedule.WarmupCosine": factors(warmup=0.2, final=0.1),
+    "optim.lr_schedule.WarmupLinear": factors(warmup=0.2, final=0.1),
+    "adversarial.diff_augment.Brightness": diff_augmentation(strength=0.5),
+    "adversarial.diff_augment.Contrast": diff_augmentation(strength=0.5),
+    "adversarial.diff_augment.Cutout": diff_augmentation(share=0.5),
+    "adversarial.diff_augment.Saturation": diff_augmentation(strength=0.5),
+    "adversarial.diff_augment.Translation": diff_augmentation(share=0.5),
+    "adversarial.slerp.slerp": call(start=torch.randn(2, 3), end=torch.randn(2, 3), share=0.5),
     "lightning_modules.sequence_model.SequenceModel.generate": Case(
         lambda: {
             "self": Seq2Seq(vocab_size=12, width=8, depth=1, heads=2, max_length=16),

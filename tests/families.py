@@ -40,7 +40,7 @@ FAMILIES = {
     "pig_latin_decoder": Family(tiny=PIG_LATIN),
     "svhn_gan": Family(
         FONTS,
-        "--model.width 4 --model.latent 8 --data.batch_size 8",
+        "--model.generator.width 4 --model.generator.latent 8 --model.discriminator.width 4 --data.batch_size 8",
         SILENT,
         ("discriminator_loss", "generator_loss"),
     ),

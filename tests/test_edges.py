@@ -23,7 +23,10 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from tests.edge_cases import CASES
 
-PACKAGES = ("numpy_core", "networks", "diffusion", "datamodules", "lightning_modules", "callbacks", "envs")
+PACKAGES = (
+    *("numpy_core", "networks", "diffusion", "adversarial", "optim"),
+    *("datamodules", "lightning_modules", "callbacks", "envs"),
+)
 CHECKS = ("float_array", "axis", "indices", "positive", "sizes", "between", "above_zero", "finite", "shares")
 GEOMETRY = ("output_size", "pad", "taps")
 EXCLUDED = {  # and why
@@ -41,6 +44,9 @@ EXCLUDED = {  # and why
     "datamodules.pictures.read_pictures": "reads a folder; its shape comes from ImageDataModule's subclasses",
     "datamodules.augmentation.sampling_places": "takes the size of pictures that are there",
     "datamodules.augmentation.smooth_field": "takes the size of pictures that are there",
+    "optim.training_length.total_steps": "takes Lightning's own estimate, which is infinite where there is none",
+    "lightning_modules.optimized_module.scheduled": "takes Lightning's own estimate, which is infinite where none is",
+    "optim.muon.MuonWithAdamW": "torch refuses its numbers, by its own names",
     "cli.precision.fast_precision": "hands Lightning's own argument on",
     "metrics.distributed_mean.log_mean": "takes the length of a batch that is there",
     "diffusion.noise.randn": "takes the shape of a batch that is there",
@@ -55,7 +61,6 @@ EXCLUDED = {  # and why
     "metrics.kernel_inception_distance.kernel_distance": "takes features that are there, and any seed",
     "metrics.features_as_given.FeaturesAsGiven": "takes the number of features that are there",
     "optim.training_length.planned_steps": "takes what a module counts for a batch",
-    "optim.training_length.total_steps": "takes Lightning's own estimate, which is infinite where there is none",
     "envs.arguments.whole_number": "makes a parser from constants",
     "envs.arguments.seeds_from": "takes numbers that a parser has refused or not",
     "envs.play.Refused": "an HTTP status, from constants",

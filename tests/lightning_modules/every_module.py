@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import lightning as L
 import torch
 from torch.utils.data import DataLoader
 
+from adversarial.diff_augment import Brightness
+from adversarial.objectives import Hinge
 from datamodules.images import ImageDataModule, ImageSet
 from envs import t_block
 from lightning_modules.cnn_classifier import CNNClassifier
@@ -20,7 +23,9 @@ from lightning_modules.mlp_classifier import MLPClassifier
 from lightning_modules.seq2seq import Seq2Seq
 from lightning_modules.sequence_model import SequenceModel
 from lightning_modules.sequence_tagger import SequenceTagger
+from networks.dcgan import Discriminator, Generator
 from networks.vocabulary import SPECIAL
+from optim.lr_schedule import WarmupCosine
 
 SHAPE = [3, 16, 16]
 
@@ -163,24 +168,29 @@ KINDS = {
     "tagger": Kind(SequenceTagger, TINY_SEQUENCE, sequences, SEQUENCE),
     "gan": Kind(
         GAN,
-        {"shape": SHAPE, "num_classes": 3, "latent": 8, "width": 4},
+        {
+            "shape": SHAPE,
+            "num_classes": 3,
+            "generator": partial(Generator, latent=8, width=4),
+            "discriminator": partial(Discriminator, width=4),
+        },
         Images,
         {
             "shape": [1, 16, 16],
             "num_classes": 0,
-            "latent": 6,
-            "width": 8,
-            "discriminator_batch_norm": (True, {"penalty": 0.0}),
-            "objective": "hinge",
+            "class_conditional": False,
+            "generator": partial(Generator, latent=6, width=4),
+            "discriminator": partial(Discriminator, width=8),
+            "objective": Hinge(),
             "penalty": 1.0,
-            "diff_augment": ["brightness"],
+            "diff_augment": [Brightness()],
             "discriminator_steps": 2,
             "generator_lr": 0.02,
             "discriminator_lr": 0.02,
-            "generator_final_lr": 0.1,
-            "discriminator_final_lr": 0.1,
-            "warmup": (0.6, {"generator_final_lr": 0.1}),
-            "betas": [0.5, 0.9],
+            "generator_optimizer": partial(torch.optim.Adam, betas=(0.5, 0.9)),
+            "discriminator_optimizer": partial(torch.optim.Adam, betas=(0.5, 0.9)),
+            "generator_lr_schedule": WarmupCosine(),
+            "discriminator_lr_schedule": WarmupCosine(),
             "generator_clip": 1e-3,
             "discriminator_clip": 1e-3,
             "ema": 0.05,
