@@ -6,9 +6,9 @@ import torch
 
 from benchmarks.gpt2 import gpt2_decoder, load_gpt2
 from decoding.generate import generate
-from networks.positions import POSITIONS
 from networks.transformer import Decoder
 from networks.vocabulary import EOS, PAD
+from tests.networks.test_positions import POSITIONS
 from tests.networks.test_transformer import EVERY_POSITIONS, LIMIT, decoder, encoder_decoder, ragged, tokens
 
 WAYS = {
@@ -127,7 +127,7 @@ def test_draws_do_not_depend_on_the_batch_and_leave_the_generators():
 @EVERY_WAY
 def test_dropout_is_off_while_a_network_in_training_mode_writes(way):
     torch.manual_seed(0)
-    network, prompt = Decoder(23, 32, 2, 4, POSITIONS["learned"](32, 4, 40), dropout=0.5), tokens(3, 4)
+    network, prompt = Decoder(23, 32, 2, 4, 40, dropout=0.5, positions=POSITIONS["learned"]), tokens(3, 4)
     expected = generate(network.eval(), prompt, max_new_tokens=9, end=-1, **way)
     network.train()
     network.blocks[1].eval()  # a part that is frozen stays so
@@ -194,7 +194,7 @@ def every_answer(network, prompt, steps, end):
 
 def tiny(seed):
     torch.manual_seed(seed)
-    network = Decoder(5, 16, 2, 2, POSITIONS["rotary"](16, 2, 10)).double().eval()
+    network = Decoder(5, 16, 2, 2, 10, positions=POSITIONS["rotary"]).double().eval()
     for parameter in network.parameters():
         if parameter.ndim > 1:
             torch.nn.init.normal_(parameter, std=0.5)
