@@ -5,4 +5,7 @@ RENAMED: dict[str, str] = {  # a key's old name (its last part), or an old class
     "decay": "lr_schedule",
     "warmup": "lr_schedule.init_args.warmup",
     "warmup_steps": "lr_schedule.init_args.warmup",
+    "heads": "network.init_args.heads",
+    "positions": "network.init_args.positions",
+    "max_length": "network.init_args.max_length",
 }
