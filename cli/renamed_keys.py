@@ -12,4 +12,7 @@ RENAMED: dict[str, str] = {  # a key's old name (its last part), or an old class
     "generator_final_lr": "generator_lr_schedule.init_args.final",
     "discriminator_final_lr": "discriminator_lr_schedule.init_args.final",
     "betas": "generator_optimizer.init_args.betas",
+    "heads": "network.init_args.heads",
+    "positions": "network.init_args.positions",
+    "max_length": "network.init_args.max_length",
 }

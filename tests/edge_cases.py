@@ -24,7 +24,7 @@ import envs  # noqa: F401  (registers Push-T)
 import numpy_core as nc
 from datamodules.pusht import Demonstrations
 from datamodules.tokenization import number_tokenizer
-from decoding.generate import Writer
+from decoding.decoding_state import DecodingState
 from diffusion.objectives import OBJECTIVES
 from diffusion.scheduler import NoiseScheduler, cosine_betas
 from envs.play import Game
@@ -33,10 +33,9 @@ from envs.rollout import Episode
 from lightning_modules.ddpm import DDPM
 from lightning_modules.gan import GAN
 from lightning_modules.seq2seq import Seq2Seq
-from networks.attention import Sight
+from networks.attention import AttentionContext
 from networks.dcgan import Discriminator, Generator
-from networks.positions import SinusoidalPositions
-from networks.transformer import Decoder
+from networks.transformer import AnswerDecoder, Decoder, EncoderDecoder
 from networks.vocabulary import Vocabulary
 
 PNG = torchvision.io.encode_png(torch.zeros(1, 4, 4, dtype=torch.uint8)).numpy().tobytes()
@@ -116,11 +115,11 @@ def images(channels: int = 3, side: int = 8) -> Tensor:
 
 def decoder() -> Decoder:
     torch.manual_seed(0)
-    return Decoder(12, 8, 1, 2, SinusoidalPositions(8, 2, 16)).eval()
+    return Decoder(12, 8, 1, 2, 16).eval()
 
 
-def writer() -> Writer:
-    return Writer(decoder(), PROMPT, None, None, 4)
+def decoding_state() -> DecodingState:
+    return DecodingState(decoder(), PROMPT, None, None, 4)
 
 
 def sampling(**arguments) -> Case:
@@ -252,7 +251,9 @@ CASES: dict[str, Case] = {
         lambda: {"model": trainer()["model"], "x": np.ones((2, 3), np.float32), "batch_size": 2}, itself
     ),
     # networks
-    "networks.attention.SelfAttention": network(lambda a: (torch.zeros(2, 3, a["width"]), Sight()), width=8, heads=2),
+    "networks.attention.SelfAttention": network(
+        lambda a: (torch.zeros(2, 3, a["width"]), AttentionContext()), width=8, heads=2
+    ),
     "networks.attention.CrossAttention": build(width=8, heads=2),
     "networks.chunk_mlp.ResidualBlock": network(
         lambda a: (torch.zeros(2, a["width"]),), width=4, hidden=8, dropout=0.1
@@ -316,7 +317,7 @@ CASES: dict[str, Case] = {
     ),
     "networks.dcgan.stages": call(shape=[3, 16, 16]),
     "networks.embeddings.SinusoidalEmbedding": network(lambda a: (torch.arange(3),), width=8, max_period=1e4),
-    "decoding.generate.Writer": Case(
+    "decoding.decoding_state.DecodingState": Case(
         lambda: {"decoder": decoder(), "prompt": PROMPT, "prompt_mask": None, "memory": None, "max_new_tokens": 4},
         lambda made, _: made.first(),
     ),
@@ -336,8 +337,8 @@ CASES: dict[str, Case] = {
         },
         itself,
     ),
-    "decoding.generate.beam_search": Case(
-        lambda: {"writer": writer(), "beams": 2, "end": 2, "silent": torch.tensor([1])}, itself
+    "decoding.beam_search.beam_search": Case(
+        lambda: {"state": decoding_state(), "beams": 2, "end": 2, "suppressed": torch.tensor([1])}, itself
     ),
     "benchmarks.gpt2.gpt2_decoder": Case(
         lambda: {"vocab_size": 12, "width": 8, "depth": 1, "heads": 2, "max_length": 16},
@@ -349,7 +350,14 @@ CASES: dict[str, Case] = {
     ),
     **{
         f"networks.positions.{name}": positions()
-        for name in ("NoPositions", "SinusoidalPositions", "LearnedPositions", "RotaryPositions", "ALiBi")
+        for name in (
+            "Positions",
+            "NoPositions",
+            "SinusoidalPositions",
+            "LearnedPositions",
+            "RotaryPositions",
+            "ALiBi",
+        )
     },
     "networks.positions.check_heads": call(width=8, heads=2),
     "networks.pusht_features.PushTFeatures": network(
@@ -362,22 +370,31 @@ CASES: dict[str, Case] = {
     "decoding.sampling.uniform": call(seed=0, rows=range(2), count=3),
     "decoding.sampling.check": call(temperature=1.0, top_k=2, top_p=0.9),
     "networks.transformer.Block": network(
-        lambda a: (torch.zeros(2, 3, a["width"]), Sight()), width=8, heads=2, dropout=0.1
+        lambda a: (torch.zeros(2, 3, a["width"]), AttentionContext()), width=8, heads=2, dropout=0.1
     ),
     **{
         f"networks.transformer.{name}": Case(
-            lambda: {
-                "vocab_size": 12,
-                "width": 8,
-                "depth": 1,
-                "heads": 2,
-                "positions": SinusoidalPositions(8, 2, 16),
-                "dropout": 0.1,
-            },
+            lambda: {"vocab_size": 12, "width": 8, "depth": 1, "heads": 2, "max_length": 16, "dropout": 0.1},
             lambda made, _: made.eval()(STEPS[:, None]),
         )
-        for name in ("Encoder", "Decoder")
+        for name in ("Encoder", "AnswerDecoder")
     },
+    "networks.transformer.Decoder": Case(
+        lambda: {
+            "vocab_size": 12,
+            "width": 8,
+            "depth": 1,
+            "heads": 2,
+            "max_length": 16,
+            "dropout": 0.1,
+            "restart": 4,
+        },
+        lambda made, _: made.eval()(STEPS[:, None]),
+    ),
+    "networks.transformer.EncoderDecoder": Case(
+        lambda: {"vocab_size": 12, "width": 8, "depth": 1, "heads": 2, "max_length": 16, "dropout": 0.1},
+        lambda made, _: made.eval()(STEPS[:, None], STEPS[:, None]),
+    ),
     "networks.transformer.Decoder.cache": Case(lambda: {"self": decoder(), "capacity": 4}),
     "networks.transformer.causal_mask": call(new=2, length=3),
     "networks.transformer.token_positions": call(tokens=PROMPT, restart=4),
@@ -473,6 +490,8 @@ CASES: dict[str, Case] = {
         min_length=2, max_length=5, batch_size=4, train_size=8, val_size=4, test_size=4, seed=0, numbers=[3, 1]
     ),
     "datamodules.tokenization.number_tokenizer": call(numbers=10),
+    "datamodules.tokenization.BPETokenizer": build(vocab_size=128),
+    "datamodules.pairs.EpochPairs": build(draw=lambda epoch: None, epoch=lambda: 0, count=2),
     "datamodules.tokenization.bpe_tokenizer": call(texts=["a text of some words"] * 3, size=128),
     # lightning_modules
     "lightning_modules.classifier.Classifier": build(
@@ -562,7 +581,7 @@ CASES: dict[str, Case] = {
     "adversarial.slerp.slerp": call(start=torch.randn(2, 3), end=torch.randn(2, 3), share=0.5),
     "lightning_modules.sequence_model.SequenceModel.generate": Case(
         lambda: {
-            "self": Seq2Seq(vocab_size=12, width=8, depth=1, heads=2, max_length=16),
+            "self": Seq2Seq(12, partial(EncoderDecoder, width=8, depth=1, heads=2, max_length=16)),
             "source": PROMPT,
             "source_mask": PROMPT > 0,
             "max_new_tokens": 4,
@@ -570,7 +589,20 @@ CASES: dict[str, Case] = {
         itself,
     ),
     "lightning_modules.sequence_model.SequenceModel": build(
-        vocab_size=12, width=8, depth=1, heads=2, max_length=16, dropout=0.1, lr=0.1, weight_decay=0.1, warmup=0.1
+        vocab_size=12, network=partial(AnswerDecoder, width=8, depth=1, heads=2, max_length=16), lr=0.1
+    ),
+    **{
+        f"lightning_modules.{name}": build(vocab_size=12, lr=0.1)
+        for name in ("seq2seq.Seq2Seq", "language_model.LanguageModel", "sequence_tagger.SequenceTagger")
+    },
+    "optim.muon.MuonWithAdamW": Case(
+        lambda: {
+            "params": [{"params": list(nn.Linear(2, 2).named_parameters())}],
+            "lr": 0.1,
+            "betas": (0.9, 0.98),
+            "momentum": 0.9,
+            "weight_decay": 0.1,
+        }
     ),
     "lightning_modules.drawing.class_labels": call(labels=[0, 1, 2], num_classes=3, device="cpu"),
     "diffusion.sample_noise.noise_of": Case(lambda: {"batch": {"index": STEPS}, "seed": 0}),

@@ -1,3 +1,5 @@
+from functools import partial
+
 import lightning as L
 import pytest
 import torch
@@ -8,13 +10,14 @@ from callbacks.attention_maps import AttentionMaps
 from callbacks.text_samples import TextSamples
 from callbacks.validation_rows import validation_rows
 from lightning_modules.sequence_tagger import SequenceTagger
+from networks.transformer import Encoder
 from networks.vocabulary import with_eos
 
 
 class Half(SequenceTagger):
     """Answers right where a list starts with a number below 50, and does not end with its source otherwise."""
 
-    def _write(self, source, source_mask, max_new_tokens):
+    def _generate(self, source, source_mask, max_new_tokens):
         ordered = source.masked_fill(~source_mask, 1000).sort(1).values
         return torch.where(source[:, :1] < 54, with_eos(ordered, source_mask), F.pad(ordered * source_mask, (0, 1)))
 
@@ -43,7 +46,7 @@ def sampled(count, module, *data):
 
 
 def half() -> Half:
-    return Half(vocab_size=104, width=16, depth=1, heads=2)
+    return Half(104, partial(Encoder, width=16, depth=1, heads=2))
 
 
 def test_samples_say_what_is_right(sorting):

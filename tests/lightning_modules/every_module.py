@@ -24,8 +24,10 @@ from lightning_modules.seq2seq import Seq2Seq
 from lightning_modules.sequence_model import SequenceModel
 from lightning_modules.sequence_tagger import SequenceTagger
 from networks.dcgan import Discriminator, Generator
+from networks.positions import RotaryPositions
+from networks.transformer import AnswerDecoder, Encoder, EncoderDecoder
 from networks.vocabulary import SPECIAL
-from optim.lr_schedule import WarmupCosine
+from optim.lr_schedule import Constant, WarmupCosine
 
 SHAPE = [3, 16, 16]
 
@@ -112,19 +114,21 @@ CLASSIFIER = {
     "tta_flip": True,
     "tta_shift": 1,
 }
-SEQUENCE = {
-    "vocab_size": 13,
-    "width": 32,
-    "depth": 2,
-    "heads": 1,
-    "positions": "rotary",
-    "max_length": 20,
-    "dropout": 0.5,
-    "lr": 0.1,
-    "weight_decay": 0.9,
-    "warmup": 0.6,
-}
-TINY_SEQUENCE = {"vocab_size": 12, "width": 16, "depth": 1, "heads": 2, "max_length": 32}
+TINY_NETWORK = {"width": 16, "depth": 1, "heads": 2, "max_length": 32}
+
+
+def sequence_model(build: type[SequenceModel], network: type) -> Kind:
+    """With a network of this class."""
+    changes = {
+        "vocab_size": 13,
+        "network": partial(network, **TINY_NETWORK, positions=RotaryPositions),
+        "lr": 0.1,
+        "optimizer": torch.optim.SGD,
+        "lr_schedule": Constant(),
+    }
+    return Kind(build, {"vocab_size": 12, "network": partial(network, **TINY_NETWORK)}, sequences, changes)
+
+
 KINDS = {
     "mlp": Kind(
         MLPClassifier,
@@ -163,9 +167,9 @@ KINDS = {
             "decay": "linear",
         },
     ),
-    "seq2seq": Kind(Seq2Seq, TINY_SEQUENCE, sequences, SEQUENCE),
-    "language_model": Kind(LanguageModel, TINY_SEQUENCE, sequences, SEQUENCE),
-    "tagger": Kind(SequenceTagger, TINY_SEQUENCE, sequences, SEQUENCE),
+    "seq2seq": sequence_model(Seq2Seq, EncoderDecoder),
+    "language_model": sequence_model(LanguageModel, AnswerDecoder),
+    "tagger": sequence_model(SequenceTagger, Encoder),
     "gan": Kind(
         GAN,
         {
