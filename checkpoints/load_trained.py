@@ -1,0 +1,56 @@
+"""A trained model, ready to use: built from the config.yaml beside its weights."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from jsonargparse import ArgumentParser
+
+from checkpoints.atomic_checkpoint_io import AtomicCheckpointIO
+from checkpoints.pretrained import load_weights, put_weights, trained_file
+from checkpoints.run_model import model_beside
+
+
+def load_trained(given: str | Path) -> L.LightningModule:
+    """The trained module, in eval mode on the CPU.
+
+    >>> policy = load_trained("pusht")
+
+    Only tensors and plain values are read from weights; what is imported is what the config.yaml names.
+
+    Args:
+        given: a run's folder, for its best checkpoint, or its last where it has none; a checkpoint of a run; a folder
+            of `pretrained/`, or the name of one.
+
+    Raises FileNotFoundError where there are no weights, or no config.yaml beside them; ValueError for a file that is
+    torn or no checkpoint, and where config and weights do not fit.
+    """
+    path = trained_file(given)
+    model = model_beside(path)
+    if model is None:
+        raise FileNotFoundError(
+            f"{path} has no config.yaml beside it, which says what it is the weights of; put that of its run there, or "
+            "build the module yourself and use its load_from_checkpoint"
+        )
+    if path.suffix == ".safetensors":
+        module = build(model)
+        load_weights(module, path)
+    else:
+        checkpoint = AtomicCheckpointIO().load_checkpoint(path)  # says what is wrong with the file
+        module = build(model)
+        put_weights(module, checkpoint["state_dict"], path, training=False)
+    return module.eval()
+
+
+def build(model: dict[str, Any]) -> L.LightningModule:
+    """The untrained module of a config's part `model`, as the command line builds it.
+
+    Raises ValueError where that names something else, or arguments that it does not take.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(L.LightningModule, "model", fail_untyped=False)
+    try:
+        return parser.instantiate(parser.parse_object({"model": model})).model
+    except Exception as error:  # of whatever the classes raise that the config names
+        said = " ".join(str(error).split())
+        raise ValueError(f"the config's model cannot be built: {said:.500}") from error
