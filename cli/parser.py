@@ -40,9 +40,10 @@ class Parser(LightningArgumentParser):
         key = message.split('"')[1] if message.startswith('Parser key "') else None
         if inner is not None:
             raise CommandError(f"{key}: {inner}" if key else str(inner)) from ex
-        raise CommandError(_rejected(key, message) if key else self._unknown(message)) from ex
+        parser = getattr(ex, "subcommand_parser", self)
+        raise CommandError(_rejected(key, message) if key else parser.unknown(message)) from ex
 
-    def _unknown(self, message: str) -> str:
+    def unknown(self, message: str) -> str:
         """An error of a name that this parser does not know, with what that is called now, or with the nearest key."""
         message = " ".join(message.split())
         with contextlib.suppress(Exception):  # a default of the user's own class may be wrong itself

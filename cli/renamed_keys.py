@@ -28,6 +28,5 @@ RENAMED: dict[str, str | tuple[str, ...]] = {
     "callbacks.loader_place.LoaderPlace": "callbacks.resume.data_loader_state.DataLoaderState",
     "callbacks.random_state.RandomState": "callbacks.resume.random_state.RandomState",
     "callbacks.schedule_place.SchedulePlace": "callbacks.resume.lr_schedule_state.LRScheduleState",
-    "callbacks.given_options.GivenOptions": "callbacks.resume.given_options.GivenOptions",
     "callbacks.run_config.RunConfig": "callbacks.resume.run_config.RunConfig",
 }

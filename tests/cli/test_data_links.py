@@ -56,4 +56,7 @@ def test_data_that_say_nothing_leave_the_models_arguments_alone():
 
 
 def test_a_model_that_does_not_ask_is_told_nothing():
-    toy("fit", toys=["--model=lightning.pytorch.demos.boring_classes.BoringModel", TOYS[1], "--data.size=32"])
+    cli = toy("fit", toys=["--model=tests.cli.toys.Unasking", TOYS[1]])
+    assert not cli.model.hparams
+    saved = yaml.safe_load(Path("runs/Unasking/version_0/config.yaml").read_text())
+    assert not saved["model"].get("init_args")

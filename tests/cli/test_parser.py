@@ -30,7 +30,10 @@ def here(tmp_path, monkeypatch):
             "model: lr_schedule: Option 'warmpu' is not accepted; did you mean 'warmup'?",
         ),
         ("--model.network.widht 8", "model: network: Option 'widht' is not accepted; did you mean 'width'?"),
-        ("--model.optimizer.momentun 0.9", "model: optimizer: Option 'momentun' is not accepted; did you mean 'momentum'?"),
+        (
+            "--model.optimizer.momentun 0.9",
+            "model: optimizer: Option 'momentun' is not accepted; did you mean 'momentum'?",
+        ),
         ("--data.batch_sizes 3", "data: Option 'batch_sizes' is not accepted; did you mean 'batch_size'?"),
         ("--trainer.max_epoch 3", "unrecognized arguments: --trainer.max_epoch 3; did you mean 'trainer.max_epochs'?"),
         ("--trainer.max_epochs many", "trainer.max_epochs=many is not allowed; give int or null"),
@@ -83,13 +86,13 @@ def test_a_mistake_names_what_is_wrong(words, parts):
         ("--model.warmup 1", "`warmup` is now `lr_schedule.init_args.warmup`"),
         ("--model.scale 1", "`scale` is now `kind`"),
         ("--config old.yaml", "`callbacks.sample_files.SampleFiles` is now `callbacks.image_prediction_writer.ImageP"),
-        ("--config older.yaml", "`loader_place` is now `data_loader_state`"),
+        ("--config older.yaml", "`finite_loss` is now `non_finite_guard`"),
     ],
 )
 def test_an_old_name_is_told_its_new_one(words, hint, monkeypatch):
     monkeypatch.setitem(parser_module.RENAMED, "scale", ("guidance_scale", "kind"))
     Path("old.yaml").write_text("trainer: {callbacks: [{class_path: callbacks.sample_files.SampleFiles}]}")
-    Path("older.yaml").write_text("loader_place: {}")
+    Path("older.yaml").write_text("finite_loss: {patience: 3}")
     with pytest.raises(CommandError) as caught:
         toy("fit", *words.split())
     assert hint in str(caught.value)

@@ -64,6 +64,14 @@ class ToyModel(L.LightningModule):
         return self.make_optimizer(list(self.parameters()), self.hparams.lr)
 
 
+class Unasking(ToyModel):
+    """Knows everything by itself."""
+
+    def __init__(self):
+        super().__init__((5,), 3)
+        self.hparams.clear()
+
+
 class ToyData(L.LightningDataModule):
     def __init__(self, size: int = 5, classes: int = 3, batch_size: int = 4):
         super().__init__()
