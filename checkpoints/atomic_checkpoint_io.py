@@ -68,7 +68,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a value is one that weights-only loading reads back: numbers, strings, tensors, and collections of them."""
+    """Whether weights-only loading reads a value back: numbers, strings, tensors, and collections of them."""
     if isinstance(value, dict):
         return type(value) is dict and all(_is_plain(part) for pair in value.items() for part in pair)
     if isinstance(value, list | tuple):

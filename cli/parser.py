@@ -49,9 +49,9 @@ class Parser(LightningArgumentParser):
         with contextlib.suppress(Exception):  # a default of the user's own class may be wrong itself
             known = {*self.get_defaults(skip_validation=True).keys(), *self.callback_keys}
             branches = {key.partition(".")[0] for key in known}
-            for name in NAMED.findall(message):
-                if name not in known | branches:
-                    return message + (_renamed_key(name, branches) or _nearest(name, known))
+            names = [name for name in NAMED.findall(message) if name not in known | branches]
+            hints = (_renamed_key(name, branches) or _nearest(name, known) for name in names)
+            return message + next(filter(None, hints), "")
         return message
 
 

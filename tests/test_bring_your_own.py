@@ -1,6 +1,9 @@
 """Parts of a file outside the repository, by YAML alone: train, validate, test, predict, resume, load."""
 
+import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,11 +15,11 @@ from checkpoints.runs import LAST
 from tests.test_train import ROOT, call
 
 EXAMPLE = ROOT / "examples" / "bring_your_own"
-SHORT = (
+SHORT = shlex.split(
     "--trainer.max_epochs 1 --trainer.limit_train_batches 2 --trainer.limit_val_batches 1 "
     "--trainer.limit_test_batches 1 --trainer.num_sanity_val_steps 0 --trainer.enable_model_summary false "
     "--trainer.check_val_every_n_epoch 1 --trainer.log_every_n_steps 1 --trainer.accelerator cpu"
-).split()
+)
 PARTS = {  # attributes of the trained module, and the classes of own_parts.py that they must be of
     "classifier": {"network": "OwnClassifier", "lr_schedule": "Halving"},
     "tagger": {"network": "OwnTagger"},
@@ -100,9 +103,6 @@ def test_a_checkpoint_of_own_parts_holds_plain_values(name):
         "assert 'own_parts' not in repr({k: v for k, v in content.items() if k != 'state_dict'})\n"
         "assert 'own_parts' not in sys.modules\n"
     )
-    import subprocess
-    import sys
-
     done = subprocess.run([sys.executable, "-c", code, last], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

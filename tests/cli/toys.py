@@ -69,7 +69,6 @@ class Unasking(ToyModel):
 
     def __init__(self):
         super().__init__((5,), 3)
-        self.hparams.clear()
 
 
 class ToyData(L.LightningDataModule):
