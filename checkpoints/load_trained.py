@@ -1,7 +1,7 @@
 """A trained model, ready to use: built from the config.yaml beside its weights."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning as L
 from jsonargparse import ArgumentParser
@@ -11,19 +11,23 @@ from checkpoints.pretrained import load_weights, put_weights, trained_file
 from checkpoints.run_model import model_beside
 
 
-def load_trained(given: str | Path) -> L.LightningModule:
+Module = TypeVar("Module", bound=L.LightningModule)
+
+
+def load_trained(given: str | Path, kind: type[Module] = L.LightningModule) -> Module:
     """The trained module, in eval mode on the CPU.
 
-    >>> policy = load_trained("pusht")
+    >>> policy = load_trained("pusht", DiffusionPolicy)
 
     Only tensors and plain values are read from weights; what is imported is what the config.yaml names.
 
     Args:
         given: a run's folder, for its best checkpoint, or its last where it has none; a checkpoint of a run; a folder
             of `pretrained/`, or the name of one.
+        kind: what it must be.
 
     Raises FileNotFoundError where there are no weights, or no config.yaml beside them; ValueError for a file that is
-    torn or no checkpoint, and where config and weights do not fit.
+    torn or no checkpoint, for another kind of module, and where config and weights do not fit.
     """
     path = trained_file(given)
     model = model_beside(path)
@@ -32,13 +36,13 @@ def load_trained(given: str | Path) -> L.LightningModule:
             f"{path} has no config.yaml beside it, which says what it is the weights of; put that of its run there, or "
             "build the module yourself and use its load_from_checkpoint"
         )
+    module = build(model)
+    if not isinstance(module, kind):
+        raise ValueError(f"{path} is of a {type(module).__name__}, and a {kind.__name__} is needed; name one of those")
     if path.suffix == ".safetensors":
-        module = build(model)
         load_weights(module, path)
     else:
-        checkpoint = AtomicCheckpointIO().load_checkpoint(path)  # says what is wrong with the file
-        module = build(model)
-        put_weights(module, checkpoint["state_dict"], path, training=False)
+        put_weights(module, AtomicCheckpointIO().load_checkpoint(path)["state_dict"], path, training=False)
     return module.eval()
 
 

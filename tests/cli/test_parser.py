@@ -84,13 +84,13 @@ def test_a_mistake_names_what_is_wrong(words, parts):
     [
         ("--model.weight_decay 1", "`weight_decay` is now `optimizer.init_args.weight_decay`"),
         ("--model.warmup 1", "`warmup` is now `lr_schedule.init_args.warmup`"),
-        ("--model.scale 1", "`scale` is now `kind`"),
+        ("--model.size 1", "`size` is now `kind.width`"),
         ("--config old.yaml", "`callbacks.sample_files.SampleFiles` is now `callbacks.image_prediction_writer.ImageP"),
         ("--config older.yaml", "`finite_loss` is now `non_finite_guard`"),
     ],
 )
 def test_an_old_name_is_told_its_new_one(words, hint, monkeypatch):
-    monkeypatch.setitem(parser_module.RENAMED, "scale", ("guidance_scale", "kind"))
+    monkeypatch.setitem(parser_module.RENAMED, "size", ("width", "kind.width"))
     Path("old.yaml").write_text("trainer: {callbacks: [{class_path: callbacks.sample_files.SampleFiles}]}")
     Path("older.yaml").write_text("finite_loss: {patience: 3}")
     with pytest.raises(CommandError) as caught:
