@@ -607,7 +607,6 @@ CASES: dict[str, Case] = {
     "lightning_modules.drawing.class_labels": call(labels=[0, 1, 2], num_classes=3, device="cpu"),
     "diffusion.sample_noise.noise_of": Case(lambda: {"batch": {"index": STEPS}, "seed": 0}),
     "lightning_modules.sampling_steps.check_sampling_steps": call(sampling_steps=2, train_steps=10),
-    "adversarial.slerp.slerp": call(start=torch.randn(2, 3), end=torch.randn(2, 3), share=0.5),
     # callbacks
     "callbacks.best_checkpoint.BestCheckpoint": build(monitor="val/loss", save_top_k=1),
     "callbacks.classification_report.ClassificationReport": build(mistakes=4, filters=4),

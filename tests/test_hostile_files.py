@@ -20,7 +20,7 @@ from pyarrow import parquet
 
 from callbacks.rollouts import run_checkpoint
 from checkpoints.atomic_checkpoint_io import AtomicCheckpointIO
-from checkpoints.pretrained import load_pretrained
+from checkpoints.load_trained import load_trained
 from datamodules import cache, sources
 from datamodules.images import read_images
 from datamodules.mnist import MNIST
@@ -121,7 +121,7 @@ def test_weights_and_config_of_a_shipped_model(form, payload, tmp_path):
     (tmp_path / "config.yaml").write_text((ROOT / "pretrained/mnist_mlp/config.yaml").read_text())
     write(form, tmp_path / "model.safetensors", payload)
     with pytest.raises(ValueError, match="not a readable safetensors file"):
-        load_pretrained(tmp_path)
+        load_trained(tmp_path)
 
 
 @pytest.mark.parametrize("named", ["os.mkdir", "subprocess.Popen", "builtins.exec", "lightning.Trainer"])
@@ -130,8 +130,8 @@ def test_the_config_of_a_shipped_model_names_a_model_and_nothing_else(named, pay
     config = {"model": {"class_path": named, "init_args": arguments}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(ValueError, match="no LightningModule"):
-        load_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="LightningModule"):
+        load_trained(tmp_path)
 
 
 def test_yaml_that_calls_functions(payload, refused, tmp_path):  # noqa: F811
@@ -144,7 +144,7 @@ def test_yaml_that_calls_functions(payload, refused, tmp_path):  # noqa: F811
     (tmp_path / "config.yaml").write_text(text)
     (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(ValueError, match=r"config\.yaml is no YAML"):
-        load_pretrained(tmp_path)
+        load_trained(tmp_path)
 
 
 @pytest.mark.parametrize("form", FORMS)
