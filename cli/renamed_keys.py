@@ -5,4 +5,5 @@ RENAMED: dict[str, str] = {  # a key's old name (its last part), or an old class
     "decay": "lr_schedule",
     "warmup": "lr_schedule.init_args.warmup",
     "warmup_steps": "lr_schedule.init_args.warmup",
+    "pictures": "images",
 }

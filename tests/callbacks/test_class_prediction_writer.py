@@ -35,7 +35,7 @@ def test_a_row_for_each_of_the_users_pictures(tmp_path, capsys):
     pixels = np.random.default_rng(0).integers(0, 256, (3, 6, 6), np.uint8)
     for name, picture in zip(("a, b.png", "c.png", "ü.png"), pixels, strict=True):
         Image.fromarray(picture).save(tmp_path / "mine" / name)
-    module, rows = predict(Pictures(pictures=str(tmp_path / "mine")), tmp_path)
+    module, rows = predict(Pictures(images=str(tmp_path / "mine")), tmp_path)
     assert [row["file"] for row in rows] == ["a, b.png", "c.png", "ü.png"]
     probability = module(torch.from_numpy(pixels)[:, None]).softmax(1)
     assert [row["class"] for row in rows] == [Pictures.class_names[k] for k in probability.argmax(1)]

@@ -452,5 +452,6 @@ def test_statistics_and_first_images_of_the_training_set(write):
     np.testing.assert_allclose(std, whole.std((0, 2, 3)), rtol=1e-6)
     assert torch.equal(data.training_images(7), data.train_set.images[:7])
     assert torch.equal(data.training_images(100), data.train_set.images)
-    with pytest.raises(ValueError, match="count=0"):
-        data.training_images(0)
+    for count in (0, -1, 2**63, 1.5, True):
+        with pytest.raises(ValueError, match=f"count={count} must be a whole number"):
+            data.training_images(count)
