@@ -26,9 +26,9 @@ import train
 from checkpoints.atomic_checkpoint_io import AtomicCheckpointIO
 from checkpoints.pretrained import load_weights
 from datamodules.demonstrations import BUNDLED_FILES, COLUMNS
+from datamodules.image_files import read_image_files
 from datamodules.images import read_images
 from datamodules.mnist import MNIST
-from datamodules.image_files import read_image_files
 from datamodules.pig_latin import PigLatin
 from datamodules.pusht import PushTDemos
 from datamodules.sentences import read_text, sentences
@@ -250,9 +250,9 @@ PICTURES = {kind: encoded(kind) for kind in ("PNG", "JPEG", "GIF", "BMP", "TIFF"
 
 
 @fuzzed(60, kind=st.sampled_from(sorted(PICTURES)), **damage)
-def test_a_damaged_picture_to_predict_from(kind, cut, flips):
+def test_a_damaged_image_to_predict_from(kind, cut, flips):
     Path("mine").mkdir(exist_ok=True)
-    Path("mine/picture").write_bytes(spoilt(PICTURES[kind], cut, flips))
+    Path("mine/image").write_bytes(spoilt(PICTURES[kind], cut, flips))
     with answered():
         assert read_image_files("mine", (3, 32, 32)).images.shape == (1, 3, 32, 32)
 

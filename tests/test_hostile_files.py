@@ -22,9 +22,9 @@ from callbacks.rollouts import run_checkpoint
 from checkpoints.atomic_checkpoint_io import AtomicCheckpointIO
 from checkpoints.pretrained import load_pretrained
 from datamodules import cache, sources
+from datamodules.image_files import read_image_files
 from datamodules.images import read_images
 from datamodules.mnist import MNIST
-from datamodules.image_files import read_image_files
 from envs import record
 from numpy_core import storage
 from tests.test_bad_input import digits, refused  # noqa: F401  the fixture
