@@ -17,7 +17,7 @@ from rich.progress import track
 
 from benchmarks.command import as_command
 from checkpoints.atomic_checkpoint_io import load_trained
-from datamodules.pusht import read_demonstrations
+from datamodules.demonstrations import read_demonstrations
 from envs import t_block, video
 from envs.action_chunking import ActionChunking
 from envs.arguments import whole_number

@@ -3,7 +3,7 @@
 In a config, in the order in which they act:
 
     augment:
-      - class_path: HorizontalFlip
+      - HorizontalFlip
       - class_path: Shift
         init_args: {pixels: 4, fill: reflect}
 

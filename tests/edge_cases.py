@@ -22,7 +22,8 @@ from torch import Tensor
 
 import envs  # noqa: F401  (registers Push-T)
 import numpy_core as nc
-from datamodules.pusht import Demonstrations
+from datamodules.augmentation import HorizontalFlip
+from datamodules.demonstrations import Demonstrations
 from datamodules.tokenization import number_tokenizer
 from decoding.decoding_state import DecodingState
 from diffusion.objectives import OBJECTIVES
@@ -138,7 +139,7 @@ def demonstrations() -> Demonstrations:
 
 
 def augmentation(**arguments) -> Case:
-    """On bytes, where NaN would be a wrong picture: finite by its kind."""
+    """On bytes, where NaN would be a wrong image: finite by its kind."""
     return Case(lambda: dict(arguments), lambda made, _: made(images().byte(), torch.arange(2), 0, generator()))
 
 
@@ -451,7 +452,7 @@ CASES: dict[str, Case] = {
     "datamodules.augmentation.Shift": augmentation(pixels=1),
     "datamodules.augmentation.Cutout": augmentation(size=2),
     "datamodules.augmentation.Warp": augmentation(rotate=5.0, scale=0.1, shear=5.0, shift=1.0, bend=1.0, nodes=4),
-    "datamodules.augmentation.build": build(choices={"flip": None}, shape=(1, 8, 8)),
+    "datamodules.augmentation.check": build(augmentations=[HorizontalFlip()], shape=(1, 8, 8)),
     "datamodules.held_out.check": call(val_share=0.1, split_seed=0),
     "datamodules.held_out.split": call(count=10, what="rows", val_share=0.2, split_seed=0, at_least=0),
     "datamodules.image_reader.read_image": Case(lambda: {"file": PNG, "channels": 1}),

@@ -203,8 +203,8 @@ def test_nothing_held_out(write):
 def test_paths_instead_of_bytes(tmp_path, monkeypatch):
     monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "cache"))
     (tmp_path / "0.png").write_bytes(png(pixels(1)[0]))
-    picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    files = pa.array([{"bytes": None, "path": str(tmp_path / "0.png")}], picture)
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    files = pa.array([{"bytes": None, "path": str(tmp_path / "0.png")}], image)
     pq.write_table(pa.table({"img": files, "label": [0]}), tmp_path / "rows.parquet")
     read = read_images(str(tmp_path / "rows.parquet"), "train", Squares.shape, Squares.class_names, "img")
     assert torch.equal(read.images[0], torch.from_numpy(pixels(1)[0]).permute(2, 0, 1))
@@ -334,19 +334,19 @@ def test_training_and_predict_read_alike(mode, tmp_path, monkeypatch):
     if mode in ("RGBA", "LA"):
         ink = Image.new("LA", drawn.size, (0, 0))
         ink.putalpha(drawn)
-        picture = ink.convert(mode)
+        image = ink.convert(mode)
         expected = 255 - np.asarray(drawn)  # black ink on white
     elif mode == "turned":
         exif = Image.Exif()
         exif[0x0112] = 8
-        picture, options = drawn.transpose(Image.Transpose.ROTATE_270), {"exif": exif}
+        image, options = drawn.transpose(Image.Transpose.ROTATE_270), {"exif": exif}
         expected = np.asarray(drawn)
     else:
         deep = np.asarray(drawn) * np.float32(257 if mode == "I;16" else 1 / 255)
-        picture = Image.fromarray(deep.astype(np.uint16) if mode == "I;16" else deep)
+        image = Image.fromarray(deep.astype(np.uint16) if mode == "I;16" else deep)
         expected = np.asarray(drawn)
     content = io.BytesIO()
-    picture.save(content, "TIFF" if mode == "F" else "PNG", **options)
+    image.save(content, "TIFF" if mode == "F" else "PNG", **options)
     (tmp_path / "mine").write_bytes(content.getvalue())
     rows = {"image": [content.getvalue()], "label": [0]}
     pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
@@ -452,5 +452,6 @@ def test_statistics_and_first_images_of_the_training_set(write):
     np.testing.assert_allclose(std, whole.std((0, 2, 3)), rtol=1e-6)
     assert torch.equal(data.training_images(7), data.train_set.images[:7])
     assert torch.equal(data.training_images(100), data.train_set.images)
-    with pytest.raises(ValueError, match="count=0"):
-        data.training_images(0)
+    for count in (0, -1, 2**63, 1.5, True):
+        with pytest.raises(ValueError, match=f"count={count} must be a whole number"):
+            data.training_images(count)
