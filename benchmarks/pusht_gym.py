@@ -11,8 +11,8 @@ from benchmarks.command import as_command
 from callbacks.rollouts import run_policy, table
 from checkpoints.atomic_checkpoint_io import load_trained
 from envs.arguments import one_or_more, seeds_from
+from envs.episode_statistics import summarize
 from lightning_modules.diffusion_policy import DiffusionPolicy
-from metrics.episode_statistics import summarize
 
 FIRST_SEED = 1_000_000
 

@@ -22,7 +22,7 @@ from envs import t_block, video
 from envs.action_chunking import ActionChunking
 from envs.arguments import whole_number
 from envs.drawing import draw
-from envs.physics import state_of
+from envs.physics import get_state
 from envs.pusht import MAX_EPISODE_STEPS, SUCCESS_COVERAGE, PushT
 from lightning_modules.diffusion_policy import DiffusionPolicy
 from planning.planner import plan
@@ -85,7 +85,7 @@ def main() -> None:
         start = np.concatenate([first[:2], t_block.pose_of(first[2:].reshape(8, 2))])
         env = PushT("state")
         env.reset(options={"reset_to_state": start})
-        found = plan(state_of(env), seed=episode)
+        found = plan(get_state(env), seed=episode)
         if found is None:
             raise SystemExit(f"the planner finds no way from demonstration {episode}; name others with --episodes")
         three = [found.actions, people.actions[rows].numpy(), acted(policy, start)]

@@ -27,9 +27,8 @@ from safetensors.torch import save_file
 import train
 from benchmarks.command import as_command
 from callbacks.rollouts import VAL_SEEDS
-from envs import record
+from cli import dagger, record
 from envs.arguments import one_or_more, whole_number
-from planning import dagger as correct
 from planning import planner
 
 CONFIG, PEOPLE = "configs/pusht_beyond.yaml", "lerobot/pusht_keypoints"
@@ -65,12 +64,12 @@ POLICY = ("--checkpoint", PEOPLES_POLICY)
 DATA = {  # what writes each file
     "plans": lambda out: _call(planner, "--episodes", PLANS, "--out", out),
     "lessons": lambda out: _call(
-        correct, *POLICY, "--seeds", TEACHER_STARTS, "--successes", "--at", 30, 90, "--out", out
+        dagger, *POLICY, "--seeds", TEACHER_STARTS, "--successes", "--after-steps", 30, 90, "--out", out
     ),
     "successes": lambda out: _call(
         record, *POLICY, "--seeds", STARTS, "--attempts", ATTEMPTS, "--keep", STARTS, "--out", out
     ),
-    "corrections": lambda out: _call(correct, *POLICY, "--seeds", FAILING_STARTS, "--out", out),
+    "corrections": lambda out: _call(dagger, *POLICY, "--seeds", FAILING_STARTS, "--out", out),
 }
 # fmt: on
 

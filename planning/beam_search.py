@@ -3,6 +3,7 @@
 B counts plans that are kept, N those that are tried at once, L control steps of a push.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -86,7 +87,7 @@ class BeamSearch:
     shortest_push: int = 4
     walking_speed: float = WALKING_SPEED
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("beam", "samples", "first_samples", "refinements", "depth", "shortest_push"):
             limits.whole(name != "refinements", LARGEST_COUNT, **{name: getattr(self, name)})
         for name in ("distance_weight", "unfinished", "walking_speed"):
@@ -97,7 +98,7 @@ class BeamSearch:
                 "and below 1"
             )
 
-    def plans(self, state: np.ndarray, seed: int = 0) -> list[np.ndarray]:
+    def plans(self, state: np.ndarray, seed: int | Sequence[int] = 0) -> list[np.ndarray]:
         """Plans (steps, 2) from a state (10,) that end on the target in this search's own rollouts, shortest first."""
         rng, simulator = np.random.default_rng(seed), Simulator()
         if covers(state[None, 4:7], SUCCESS_COVERAGE)[0]:

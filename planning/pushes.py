@@ -78,10 +78,8 @@ def outline_points(where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _inside(points: np.ndarray, margin: float = 0.01) -> np.ndarray:
     """Whether points (..., 2) in the block's frame lie in the widened T: (...)."""
-    return np.any(
-        [(np.abs(points - centre) < half + CLEARANCE - margin).all(-1) for centre, half in PARTS],
-        axis=0,
-    )
+    bar, stem = ((np.abs(points - centre) < half + CLEARANCE - margin).all(-1) for centre, half in PARTS)
+    return np.logical_or(bar, stem)
 
 
 _GRID = np.arange(0.5, PERIMETER)
@@ -150,7 +148,7 @@ def _resampled(points: np.ndarray, spacing: float) -> np.ndarray:
 
 def _in_reach(points: np.ndarray) -> np.ndarray:
     """Whether targets at points (..., 2) of the world can be given, if need be by cutting off a little: (...)."""
-    return ((points >= -BEYOND) & (points <= t_block.WORLD + BEYOND)).all(-1)
+    return np.all((points >= -BEYOND) & (points <= t_block.WORLD + BEYOND), axis=-1)
 
 
 def paths(states: np.ndarray, pushes: np.ndarray, walking_speed: float = WALKING_SPEED) -> Paths:
