@@ -1,7 +1,7 @@
 """Thousands of short Push-T rollouts: the environment's own space, stepped through the compiled functions of pymunk.
 
-Every step of `PushT.step` is done in the same order with the same numbers, so that states are equal to the bit; what is
-left out are Python objects, observations and rewards, and physics while nothing can move: the block rests and the
+Every step of `PushT.step` is done in the same order with the same numbers, so states are equal to the bit. Python
+objects, observations and rewards are left out, and so is physics while nothing can move: while the block rests and the
 pointer is too far away to touch it.
 
 N counts rollouts, L control steps of 0.1 s, S the physics steps in one of them. A state (10,) is what a rollout starts
@@ -11,8 +11,8 @@ from:
     4 5  block x, y        6    its angle                     pixels, radians (not wrapped)
     7 8  its velocity      9    its angular velocity          pixels/s, radians/s
 
-What a state lacks are the impulses that the solver remembers between bodies in contact: a rollout that begins in the
-middle of a push differs a little from the environment's. Whoever needs certainty replays in the environment.
+A state lacks the impulses that the solver remembers between bodies in contact: a rollout that begins in the middle of a
+push differs a little from the environment's. Replay in the environment to be certain.
 """
 
 import numpy as np
@@ -100,7 +100,7 @@ def pointer_paths(pointers: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray
 
 
 class Simulator:
-    """One world, used again for every rollout."""
+    """One Push-T space, used again for every rollout."""
 
     def __init__(self) -> None:
         self._env = env = PushT("state")  # the owner of what is used below

@@ -27,7 +27,7 @@ from envs.recording import EpisodeActions, record
 PAGE = Path(__file__).with_name("play.html")
 FIRST_SEED = 10_000_000  # far from the seeds of validation (0 and up), test (100000), recordings (1000000)
 LONGEST_BODY = 1000  # bytes
-PATIENCE = 5.0  # seconds until a request that stalls is given up
+PATIENCE = 5.0  # seconds to wait for a request that stalls
 
 
 class Game:
@@ -94,7 +94,7 @@ class Game:
 
 
 class Refused(Exception):
-    """A request that is not answered, with the status to say so."""
+    """A request that is refused, with its HTTP status."""
 
     def __init__(self, status: int, why: str):
         super().__init__(why)
@@ -105,8 +105,8 @@ def make_server(game: Game, port: int) -> ThreadingHTTPServer:
     """Serves the page and the game on this machine only, and to this page only.
 
     Other pages in the same browser can send requests here, too. They are told apart by the `Host` that they ask for
-    (another one where a foreign name was bound to this address), by their `Origin`, and by a token that only the page
-    knows. What a request says is read, briefly, before it gets hold of the game.
+    (another one under DNS rebinding), by their `Origin`, and by a token that only this page knows. A request is read,
+    within `PATIENCE` seconds, before it takes the lock of the game.
     """
     lock, token = threading.Lock(), secrets.token_urlsafe()
     moves: dict[str, Callable[[Any], dict[str, Any]]] = {
@@ -120,7 +120,7 @@ def make_server(game: Game, port: int) -> ThreadingHTTPServer:
         timeout = PATIENCE
 
         def handle(self) -> None:
-            with suppress(ConnectionError):  # whoever asked has gone
+            with suppress(ConnectionError):  # the client has gone
                 super().handle()
 
         def do_GET(self) -> None:
@@ -179,7 +179,7 @@ def make_server(game: Game, port: int) -> ThreadingHTTPServer:
             self.wfile.write(words)
 
         def log_message(self, *_: object) -> None:
-            """Ten requests a second need no log."""
+            """Nothing: there are ten requests a second."""
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     return server

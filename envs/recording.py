@@ -1,7 +1,7 @@
 """Demonstrations as Parquet files, in the columns of the human data.
 
-A recorder needs only a start state and the actions: the world is deterministic, so an episode is written by stepping it
-again, and what is written is what really happens.
+The world is deterministic: an episode follows from its start and its actions. It is written by stepping it again, so
+what is in the file is what happens in the environment.
 """
 
 import json

@@ -15,7 +15,7 @@ from envs.physics import Simulator
 from envs.pusht import MAX_EPISODE_STEPS, SUCCESS_COVERAGE
 from planning.pushes import WALKING_SPEED, paths, perturbed, sample
 
-NEVER_DONE = 4.0  # px: no block that far from its target covers 95 % of it
+NEVER_DONE = 4.0  # px: no block with so large a D covers 95 % of its target
 LARGEST_COUNT = 10_000
 _TARGET = t_block.corners(t_block.TARGET_POSE)
 
@@ -26,7 +26,7 @@ def distance_to_target(poses: np.ndarray) -> np.ndarray:
 
 
 def covers(poses: np.ndarray, coverage: float) -> np.ndarray:
-    """Whether blocks cover more than that share of the target: poses (N, 3) -> (N,). Cheap where they are far off."""
+    """Whether blocks cover more than that share of the target: poses (N, 3) -> (N,). Cheap where they are far away."""
     covering = distance_to_target(poses) < NEVER_DONE
     covering[covering] = t_block.coverage(poses[covering]) > coverage
     return covering
@@ -56,7 +56,7 @@ class _Plans(NamedTuple):
 
 @dataclass(frozen=True)
 class BeamSearch:
-    """Push, look what is best, push again.
+    """Search over sequences of pushes: try many, keep the best, push on from those.
 
     A plan costs the steps it takes, and until it is done what it will still take: `distance_weight` steps per px of D
     and `unfinished` on top. Every push is cut where the plan then costs least. The distance must weigh more than it

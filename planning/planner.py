@@ -1,8 +1,8 @@
 """Solve Push-T by search, and write demonstrations: `python -m planning.planner --episodes 500 --out demos.parquet`.
 
 From any state a plan is searched for in the exact dynamics (`planning.beam_search`) and then replayed in the
-environment itself: what is returned or written has succeeded there. Episodes are planned on all cores. What is planned
-is kept in a file beside `--out` until all is: after an interruption, the same command goes on where it stopped.
+environment itself: every plan that is returned or written has succeeded there. Episodes are planned on all cores, and
+kept in a file beside `--out` until all are done: after an interruption, the same command goes on where it stopped.
 """
 
 import argparse

@@ -12,14 +12,14 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     "numpy_core": set(),
     "metrics": set(),
-    "optim": set(),
+    "checkpoints": set(),
     "adversarial": set(),
     "diffusion": set(),
-    "networks": set(),
-    "decoding": {"networks"},
-    "checkpoints": set(),
     "envs": {"metrics"},
     "planning": {"envs"},
+    "networks": {"diffusion", "envs"},
+    "decoding": {"networks"},
+    "optim": {"networks"},
     "datamodules": {"networks", "envs"},
 }
 MATHS = {"networks", "decoding", "diffusion", "adversarial", "metrics", "optim", "checkpoints", "envs", "planning"}
