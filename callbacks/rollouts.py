@@ -21,10 +21,11 @@ from callbacks.sampling import watching
 from checkpoints.atomic_checkpoint_io import load_trained
 from diffusion.noise import generators
 from envs import video
+from envs.episode_statistics import summarize
 from envs.rollout import Episode, rollout
 from lightning_modules.diffusion_policy import DiffusionPolicy
 from limits import whole
-from metrics.episode_statistics import Metric, summarize
+from metrics.confidence_interval import ConfidenceInterval
 
 VAL_SEEDS = range(0, 1000)
 FIRST_TEST_SEED = 100_000  # where the published figures start
@@ -72,7 +73,7 @@ class Rollouts(L.Callback):
             if trainer.is_global_zero:
                 Console().print(table({"this policy": metrics}, len(seeds), seeds[0]))
 
-    def _run(self, trainer: L.Trainer, module: L.LightningModule, stage: str, seeds) -> dict[str, Metric]:
+    def _run(self, trainer: L.Trainer, module: L.LightningModule, stage: str, seeds) -> dict[str, ConfidenceInterval]:
         own = list(seeds)[trainer.global_rank :: trainer.world_size]
         episodes = run_policy(
             module, own, progress=trainer.is_global_zero and trainer.progress_bar_callback is not None
@@ -135,7 +136,9 @@ def run_checkpoint(path: str, seeds: Sequence[int]) -> list[Episode]:
     return run_policy(load_trained(DiffusionPolicy, path), seeds)
 
 
-def table(rows: dict[str, dict[str, Metric]], n: int, first_seed: int, starts: str = "legacy initial states") -> Table:
+def table(
+    rows: dict[str, dict[str, ConfidenceInterval]], n: int, first_seed: int, starts: str = "legacy initial states"
+) -> Table:
     """Policies against metrics with their 95 % intervals."""
     result = Table(title=f"Push-T, {n} episodes, {starts} of seeds {first_seed} to {first_seed + n - 1}")
     result.add_column("policy")
@@ -146,6 +149,6 @@ def table(rows: dict[str, dict[str, Metric]], n: int, first_seed: int, starts: s
     return result
 
 
-def _in_words(metric: Metric) -> str:
+def _in_words(metric: ConfidenceInterval) -> str:
     digits = 1 if metric.high > 1 else 3  # of steps or of a share
     return f"{metric.mean:.{digits}f} [{metric.low:.{digits}f}, {metric.high:.{digits}f}]"

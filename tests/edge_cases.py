@@ -628,6 +628,9 @@ CASES: dict[str, Case] = {
     "callbacks.validation_rows.validation_rows": call(
         trainer=SimpleNamespace(val_dataloaders=[None]), batch={"source": torch.ones(3, 2)}, count=2
     ),
+    # metrics
+    "metrics.confidence_interval.students_t_interval": call(values=[1.0, 2.0], confidence=0.9, low=0.0, high=3.0),
+    "metrics.wilson_interval.wilson_interval": call(successes=1, n=3, confidence=0.9),
     # envs
     "envs.action_chunking.ActionChunking": Case(
         lambda: {"env": gym.make("firstlight/PushT-v0"), "n_action_steps": 2, "n_obs_steps": 2},
@@ -636,7 +639,7 @@ CASES: dict[str, Case] = {
     "planning.dagger.states_after": call(episode=EPISODE, steps=[1]),
     "envs.drawing.draw": call(pointer=[100.0, 100.0], block_pose=np.array([200.0, 200.0, 0.5]), size=64),
     "planning.planner.plan_episodes": Case(
-        lambda: {"resets": [], "path": Path(mkdtemp()) / "plans.json", "workers": 1}
+        lambda: {"resets": [], "path": Path(mkdtemp()) / "plans.json", "workers": 1, "attempts": 2}
     ),
     "envs.play.Game": build(out=None, first_seed=0),
     "planning.pushes.blocked": call(start=np.zeros((1, 2)), end=np.ones((1, 2)), margin=0.01),
@@ -649,15 +652,15 @@ CASES: dict[str, Case] = {
     "envs.pusht.PushT": Case(lambda: {"render_size": 64}, lambda made, _: made.reset(seed=0)[0]),
     "envs.play.Game.step": Case(lambda: {"self": game(), "target": [100.0, 100.0]}),
     "envs.pusht.PushT.reset": Case(lambda: {"self": PushT("state"), "seed": 0}, itself),
-    "envs.record.best": call(episodes=[EPISODE], keep=1),
+    "planning.self_imitation.shortest_successes": call(episodes=[EPISODE], keep=1),
     "envs.rollout.make_worlds": Case(
         lambda: {"n": 1, "n_obs_steps": 2, "n_action_steps": 2, "parallel": False},
         lambda made, _: made.reset(seed=0)[0],
     ),
     "envs.rollout.rollout": build(
-        act=lambda x, numbers: np.zeros((len(x), 2, 2)), seeds=[], n_obs_steps=2, n_action_steps=2, parallel_worlds=2
+        act=lambda x, indices: np.zeros((len(x), 2, 2)), seeds=[], n_obs_steps=2, n_action_steps=2, parallel_worlds=2
     ),
-    "planning.policy_runner.add_policy_arguments": Case(lambda: {"parser": ArgumentParser(), "seeds": 2}),
+    "cli.policy_arguments.add_policy_arguments": Case(lambda: {"parser": ArgumentParser(), "seeds": 2}),
     "planning.beam_search.covers": call(poses=np.array([[256.0, 256.0, 0.5]]), coverage=0.9),
     "planning.beam_search.BeamSearch": build(
         beam=2,

@@ -24,8 +24,8 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from tests.edge_cases import CASES
 
 PACKAGES = (
-    *("numpy_core", "networks", "diffusion", "adversarial", "optim"),
-    *("datamodules", "lightning_modules", "callbacks", "envs"),
+    *("numpy_core", "networks", "decoding", "diffusion", "adversarial", "optim", "metrics", "checkpoints"),
+    *("envs", "planning", "datamodules", "lightning_modules", "callbacks", "cli"),
 )
 CHECKS = ("float_array", "axis", "indices", "positive", "sizes", "between", "above_zero", "finite", "shares")
 GEOMETRY = ("output_size", "pad", "taps")
@@ -69,11 +69,12 @@ EXCLUDED = {  # and why
     "envs.arguments.whole_number": "makes a parser from constants",
     "envs.arguments.seeds_from": "takes numbers that a parser has refused or not",
     "envs.play.Refused": "an HTTP status, from constants",
-    "envs.pusht.numbers": "it is what refuses the numbers",
+    "envs.pusht.finite_vector": "it is what refuses the numbers",
     "planning.beam_search.BeamSearch.plans": "a search of seconds; NumPy refuses a wrong seed",
     "planning.planner.plan": "a search of seconds; its numbers are those of BeamSearch",
     "envs.play.make_server": "opens a port; the socket refuses a wrong one",
-    "planning.policy_runner.run": "seeds; runs a policy",
+    "planning.planner.plan_episode": "a search of seconds; its attempts are those of `plan`",
+    "planning.dagger.plan_corrections": "a search of seconds; its numbers are those of plan_episodes, which is walked",
     "envs.video.write": "writes a film; its speed comes from constants",
 }
 HANDED_ON = {"batch_idx", "dataloader_idx", "epoch", "layer"}  # by loops that count for themselves

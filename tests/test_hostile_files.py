@@ -21,11 +21,11 @@ from pyarrow import parquet
 from callbacks.rollouts import run_checkpoint
 from checkpoints.atomic_checkpoint_io import AtomicCheckpointIO
 from checkpoints.load_trained import load_trained
+from cli import record
 from datamodules import cache, sources
 from datamodules.image_files import read_image_files
 from datamodules.images import read_images
 from datamodules.mnist import MNIST
-from envs import record
 from numpy_core import storage
 from tests.test_bad_input import digits, refused  # noqa: F401  the fixture
 from tests.test_train import ROOT

@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser
 from benchmarks import publish, results
 from checkpoints.load_trained import load_trained
 from checkpoints.pretrained import read_config
-from metrics.episode_statistics import summarize
+from envs.episode_statistics import summarize
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = sorted(path.parent for path in (ROOT / "pretrained").glob("*/card.json"))

@@ -10,8 +10,8 @@ from callbacks import rollouts
 from callbacks.resume.random_state import random_state
 from callbacks.rollouts import Rollouts, run_policy, table
 from diffusion.noise import randn
+from envs.episode_statistics import summarize
 from envs.rollout import rollout
-from metrics.episode_statistics import summarize
 
 
 class Chaser(L.LightningModule):

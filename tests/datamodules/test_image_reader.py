@@ -63,8 +63,8 @@ MODES = {  # what a mode's values are in 8 bits of red, green and blue
 }
 TOLERANCE = {"LAB": 8}  # 8 bits of L, a and b are coarser than 8 bits of red, green and blue
 FILES = {  # a format that keeps the mode as it is
-    **{mode: "PNG" for mode in ("1", "L", "P", "RGB", "RGBA", "LA", "I;16")},
-    **{mode: "TIFF" for mode in ("PA", "CMYK", "YCbCr", "LAB", "I", "I;16B", "F")},
+    **dict.fromkeys(("1", "L", "P", "RGB", "RGBA", "LA", "I;16"), "PNG"),
+    **dict.fromkeys(("PA", "CMYK", "YCbCr", "LAB", "I", "I;16B", "F"), "TIFF"),
 }
 
 

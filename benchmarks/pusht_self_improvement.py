@@ -1,6 +1,6 @@
-"""Learning curves over the rounds of self-improvement, as a picture.
+"""Learning curves over the rounds of self-improvement, as a figure.
 
-    python -m benchmarks.pusht_rounds runs/round1/version_0 runs/round2/version_0 --out docs/pusht_rounds.png
+    python -m benchmarks.pusht_self_improvement RUN_OF_ROUND_1 RUN_OF_ROUND_2 --out docs/pusht_self_improvement.png
 
 Each run starts from the weights of the one before; its curves go on where those end. What is drawn is what
 `callbacks.rollouts` logged on validation seeds, with 95 % intervals.
@@ -26,9 +26,11 @@ def curve(run: Path, metric: str) -> list[tuple[int, float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.pusht_rounds", description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.pusht_self_improvement", description=__doc__.split("\n\n")[0]
+    )
     parser.add_argument("runs", type=Path, nargs="+", help="the rounds' run folders, in their order")
-    parser.add_argument("--out", type=Path, required=True, help="the picture")
+    parser.add_argument("--out", type=Path, required=True, help="the figure, .png")
     options = parser.parse_args()
     figure, axes = plt.subplots(1, len(PANELS), figsize=(11, 3.2), layout="constrained")
     begin = 0

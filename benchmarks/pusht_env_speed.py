@@ -1,4 +1,4 @@
-"""Steps per second of our Push-T against gym-pusht, on one core, in one run: `python -m benchmarks.pusht_env`.
+"""Steps per second of our Push-T against gym-pusht, on one core, in one run: `python -m benchmarks.pusht_env_speed`.
 
 Both step the same actions from the same states and give the same observation (keypoints and pointer): targets drawn at
 random, new every ten steps. The two take turns, so a machine whose speed drifts slows both.

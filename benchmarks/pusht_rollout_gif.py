@@ -1,6 +1,6 @@
-"""Eight test episodes of a policy, side by side: the moving picture of the README.
+"""Eight test episodes of a policy, side by side: the animation of the README.
 
-python -m benchmarks.picture --policy pretrained/pusht_planner --out docs/pusht.gif
+python -m benchmarks.pusht_rollout_gif --policy pretrained/pusht_planner --out docs/pusht.gif
 """
 
 import argparse
@@ -14,7 +14,9 @@ from lightning_modules.diffusion_policy import DiffusionPolicy
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.picture", description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.pusht_rollout_gif", description=__doc__.split("\n\n")[0]
+    )
     parser.add_argument("--policy", default="pretrained/pusht_planner", help="a .ckpt file or a folder of pretrained/")
     parser.add_argument(
         "--out", type=Path, default=Path("runs/pusht.gif"), help=".gif or .mp4 (default runs/pusht.gif)"
