@@ -111,12 +111,17 @@ def confusion_figure(confusion: Tensor, class_names: Sequence[str]) -> Figure:
 
 
 def mistakes_figure(mistakes: Sequence[Mistake], class_names: Sequence[str]) -> Figure:
-    """Images in rows of five, each under its target, its prediction and the confidence."""
+    """Images in rows of five, each under its target, what was predicted, and with which probability.
+
+    Of other than one or three channels, their mean is shown.
+    """
     figure = Figure((8, 1.9 * math.ceil(len(mistakes) / 5)), layout="tight")
     for axes in figure.subplots(math.ceil(len(mistakes) / 5), 5, squeeze=False).flat:
         axes.axis("off")
     for axes, mistake in zip(figure.axes, mistakes, strict=False):
-        axes.imshow(mistake.image.permute(1, 2, 0).numpy(), cmap="gray", vmin=0, vmax=255)
+        image = mistake.image.float() / 255
+        image = image if len(image) in (1, 3) else image.mean(0, keepdim=True)
+        axes.imshow(image.permute(1, 2, 0).numpy(), cmap="gray", vmin=0, vmax=1)
         title = f"{class_names[mistake.target]}, not {class_names[mistake.predicted]} ({mistake.confidence:.0%})"
         axes.set_title(title, fontsize=8)
     return figure

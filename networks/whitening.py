@@ -21,10 +21,13 @@ def whitening_filters(images: Tensor, size: int = 2, eps: float = 5e-4) -> Tenso
         images: (N, C, H, W), normalised, at least k pixels high and wide.
         size: k.
         eps: added to the variances, so that directions without any are not blown up.
+
+    Returns:
+        in the dtype of the images; computed in float64.
     """
     whole(1, min(images.shape[-2:]), size=size)
     number("(0, inf)", eps=eps)
     patches = F.unfold(images, size).movedim(1, -1).flatten(0, 1).double()  # (N H' W', C k^2)
     values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
     filters = (vectors / (values + eps).sqrt()).T.reshape(-1, images.shape[1], size, size)
-    return torch.cat([filters, -filters])
+    return torch.cat([filters, -filters]).to(images.dtype)

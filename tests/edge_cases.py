@@ -36,8 +36,10 @@ from lightning_modules.gan import GAN
 from lightning_modules.seq2seq import Seq2Seq
 from networks.attention import AttentionContext
 from networks.dcgan import Discriminator, Generator
+from networks.mlp import MLP
 from networks.transformer import AnswerDecoder, Decoder, EncoderDecoder
 from networks.vocabulary import Vocabulary
+from optim.parameter_groups import no_decay_on_vectors
 
 PNG = torchvision.io.encode_png(torch.zeros(1, 4, 4, dtype=torch.uint8)).numpy().tobytes()
 
@@ -285,19 +287,20 @@ CASES: dict[str, Case] = {
         ),
     ),
     "networks.cnn.ResNet": network(
-        lambda a: (images(a["in_channels"]),), in_channels=3, num_classes=2, widths=(4, 4), blocks=1
+        lambda a: (torch.zeros(2, *a["shape"]),), shape=(3, 8, 8), num_classes=2, widths=(4, 4), blocks=1
     ),
     "networks.cnn.ResidualBlock": network(
         lambda a: (images(a["in_channels"]),), in_channels=4, out_channels=4, stride=1
     ),
     "networks.cnn.WhitenedCNN": network(
-        lambda a: (images(a["in_channels"], 32),),
-        in_channels=3,
+        lambda a: (torch.zeros(2, *a["shape"]),),
+        shape=(3, 32, 32),
         num_classes=2,
         widths=(4, 4, 4),
         depth=2,
         norm_momentum=0.1,
     ),
+    "networks.cnn.smallest_side": call(groups=3),
     "networks.cnn.ConvGroup": network(
         lambda a: (images(a["in_channels"]),), in_channels=4, out_channels=4, depth=2, norm_momentum=0.1
     ),
@@ -347,7 +350,7 @@ CASES: dict[str, Case] = {
     ),
     "networks.kv_cache.KVCache": build(capacity=4, layers=2),
     "networks.mlp.MLP": network(
-        lambda a: (torch.zeros(2, a["in_features"]),), in_features=3, out_features=2, hidden=(4, 4), dropout=0.1
+        lambda a: (torch.zeros(2, *a["shape"]),), shape=(1, 2, 2), num_classes=2, hidden=(4, 4), dropout=0.1
     ),
     **{
         f"networks.positions.{name}": positions()
@@ -401,6 +404,7 @@ CASES: dict[str, Case] = {
     "networks.transformer.token_positions": call(tokens=PROMPT, restart=4),
     "networks.vocabulary.Vocabulary.tokens": call(self=Vocabulary(number_tokenizer(8)), ids=[4, 5]),
     "networks.image_shape.image_shape": call(shape=[3, 16, 16]),
+    "networks.whitening.whitening_filters": call(images=torch.rand(2, 3, 4, 4), size=2, eps=1e-3),
     "networks.unet2d.UNet2D": network(
         lambda a: (torch.zeros(2, *a["shape"]), STEPS, STEPS),
         shape=(1, 8, 8),
@@ -502,8 +506,6 @@ CASES: dict[str, Case] = {
         std=[0.5],
         label_smoothing=0.1,
         lr=0.1,
-        weight_decay=0.1,
-        warmup=0.1,
         tta_shift=1,
     ),
     "lightning_modules.cnn_classifier.CNNClassifier": build(widths=[4, 4], blocks=1, **SMALL),
@@ -551,8 +553,6 @@ CASES: dict[str, Case] = {
         small_share=0.1,
         hard_share=0.5,
         proxy_widths=[4, 4, 4],
-        bias_lr=26.0,
-        head_lr=0.1,
         shape=(3, 32, 32),
         num_classes=3,
     ),
@@ -580,6 +580,25 @@ CASES: dict[str, Case] = {
     "adversarial.diff_augment.Saturation": diff_augmentation(strength=0.5),
     "adversarial.diff_augment.Translation": diff_augmentation(share=0.5),
     "adversarial.slerp.slerp": call(start=torch.randn(2, 3), end=torch.randn(2, 3), share=0.5),
+    "optim.muon_with_sgd.MuonWithSGD": Case(
+        lambda: {
+            "params": no_decay_on_vectors(nn.Linear(2, 2)),
+            "lr": 0.1,
+            "bias_lr": 0.1,
+            "head_lr": 0.1,
+            "weight_decay": 0.1,
+            "momentum": 0.6,
+            "sgd_momentum": 0.8,
+            "ns_steps": 3,
+        }
+    ),
+    "optim.progressive_resizing.ProgressiveResizing": Case(
+        lambda: {"size": 4, "share": 0.5}, lambda made, _: made(images(), 0, 10)
+    ),
+    "optim.progressive_resizing.resized": call(images=images(), size=4),
+    "optim.selection_via_proxy.SelectionViaProxy": Case(
+        lambda: {"proxy": MLP, "share": 0.5, "size": 4}, lambda made, _: made.hardest(torch.rand(4))
+    ),
     "lightning_modules.sequence_model.SequenceModel.generate": Case(
         lambda: {
             "self": Seq2Seq(12, partial(EncoderDecoder, width=8, depth=1, heads=2, max_length=16)),

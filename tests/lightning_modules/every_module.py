@@ -13,6 +13,7 @@ from adversarial.diff_augment import Brightness
 from adversarial.objectives import Hinge
 from datamodules.images import ImageDataModule, ImageSet
 from envs import t_block
+from lightning_modules.classifier import Classifier
 from lightning_modules.cnn_classifier import CNNClassifier
 from lightning_modules.ddpm import DDPM
 from lightning_modules.diffusion_policy import DiffusionPolicy
@@ -23,17 +24,21 @@ from lightning_modules.mlp_classifier import MLPClassifier
 from lightning_modules.seq2seq import Seq2Seq
 from lightning_modules.sequence_model import SequenceModel
 from lightning_modules.sequence_tagger import SequenceTagger
+from networks.cnn import ResNet
 from networks.dcgan import Discriminator, Generator
+from networks.mlp import MLP
 from networks.positions import RotaryPositions
 from networks.transformer import AnswerDecoder, Encoder, EncoderDecoder
 from networks.vocabulary import SPECIAL
 from optim.lr_schedule import Constant, WarmupCosine
+from optim.progressive_resizing import ProgressiveResizing
+from optim.selection_via_proxy import SelectionViaProxy
 
 SHAPE = [3, 16, 16]
 
 
 class Images(ImageDataModule):
-    """Random pictures in memory, those of seed 1 brighter: 3 batches of 8."""
+    """Random images in memory, those of seed 1 brighter: 3 batches of 8."""
 
     shape = tuple(SHAPE)
     class_names = ("cat", "dog", "fox")
@@ -109,11 +114,13 @@ CLASSIFIER = {
     "std": ([0.2] * 3, {"mean": [0.1] * 3, "std": [1.0] * 3}),
     "label_smoothing": 0.3,
     "lr": 0.02,
-    "weight_decay": 0.5,
-    "warmup": 0.6,
+    "optimizer": torch.optim.RAdam,
+    "lr_schedule": WarmupCosine(0.6),
     "tta_flip": True,
     "tta_shift": 1,
 }
+PARTS = {"progressive_resizing": ProgressiveResizing(10, 0.9), "selection": SelectionViaProxy(MLP, 0.5)}
+TINY_PARTS = {"progressive_resizing": ProgressiveResizing(10, 0.9), "selection": SelectionViaProxy(MLP, 0.5)}
 TINY_NETWORK = {"width": 16, "depth": 1, "heads": 2, "max_length": 32}
 
 
@@ -134,13 +141,19 @@ KINDS = {
         MLPClassifier,
         {"shape": SHAPE, "num_classes": 3, "hidden": [16]},
         Images,
-        CLASSIFIER | {"optimizer": "sgd", "hidden": [8], "dropout": 0.5, "batch_norm": True},
+        CLASSIFIER | {"selection": SelectionViaProxy(MLP, 0.5), "hidden": [8], "dropout": 0.5, "batch_norm": True},
+    ),
+    "classifier": Kind(
+        Classifier,
+        {"shape": SHAPE, "num_classes": 3, "network": partial(ResNet, widths=[8], blocks=1)},
+        Images,
+        CLASSIFIER | PARTS | {"network": MLP},
     ),
     "cnn": Kind(
         CNNClassifier,
         {"shape": SHAPE, "num_classes": 3, "widths": [8], "blocks": 1},
         Images,
-        CLASSIFIER | {"optimizer": "sgd", "widths": [12], "blocks": 2},
+        CLASSIFIER | PARTS | {"widths": [12], "blocks": 2},
     ),
     "fast_cnn": Kind(
         FastCNNClassifier,
@@ -162,9 +175,6 @@ KINDS = {
             "small_share": 0.9,
             "hard_share": 0.25,
             "proxy_widths": [12],
-            "bias_lr": 1.0,
-            "head_lr": 0.1,
-            "decay": "linear",
         },
     ),
     "seq2seq": sequence_model(Seq2Seq, EncoderDecoder),
