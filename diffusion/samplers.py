@@ -1,7 +1,7 @@
 """From noise to data: the reverse process.
 
-A sampler is called with a `denoise(x_t, t) -> x_0`, which is any predictor of the clean data: `diffusion.prediction_type`
-says how a network becomes one, `diffusion.guidance` and `diffusion.thresholding` what may lie between.
+A sampler is called with a `denoise(x_t, t) -> x_0`, which is any predictor of the clean data. How a network becomes one
+is in `diffusion.prediction_type`; `diffusion.guidance` and `diffusion.thresholding` may lie between.
 
 B batch.
 """
@@ -70,7 +70,7 @@ class Sampler(ABC):
 
     @abstractmethod
     def update(self, scheduler: NoiseScheduler, generator: Generators) -> Update:
-        """A function from one visited step to the next, made anew for each call: it may keep what earlier steps gave."""
+        """A function from one visited step to the next, made for each call: it may keep what earlier steps gave."""
 
 
 class DDPMSampler(Sampler):

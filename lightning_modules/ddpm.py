@@ -172,7 +172,7 @@ class DDPM(OptimizedModule):
             return to_pixels(sampler(denoise, x, self.scheduler, steps, generator, on_step))
 
     def _predict(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
-        """The network's prediction, in float32 whatever the precision of its layers: the maths around it stays exact."""
+        """The network's prediction, in float32 whatever its layers compute in: the maths around it stays exact."""
         return self.network(x.to(self.dtype), t, labels).float()
 
     def setup(self, stage: str) -> None:

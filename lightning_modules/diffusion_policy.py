@@ -170,7 +170,7 @@ class DiffusionPolicy(OptimizedModule):
         return self.network.encode(self.features(observations).to(self.dtype))
 
     def _predict(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
-        """The network's prediction, in float32 whatever the precision of its layers: the maths around it stays exact."""
+        """The network's prediction, in float32 whatever its layers compute in: the maths around it stays exact."""
         return self.network(x.to(self.dtype), t, context).float()
 
     def setup(self, stage: str) -> None:
