@@ -26,5 +26,5 @@ class GuidanceGrid(SamplePicture):
 
     def picture(self, module: L.LightningModule, class_names: Sequence[str]) -> Tensor:
         labels = torch.arange(len(class_names), device=module.device)
-        rows = [module.sample(labels, scale=scale, generator=self.noise(len(labels))) for scale in self.scales]
+        rows = [module.sample(labels, guidance_scale=scale, generator=self.noise(len(labels))) for scale in self.scales]
         return grid(torch.cat(rows), len(labels))

@@ -15,8 +15,10 @@ from callbacks.sample_grid import grid
 from callbacks.sample_picture import SamplePicture
 from callbacks.sampling import MOST
 from diffusion import guidance
-from diffusion.thresholding import THRESHOLDS
+from diffusion.thresholding import DynamicThresholding, NoThresholding, StaticThresholding
 from limits import whole
+
+THRESHOLDINGS = {"none": NoThresholding(), "static": StaticThresholding(), "dynamic": DynamicThresholding()}
 
 
 def saturated_share(pictures: Tensor) -> float:
@@ -44,24 +46,24 @@ class Saturation(SamplePicture):
     def picture(self, module: L.LightningModule, class_names: Sequence[str]) -> Tensor:
         labels = torch.arange(self.samples, device=module.device) % len(class_names)
         shares, highest = {}, {}
-        for threshold in THRESHOLDS:
+        for name, thresholding in THRESHOLDINGS.items():
             drawn = [
-                module.sample(labels, scale, threshold, generator=self.noise(self.samples)) for scale in self.scales
+                module.sample(labels, scale, thresholding, generator=self.noise(self.samples)) for scale in self.scales
             ]
-            shares[threshold] = [saturated_share(pictures) for pictures in drawn]
-            highest[threshold] = grid(drawn[-1][:10], 10)
+            shares[name] = [saturated_share(pictures) for pictures in drawn]
+            highest[name] = grid(drawn[-1][:10], 10)
         return self.figure(shares, highest)
 
     def figure(self, shares: dict[str, list[float]], highest: dict[str, Tensor]) -> Tensor:
-        """Curves above, a row of samples for each threshold below them: (3, height, width) uint8."""
+        """Curves above, a row of samples for each thresholding below them: (3, height, width) uint8."""
         figure = Figure((7, 3 + 0.9 * len(shares)), layout="constrained")
         plot, *rows = figure.subplots(1 + len(shares), 1, height_ratios=[3.0] + [0.9] * len(shares))
-        for threshold, values in shares.items():
-            plot.plot(self.scales, values, marker="o", label=threshold)
+        for name, values in shares.items():
+            plot.plot(self.scales, values, marker="o", label=name)
         plot.set(xlabel="guidance scale", ylabel="share of saturated pixels", ylim=(0, None))
-        plot.legend(title="threshold")
-        for axes, (threshold, picture) in zip(rows, highest.items(), strict=True):
+        plot.legend(title="thresholding")
+        for axes, (name, picture) in zip(rows, highest.items(), strict=True):
             axes.imshow(picture.permute(1, 2, 0).numpy())
-            axes.set_title(f"scale {self.scales[-1]:g}, {threshold}", fontsize=8)
+            axes.set_title(f"scale {self.scales[-1]:g}, {name}", fontsize=8)
             axes.axis("off")
         return pixels(figure)

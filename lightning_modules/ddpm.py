@@ -157,6 +157,8 @@ class DDPM(OptimizedModule):
         sampler = self.sampler if sampler is None else sampler
         guidance_scale = hp.guidance_scale if guidance_scale is None else guidance_scale
         self._check_guidance(guidance_scale)
+        steps = hp.sampling_steps if sampling_steps is None else sampling_steps
+        check_sampling_steps(steps, hp.num_train_timesteps)
         device = self.scheduler.betas.device
         labels = class_labels(labels, hp.num_classes, device)
         predicted = guidance.guided(self._predict, labels, hp.num_classes, guidance_scale, hp.guidance_interval)
@@ -167,7 +169,6 @@ class DDPM(OptimizedModule):
         x = randn((len(labels), *hp.shape), generator, device, torch.float32)
         if not len(labels):
             return to_pixels(x)
-        steps = hp.sampling_steps if sampling_steps is None else sampling_steps
         with evaluating(self):
             return to_pixels(sampler(denoise, x, self.scheduler, steps, generator, on_step))
 

@@ -44,6 +44,6 @@ def wanted(batch: dict[str, Tensor], model: str) -> tuple[Tensor, Generators]:
     if not isinstance(batch, dict) or "label" not in batch:
         raise ValueError(
             f"{model} draws images of classes and reads none: predict needs batches with a 'label', and no "
-            "--data.pictures"
+            "--data.images"
         )
     return batch["label"], noise_of(batch, run_seed())

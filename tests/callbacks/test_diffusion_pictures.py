@@ -1,5 +1,7 @@
 """Guidance grid, saturation, denoising strip: on a module whose samples say how they were asked for."""
 
+from functools import partial
+
 import lightning as L
 import pytest
 import torch
@@ -11,7 +13,9 @@ from callbacks.guidance_grid import GuidanceGrid
 from callbacks.saturation import Saturation, saturated_share
 from datamodules.images import ImageSet
 from diffusion.noise import generators
+from diffusion.thresholding import DynamicThresholding, NoThresholding, StaticThresholding
 from lightning_modules.ddpm import DDPM
+from networks.unet2d import UNet2D
 
 CLASSES = ("a", "b", "c")
 
@@ -27,7 +31,7 @@ class Pictures(L.LightningDataModule):
 
 
 class Recorder(torch.nn.Module):
-    """`sample` gives pictures of 4 x 4 pixels whose value is 10 * scale + class, at three steps."""
+    """`sample` gives pictures of 4 x 4 pixels whose value is 10 * guidance scale + class, at three steps."""
 
     device = torch.device("cpu")
 
@@ -35,14 +39,15 @@ class Recorder(torch.nn.Module):
         super().__init__()
         self.calls = []
 
-    def sample(self, labels, scale=1.0, threshold=None, generator=None, on_step=None):
+    def sample(self, labels, guidance_scale=1.0, thresholding=None, generator=None, on_step=None):
         assert len(generator) == len(labels)
-        self.calls.append((labels.tolist(), scale, threshold, tuple(one.initial_seed() for one in generator)))
-        value = (10 * scale + labels.float())[:, None, None, None].expand(-1, 1, 4, 4)
+        seeds = tuple(one.initial_seed() for one in generator)
+        self.calls.append((labels.tolist(), guidance_scale, type(thresholding), seeds))
+        value = (10 * guidance_scale + labels.float())[:, None, None, None].expand(-1, 1, 4, 4)
         for number in (1, 2, 3):
             if on_step:
                 on_step(number, value / 127.5 - 1 if number == 3 else torch.full_like(value, -1 + number / 2))
-        if threshold == "none":
+        if isinstance(thresholding, NoThresholding):
             value = torch.full_like(value, 255)
         return value.round().byte()
 
@@ -65,14 +70,16 @@ def test_strip_ends_with_the_sample_and_begins_with_the_first_step():
     assert cells(picture, 2, 2).tolist() == [[64, 10], [64, 11]]  # (-0.5 + 1) * 127.5 = 63.75 at the first step
 
 
-def test_saturation_compares_all_thresholds_at_all_scales():
+def test_saturation_compares_every_thresholding_at_all_scales():
     module, shown = Recorder(), {}
     callback = Saturation(scales=[8.0, 1.0], samples=4)
     callback.figure = lambda shares, highest: shown.update(shares)
     callback.picture(module, CLASSES)
     assert shown == {"none": [1.0, 1.0], "static": [0.0, 0.0], "dynamic": [0.0, 0.0]}
     assert [call[:3] for call in module.calls] == [
-        ([0, 1, 2, 0], scale, threshold) for threshold in ("none", "static", "dynamic") for scale in (1.0, 8.0)
+        ([0, 1, 2, 0], scale, thresholding)
+        for thresholding in (NoThresholding, StaticThresholding, DynamicThresholding)
+        for scale in (1.0, 8.0)
     ]
 
 
@@ -85,7 +92,9 @@ def test_saturated_share_counts_both_ends():
 def test_pictures_are_shown_at_validation_and_kept(kind, fitted, tmp_path):
     torch.manual_seed(0)
     callback = kind()
-    events = fitted(DDPM([1, 8, 8], 3, widths=[64], attention=0, sampling_steps=2), Pictures(), callback)
+    events = fitted(
+        DDPM(partial(UNet2D, widths=[64], attention=0), [1, 8, 8], 3, sampling_steps=2), Pictures(), callback
+    )
     assert [event.step for event in events.Images(f"val/{callback.name}")] == [1]
     (path,) = tmp_path.rglob(f"samples/val-{callback.name}-step0000001.png")
     assert read_image(str(path)).float().std() > 10

@@ -388,7 +388,7 @@ def test_a_checkpoint_opens_without_the_cli(tmp_path, model):
         (lambda: DDPM(**TINY, num_samples=0), ["num_samples=0"]),
         (
             lambda: DDPM(**TINY).predict_step({"image": images()["image"], "file": ["a"]}, 0),
-            ["--data.pictures"],
+            ["--data.images"],
         ),
         (lambda: DDPM(**TINY).loss(torch.zeros(2, 3, 8, 8).byte(), torch.arange(2)), ["[1, 8, 8]", "[3, 8, 8]"]),
         (lambda: fit(DDPM(**TINY | {"num_classes": 4}), 1), ["num_classes=4", "3 classes"]),
