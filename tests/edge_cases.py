@@ -18,7 +18,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 import torchvision
-from torch import Tensor
+from torch import Tensor, nn
 
 import envs  # noqa: F401  (registers Push-T)
 import numpy_core as nc
@@ -26,8 +26,9 @@ from datamodules.augmentation import HorizontalFlip
 from datamodules.demonstrations import Demonstrations
 from datamodules.tokenization import number_tokenizer
 from decoding.decoding_state import DecodingState
-from diffusion.objectives import OBJECTIVES
-from diffusion.scheduler import NoiseScheduler, cosine_betas
+from diffusion.noise_schedule import CosineSchedule
+from diffusion.prediction_type import VPrediction
+from diffusion.scheduler import NoiseScheduler
 from envs.play import Game
 from envs.pusht import PushT
 from envs.rollout import Episode
@@ -38,6 +39,7 @@ from networks.attention import AttentionContext
 from networks.dcgan import Discriminator, Generator
 from networks.mlp import MLP
 from networks.transformer import AnswerDecoder, Decoder, EncoderDecoder
+from networks.unet2d import UNet2D
 from networks.vocabulary import Vocabulary
 from optim.parameter_groups import no_decay_on_vectors
 
@@ -125,12 +127,6 @@ def decoding_state() -> DecodingState:
     return DecodingState(decoder(), PROMPT, None, None, 4)
 
 
-def sampling(**arguments) -> Case:
-    """A sampler on a denoiser that halves what it sees."""
-    given = {"denoise": lambda x, t: x * 0.5, "x": torch.ones(2, 3), "scheduler": SCHEDULER} | arguments
-    return Case(lambda: dict(given), itself)
-
-
 def positions() -> Case:
     return Case(lambda: {"width": 8, "heads": 2, "max_length": 16})
 
@@ -169,7 +165,7 @@ def rng() -> np.random.Generator:
 
 
 PROMPT = torch.tensor([[4, 5], [6, 7]])
-SCHEDULER = NoiseScheduler(cosine_betas(10))
+SCHEDULER = NoiseScheduler(CosineSchedule()(10))
 EPISODE = Episode(0, np.full((3, 2), 256.0), np.array([0.1, 0.2, 0.3]))
 STATE = np.array([100.0, 100.0, 0, 0, 256.0, 256.0, 0.5, 0, 0, 0])
 SMALL = {"shape": (1, 8, 8), "num_classes": 3}
@@ -179,7 +175,12 @@ TINY_GAN = {
     "generator": partial(Generator, latent=4, width=4),
     "discriminator": partial(Discriminator, width=4),
 }
-TINY_DDPM = {"shape": (1, 8, 8), "num_classes": 2, "widths": (64,), "blocks": 1, "attention": 0, "train_steps": 100}
+TINY_DDPM = {
+    "network": partial(UNet2D, widths=(64,), attention=0),
+    "shape": (1, 8, 8),
+    "num_classes": 2,
+    "num_train_timesteps": 100,
+}
 STEPS = torch.zeros(2, dtype=torch.long)
 DATA = np.ones((2, 3), np.float32), np.array([0, 1])
 DEMONSTRATIONS = demonstrations()
@@ -364,12 +365,7 @@ CASES: dict[str, Case] = {
         )
     },
     "networks.positions.check_heads": call(width=8, heads=2),
-    "networks.pusht_features.PushTFeatures": network(
-        lambda a: (torch.rand(2, a["n_obs_steps"], 18),),
-        target_corners=torch.rand(8, 2).tolist(),
-        world=512.0,
-        n_obs_steps=2,
-    ),
+    "networks.pusht_features.PushTFeatures": network(lambda a: (torch.rand(2, a["n_obs_steps"], 18),), n_obs_steps=2),
     "decoding.sampling.next_distribution": call(logits=torch.randn(2, 5), temperature=1.0, top_k=2, top_p=0.9),
     "decoding.sampling.uniform": call(seed=0, rows=range(2), count=3),
     "decoding.sampling.check": call(temperature=1.0, top_k=2, top_p=0.9),
@@ -405,6 +401,8 @@ CASES: dict[str, Case] = {
     "networks.vocabulary.Vocabulary.tokens": call(self=Vocabulary(number_tokenizer(8)), ids=[4, 5]),
     "networks.image_shape.image_shape": call(shape=[3, 16, 16]),
     "networks.whitening.whitening_filters": call(images=torch.rand(2, 3, 4, 4), size=2, eps=1e-3),
+    "networks.image_shape.check_images": call(images=images(), shape=[3, 8, 8]),
+    "networks.class_labels.class_labels": call(labels=[0, 1, 2], num_classes=3, device="cpu"),
     "networks.unet2d.UNet2D": network(
         lambda a: (torch.zeros(2, *a["shape"]), STEPS, STEPS),
         shape=(1, 8, 8),
@@ -430,26 +428,31 @@ CASES: dict[str, Case] = {
             "model": lambda x, t, labels: x,
             "labels": STEPS,
             "null": 3,
-            "scale": 2.0,
-            "interval": (2, 5),
+            "guidance_scale": 2.0,
+            "guidance_interval": (2, 5),
         },
         lambda made, _: made(torch.ones(2, 3), STEPS + 3),
     ),
-    "diffusion.guidance.check": call(scale=2.0, interval=(2, 5)),
+    "diffusion.guidance.check_guidance": call(guidance_scale=2.0, guidance_interval=(2, 5)),
     "diffusion.guidance.check_scales": call(scales=[1.0, 2.0]),
     "diffusion.noise.generators": Case(lambda: {"seed": 0, "numbers": [0, 1]}),
-    "diffusion.objectives.min_snr_weight": call(
-        scheduler=SCHEDULER, objective=next(iter(OBJECTIVES.values())), t=STEPS, gamma=5.0
+    "diffusion.loss.min_snr_weight": call(scheduler=SCHEDULER, prediction_type=VPrediction(), t=STEPS, gamma=5.0),
+    "diffusion.noise_schedule.LinearSchedule": Case(lambda: {"start": 1e-4, "end": 0.02}, lambda made, _: made(1000)),
+    "diffusion.noise_schedule.SquaredCosineSchedule": Case(
+        lambda: {"offset": 0.008, "max_beta": 0.999}, lambda made, _: made(10)
     ),
-    "diffusion.samplers.timesteps": call(total=10, steps=5),
-    "diffusion.samplers.even_log_snr_timesteps": call(scheduler=SCHEDULER, steps=5, quiet=-5.0),
-    "diffusion.samplers.ddpm": sampling(steps=5),
-    "diffusion.samplers.ddim": sampling(steps=5, eta=0.5),
-    "diffusion.samplers.dpm_solver": sampling(steps=5),
-    "diffusion.scheduler.linear_betas": call(steps=1000, start=1e-4, end=0.02),
-    "diffusion.scheduler.squared_cosine_betas": call(steps=10, offset=0.008, max_beta=0.999),
-    "diffusion.scheduler.cosine_betas": call(steps=10, max_beta=0.999),
-    "diffusion.thresholding.dynamic": call(x0=torch.randn(2, 3), percentile=0.9),
+    "diffusion.noise_schedule.CosineSchedule": Case(lambda: {"max_beta": 0.999}, lambda made, _: made(10)),
+    "diffusion.samplers.DDIMSampler": Case(
+        lambda: {"eta": 0.5},
+        lambda made, _: made(lambda x, t: x * 0.5, torch.ones(2, 3), SCHEDULER, 5, generator()),
+    ),
+    "diffusion.thresholding.DynamicThresholding": Case(
+        lambda: {"percentile": 0.9}, lambda made, _: made(torch.randn(2, 3))
+    ),
+    "diffusion.timesteps.LogSNRTimesteps": Case(
+        lambda: {"lambda_min_clipped": -5.0}, lambda made, _: made(SCHEDULER, 5)
+    ),
+    "diffusion.timesteps.check_sampling_steps": call(sampling_steps=2, num_train_timesteps=10),
     # datamodules
     "datamodules.class_labels.Labels": build(count=4, classes=2),
     "datamodules.class_labels.ClassLabels": build(class_names=["a", "b"], count=4, batch_size=2),
@@ -514,36 +517,36 @@ CASES: dict[str, Case] = {
         confusion=torch.ones(3, 3, dtype=torch.long), class_names=["a", "b", "c"], n=2
     ),
     "lightning_modules.ddpm.DDPM": build(
+        network=partial(UNet2D, widths=(64, 64)),
         shape=(1, 8, 8),
         num_classes=2,
-        widths=(64, 64),
-        blocks=1,
-        attention=1,
-        dropout=0.1,
-        train_steps=1000,
-        min_snr=5.0,
-        label_dropout=0.1,
-        scale=2.0,
-        interval=(2, 5),
+        num_train_timesteps=1000,
+        min_snr_gamma=5.0,
+        condition_dropout=0.1,
+        guidance_scale=2.0,
+        guidance_interval=(2, 5),
         sampling_steps=5,
         lr=0.1,
-        weight_decay=0.1,
-        warmup=0.1,
     ),
     "lightning_modules.ddpm.DDPM.sample": Case(
-        lambda: {"self": DDPM(**TINY_DDPM), "labels": STEPS, "scale": 2.0, "steps": 3, "generator": generator()}, itself
+        lambda: {
+            "self": DDPM(**TINY_DDPM),
+            "labels": STEPS,
+            "guidance_scale": 2.0,
+            "sampling_steps": 3,
+            "generator": generator(),
+        },
+        itself,
     ),
     "lightning_modules.diffusion_policy.DiffusionPolicy": build(
         n_obs_steps=2,
         horizon=8,
         n_action_steps=4,
-        train_steps=100,
+        num_train_timesteps=100,
         sampling_steps=5,
         temperature=1.0,
-        noises=2,
+        noise_levels_per_sample=2,
         lr=0.1,
-        weight_decay=0.1,
-        warmup_steps=5,
     ),
     "lightning_modules.fast_cnn_classifier.FastCNNClassifier": build(
         widths=[4, 4, 4],
@@ -624,9 +627,7 @@ CASES: dict[str, Case] = {
             "weight_decay": 0.1,
         }
     ),
-    "lightning_modules.drawing.class_labels": call(labels=[0, 1, 2], num_classes=3, device="cpu"),
     "diffusion.sample_noise.noise_of": Case(lambda: {"batch": {"index": STEPS}, "seed": 0}),
-    "lightning_modules.sampling_steps.check_sampling_steps": call(sampling_steps=2, train_steps=10),
     # callbacks
     "callbacks.best_checkpoint.BestCheckpoint": build(monitor="val/loss", save_top_k=1),
     "callbacks.classification_report.ClassificationReport": build(mistakes=4, filters=4),

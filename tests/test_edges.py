@@ -56,6 +56,10 @@ EXCLUDED = {  # and why
     "metrics.distributed_mean.log_mean": "takes the length of a batch that is there",
     "diffusion.noise.randn": "takes the shape of a batch that is there",
     "diffusion.noise.randint": "takes the shape of a batch that is there",
+    **{
+        f"diffusion.timesteps.{name}.spaced": "takes a number of steps that its caller has checked"
+        for name in ("Timesteps", "UniformTimesteps", "LogSNRTimesteps")
+    },
     "callbacks.rollouts.run_policy": "seeds; runs a policy by envs.rollout.rollout, which is walked",
     "callbacks.rollouts.run_checkpoint": "seeds; runs a policy by envs.rollout.rollout, which is walked",
     "callbacks.latent_interpolation.LatentInterpolation.interpolation": "takes the number of classes that the data have",

@@ -23,10 +23,8 @@ ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 OVERLAYS = sorted((ROOT / "configs" / "with").glob("*.yaml"))
 TINY = {
-    "model.network.width": "16",
-    "model.network.depth": "1",
-    "model.network.encoder_width": "16",
-    "model.network.encoder_depth": "1",
+    "model.init_args.network": "{class_path: networks.chunk_mlp.ChunkMLP, init_args: "
+    "{width: 16, depth: 1, encoder_width: 16, encoder_depth: 1}}",
     "data.init_args.batch_size": "16",
     "trainer.max_steps": "4",
     "trainer.check_val_every_n_epoch": "null",

@@ -1,5 +1,7 @@
 """Guidance grid, saturation, denoising strip: on a module whose samples say how they were asked for."""
 
+from functools import partial
+
 import lightning as L
 import pytest
 import torch
@@ -14,6 +16,7 @@ from diffusion.noise import generators
 from diffusion.thresholding import DynamicThresholding, NoThresholding, StaticThresholding
 from lightning_modules.ddpm import DDPM
 from lightning_modules.gan import GAN
+from networks.unet2d import UNet2D
 from tests.lightning_modules.test_gan import TINY, Noise
 
 CLASSES = ("a", "b", "c")
@@ -40,9 +43,8 @@ class Recorder(torch.nn.Module):
 
     def sample(self, labels, guidance_scale=1.0, thresholding=None, generator=None, on_step=None):
         assert len(generator) == len(labels)
-        self.calls.append(
-            (labels.tolist(), guidance_scale, type(thresholding), tuple(one.initial_seed() for one in generator))
-        )
+        seeds = tuple(one.initial_seed() for one in generator)
+        self.calls.append((labels.tolist(), guidance_scale, type(thresholding), seeds))
         value = (10 * guidance_scale + labels.float())[:, None, None, None].expand(-1, 1, 4, 4)
         for number in (1, 2, 3):
             if on_step:
@@ -93,7 +95,7 @@ def test_saturated_share_counts_both_ends():
 def test_images_are_shown_at_validation_and_kept(kind, fitted, tmp_path):
     torch.manual_seed(0)
     callback = kind()
-    events = fitted(DDPM([1, 8, 8], 3, widths=[64], attention=0, sampling_steps=2), Images(), callback)
+    events = fitted(DDPM(partial(UNet2D, widths=[64], attention=0), [1, 8, 8], 3, sampling_steps=2), Images(), callback)
     assert [event.step for event in events.Images(f"val/{callback.name}")] == [1]
     (path,) = tmp_path.rglob(f"images/val/{callback.name}/0000001.png")
     assert read_image(str(path)).float().std() > 10

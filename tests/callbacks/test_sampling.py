@@ -1,6 +1,7 @@
 """Whatever draws in the middle of a run leaves it as it was: modes, gradients' mode, global generators."""
 
 import random
+from functools import partial
 
 import lightning as L
 import numpy as np
@@ -21,6 +22,7 @@ from callbacks.saturation import Saturation
 from lightning_modules.ddpm import DDPM
 from lightning_modules.gan import GAN
 from lightning_modules.mlp_classifier import MLPClassifier
+from networks.unet2d import UNet2D
 from tests.lightning_modules.test_gan import TINY, Noise
 
 
@@ -40,7 +42,7 @@ class Restless(GAN):
 
 
 def ddpm():
-    return DDPM([3, 8, 8], 3, widths=[64], attention=0, sampling_steps=2, dropout=0.5)
+    return DDPM(partial(UNet2D, widths=[64], attention=0, dropout=0.5), [3, 8, 8], 3, sampling_steps=2)
 
 
 def reader(folder):

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from datamodules.demonstrations import read_demonstrations
 from envs import t_block
 from envs.pusht import PushT
 from envs.rollout import Episode
