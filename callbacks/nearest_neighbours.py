@@ -13,7 +13,7 @@ from callbacks.log_media import log_image
 from callbacks.module_protocols import ImageGenerator, check_module
 from callbacks.sample_grid import draw, grid
 from callbacks.sampling import HIGHEST_SEED, MOST, class_names, watching
-from checkpoints.pretrained import load_pretrained
+from checkpoints.load_trained import load_trained
 from limits import whole
 from metrics.classifier_features import check_classifier, extract_features
 
@@ -39,7 +39,7 @@ class NearestNeighbours(L.Callback):
     def on_test_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Before anything is drawn: whether classifier and data fit."""
         with watching(module):
-            self._reader = load_pretrained(self.classifier)
+            self._reader = load_trained(self.classifier)
         images = training_and_heldout(module)[0].images
         check_classifier(self._reader, self.classifier, images, class_names(module))
         if self.neighbours > len(images):

@@ -18,7 +18,7 @@ from rich.table import Table
 from callbacks.log_media import log_video
 from callbacks.module_protocols import Policy, check_module
 from callbacks.sampling import watching
-from checkpoints.atomic_checkpoint_io import load_trained
+from checkpoints.load_trained import load_trained
 from diffusion.noise import generators
 from envs import video
 from envs.episode_statistics import summarize
@@ -133,7 +133,7 @@ def run_policy(
 
 def run_checkpoint(path: str, seeds: Sequence[int]) -> list[Episode]:
     """One episode from each seed with the policy in a checkpoint or a folder of pretrained/."""
-    return run_policy(load_trained(DiffusionPolicy, path), seeds)
+    return run_policy(load_trained(path, DiffusionPolicy), seeds)
 
 
 def table(

@@ -14,7 +14,7 @@ from torch import Tensor
 from callbacks.image_sets import training_and_heldout
 from callbacks.module_protocols import ImageGenerator, check_module
 from callbacks.sampling import HIGHEST_SEED, class_names, watching
-from checkpoints.pretrained import load_pretrained
+from checkpoints.load_trained import load_trained
 from diffusion.noise import generators
 from limits import whole
 from metrics.classifier_features import check_classifier, extract_features
@@ -53,7 +53,7 @@ class SampleQuality(L.Callback):
     def on_test_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Before anything is drawn: whether classifier, data and numbers fit."""
         with watching(module):
-            self._reader = load_pretrained(self.classifier)
+            self._reader = load_trained(self.classifier)
         train, heldout = training_and_heldout(module)
         check_classifier(self._reader, self.classifier, train.images, class_names(module))
         if min(len(train), len(heldout)) < 2:
