@@ -1,7 +1,4 @@
-"""What a classifier gets right and wrong, as images in TensorBoard.
-
-Speaks to the module through `confusion`, `class_names`, `filters()` and the logits that its validation and test steps
-return (see `lightning_modules.classifier`); any data set of images will do.
+"""What a classifier gets right and wrong, as images.
 
 B batch, C channels, H height, W width, K classes.
 """
@@ -13,13 +10,14 @@ from typing import NamedTuple
 
 import lightning as L
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.figure import Figure
 from torch import Tensor
 from torchvision.utils import make_grid
 
 from callbacks.figures import pixels
-from metrics import confusion_tables as confusion_tables
+from callbacks.log_media import log_image
+from callbacks.module_protocols import ImageClassifier, check_module
+from metrics import confusion_tables
 
 LARGEST = 40  # inches of a figure's side: hundreds of classes would take gigabytes
 
@@ -35,8 +33,9 @@ class Mistake(NamedTuple):
 
 
 class ClassificationReport(L.Callback):
-    """At the end of every validation and test, under val/ or test/: confusion matrix, accuracy of every class, the most
-    confident mistakes, and the first layer's weights where the module has such.
+    """Logs at the end of every validation and test, under val/ or test/: confusion matrix, the most confident mistakes
+    and, where the module has such, the first layer's weights (`callbacks.log_media`); to all loggers the accuracy of
+    every class.
 
     Several processes share the counts; images of mistakes are those that the first process saw.
 
@@ -50,6 +49,10 @@ class ClassificationReport(L.Callback):
             raise ValueError(f"mistakes={mistakes} and filters={filters} must be at least 1")
         self.mistakes, self.filters = mistakes, filters
         self._worst: list[Mistake] = []  # a heap: the least confident first
+
+    def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        if stage != "predict":
+            check_module(self, module, ImageClassifier)
 
     def on_validation_epoch_start(self, trainer, module):
         self._worst, self._seen = [], 0
@@ -76,21 +79,20 @@ class ClassificationReport(L.Callback):
 
     def _report(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         confusion = module.confusion.compute().cpu()  # (K, K), asking for it gathers from every process
-        boards = [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-        if not trainer.is_global_zero or not boards:
+        if not trainer.is_global_zero:
             return
-        names, step = module.class_names, trainer.global_step
-        images = {f"{stage}/confusion": pixels(confusion_figure(confusion, names))}
+        names, filters = module.class_names, module.filters()
+        accuracies = zip(names, confusion_tables.class_accuracy(confusion).tolist(), strict=True)
+        scalars = {f"{stage}/accuracy_of/{name}": accuracy for name, accuracy in accuracies}
+        for logger in trainer.loggers:
+            logger.log_metrics(scalars, trainer.global_step)
+        log_image(trainer, f"{stage}/confusion", pixels(confusion_figure(confusion, names)))
         if self._worst:
-            images[f"{stage}/mistakes"] = pixels(mistakes_figure(sorted(self._worst, reverse=True), names))
-        filters = module.filters()
-        for board in boards:
-            for tag, image in images.items():
-                board.add_image(tag, image, step)
-            for name, accuracy in zip(names, confusion_tables.class_accuracy(confusion).tolist(), strict=True):
-                board.add_scalar(f"{stage}/accuracy_of/{name}", accuracy, step)
-            if filters is not None:
-                board.add_image(f"{stage}/filters", filter_grid(filters[: self.filters].detach().float().cpu()), step)
+            figure = mistakes_figure(sorted(self._worst, reverse=True), names)
+            log_image(trainer, f"{stage}/mistakes", pixels(figure))
+        if filters is not None:
+            image = filter_grid(filters[: self.filters].detach().float().cpu())
+            log_image(trainer, f"{stage}/filters", image.mul(255).round().byte())
 
 
 def confusion_figure(confusion: Tensor, class_names: Sequence[str]) -> Figure:

@@ -24,7 +24,7 @@ from optim.lr_schedule import LRSchedule
 from optim.parameter_groups import OptimizerFactory
 from optim.progressive_resizing import ProgressiveResizing
 from optim.selection_via_proxy import SelectionViaProxy
-from optim.training_length import total_steps
+from optim.training_length import planned_steps, total_steps
 
 WHITENED_ON = 5_000  # images
 
@@ -158,7 +158,7 @@ class Classifier(OptimizedModule):
         pixels = self._checked(images)
         if self.progressive_resizing is not None:
             step = self.trainer.global_step
-            total = total_steps(self.trainer, step, self.trainer.estimated_stepping_batches)
+            total = total_steps(self.trainer, step, planned_steps(self.trainer))
             pixels = self.progressive_resizing(pixels, step, total)
         return self.network(pixels).float()
 

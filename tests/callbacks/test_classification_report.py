@@ -1,7 +1,7 @@
 import lightning as L
 import pytest
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
@@ -97,9 +97,23 @@ def test_images_at_every_validation_but_the_sanity_check(tmp_path, filters):
         assert [image.step for image in events.Images(tag)] == [4, 8]
 
 
-def test_without_tensorboard_nothing_is_drawn():
-    trainer = L.Trainer(logger=False, callbacks=[ClassificationReport()], accelerator="cpu", enable_progress_bar=False)
-    trainer.validate(reader(), Written(), verbose=False)
+def test_without_tensorboard_images_are_kept_and_accuracies_logged(tmp_path):
+    options = {"accelerator": "cpu", "enable_progress_bar": False, "default_root_dir": tmp_path}
+    for logger in (False, CSVLogger(tmp_path, name="", version="csv")):
+        runner = L.Trainer(logger=logger, callbacks=[ClassificationReport()], **options)
+        runner.validate(reader(), Written(), verbose=False)
+    for folder in (tmp_path, tmp_path / "csv"):
+        assert {path.parent.name for path in (folder / "images/val").glob("*/0000000.png")} == {"confusion", "mistakes"}
+    assert "val/accuracy_of/dog" in (tmp_path / "csv/metrics.csv").read_text()
+
+
+def test_a_module_without_counts_is_refused(tmp_path):
+    module = reader()
+    del module.confusion
+    with pytest.raises(
+        ValueError, match="ClassificationReport asks a module for confusion, which Classifier does not have"
+    ):
+        run(tmp_path, lambda trainer: trainer.test, ClassificationReport(), module)
 
 
 def test_figures_hold_their_numbers():
