@@ -2,7 +2,7 @@
 
     python -m benchmarks.ddpm_guidance pretrained/cifar10_ddpm --samples 2000
 
-takes a folder of pretrained/ or a checkpoint. All rows draw from the same noise; the last is of held-out images.
+takes a folder of pretrained/, a run or a checkpoint. All rows draw from the same noise; the last is of held-out images.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from rich.table import Table
 from benchmarks.command import as_command
 from benchmarks.sample_measures import Judge, draw
 from callbacks.saturation import THRESHOLDINGS
-from checkpoints.atomic_checkpoint_io import load_trained
+from checkpoints.load_trained import load_trained
 from lightning_modules.ddpm import DDPM
 from train import keep_freed_memory
 
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=2000)
     given = parser.parse_args()
     keep_freed_memory()
-    model = load_trained(DDPM, given.model)
+    model = load_trained(given.model, DDPM)
     judge = Judge(model.hparams.shape[0])
     labels = judge.labels(given.samples)
     table = Table(

@@ -2,8 +2,8 @@
 
     python -m benchmarks.ddpm_sampling pretrained/cifar10_ddpm --samples 2000
 
-takes a folder of pretrained/ or a checkpoint. Every row draws from the same noise, at the model's own guidance scale and
-thresholding. Where it guides, one evaluation is of a doubled batch. Seconds are medians of three.
+takes a folder of pretrained/, a run or a checkpoint. Every row draws from the same noise, at the model's own guidance
+scale and thresholding. Where it guides, one evaluation is of a doubled batch. Seconds are medians of three.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from rich.table import Table
 
 from benchmarks.command import as_command
 from benchmarks.sample_measures import Judge, draw
-from checkpoints.atomic_checkpoint_io import load_trained
+from checkpoints.load_trained import load_trained
 from diffusion.samplers import DDIMSampler, DDPMSampler, DPMSolver
 from lightning_modules.ddpm import DDPM
 from train import keep_freed_memory
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=2000)
     given = parser.parse_args()
     keep_freed_memory()
-    model = load_trained(DDPM, given.model)
+    model = load_trained(given.model, DDPM)
     judge = Judge(model.hparams.shape[0])
     labels = judge.labels(given.samples)
     table = Table("sampler", "evaluations", "FID", "KID", "readable", "seconds for 64")
