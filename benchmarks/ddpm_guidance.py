@@ -30,7 +30,7 @@ def main() -> None:
     judge = Judge(model.hparams.shape[0])
     labels = judge.labels(given.samples)
     table = Table(
-        "guidance scale", "thresholding", "FID", "KID", "readable", "saturated", title=f"{given.samples} samples"
+        "guidance scale", "thresholding", "FID", "KID", "class accuracy", "saturated", title=f"{given.samples} samples"
     )
     for scale in given.scales:
         for name in given.thresholdings:
@@ -38,7 +38,7 @@ def main() -> None:
             measures = judge.measure(drawn, labels)
             table.add_row(f"{scale:g}", name, *(f"{value:.4f}" for value in measures))
             Console().print(table)
-    table.add_row("held-out", "", *(f"{value:.4f}" for value in judge.floor(given.samples)))
+    table.add_row("held-out", "", *(f"{value:.4f}" for value in judge.real_images(given.samples)))
     Console().print(table)
 
 

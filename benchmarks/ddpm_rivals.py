@@ -186,7 +186,9 @@ def main() -> None:
         for name, one in contestants.items():
             spent[name], more = train(one, judge, spent[name], until, limit)
             steps[name] += more
-    table = Table("model", "parameters", "images/s", "FID", "KID", "readable", title=f"{given.minutes:g} minutes each")
+    table = Table(
+        "model", "parameters", "images/s", "FID", "KID", "class accuracy", title=f"{given.minutes:g} minutes each"
+    )
     labels = judge.labels(given.samples)
     for name, one in contestants.items():
         with torch.no_grad():

@@ -34,7 +34,7 @@ def main() -> None:
     model = load_trained(given.model, DDPM)
     judge = Judge(model.hparams.shape[0])
     labels = judge.labels(given.samples)
-    table = Table("sampler", "evaluations", "FID", "KID", "readable", "seconds for 64")
+    table = Table("sampler", "evaluations", "FID", "KID", "class accuracy", "seconds for 64")
     for name, sampler in SAMPLERS.items():
         for steps in given.steps:
             options = {"sampler": sampler, "sampling_steps": steps}

@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from networks.measured import Measured
 from torch import Tensor, nn
 
 from diffusion.loss import squared_errors
@@ -32,7 +33,6 @@ from limits import number, whole
 from metrics import distributed_mean
 from networks.chunk_mlp import ChunkMLP
 from networks.evaluation import evaluating
-from networks.measured import Measured
 from networks.observation_features import ObservationFeatures
 from networks.pusht_features import PushTFeatures
 from optim.lr_schedule import LRSchedule, WarmupCosine

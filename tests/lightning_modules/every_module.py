@@ -9,12 +9,15 @@ import lightning as L
 import torch
 from torch.utils.data import DataLoader
 
+from adversarial.diff_augment import Brightness
+from adversarial.objectives import Hinge
 from datamodules.images import ImageDataModule, ImageSet
 from diffusion.noise_schedule import CosineSchedule
 from diffusion.prediction_type import Sample
 from diffusion.samplers import DDIMSampler, DPMSolver
 from diffusion.thresholding import NoThresholding, StaticThresholding
 from envs import t_block
+from lightning_modules.classifier import Classifier
 from lightning_modules.cnn_classifier import CNNClassifier
 from lightning_modules.ddpm import DDPM
 from lightning_modules.diffusion_policy import DiffusionPolicy
@@ -27,16 +30,23 @@ from lightning_modules.sequence_model import SequenceModel
 from lightning_modules.sequence_tagger import SequenceTagger
 from networks.chunk_mlp import ChunkMLP
 from networks.chunk_unet import ChunkUNet
+from networks.cnn import ResNet
+from networks.dcgan import Discriminator, Generator
+from networks.mlp import MLP
+from networks.positions import RotaryPositions
 from networks.pusht_features import PushTFeatures
+from networks.transformer import AnswerDecoder, Encoder, EncoderDecoder
 from networks.unet2d import UNet2D
 from networks.vocabulary import SPECIAL
-from optim.lr_schedule import WarmupCosine
+from optim.lr_schedule import Constant, WarmupCosine
+from optim.progressive_resizing import ProgressiveResizing
+from optim.selection_via_proxy import SelectionViaProxy
 
 SHAPE = [3, 16, 16]
 
 
 class Images(ImageDataModule):
-    """Random pictures in memory, those of seed 1 brighter: 3 batches of 8."""
+    """Random images in memory, those of seed 1 brighter: 3 batches of 8."""
 
     shape = tuple(SHAPE)
     class_names = ("cat", "dog", "fox")
@@ -132,36 +142,46 @@ CLASSIFIER = {
     "std": ([0.2] * 3, {"mean": [0.1] * 3, "std": [1.0] * 3}),
     "label_smoothing": 0.3,
     "lr": 0.02,
-    "weight_decay": 0.5,
-    "warmup": 0.6,
+    "optimizer": torch.optim.RAdam,
+    "lr_schedule": WarmupCosine(0.6),
     "tta_flip": True,
     "tta_shift": 1,
 }
-SEQUENCE = {
-    "vocab_size": 13,
-    "width": 32,
-    "depth": 2,
-    "heads": 1,
-    "positions": "rotary",
-    "max_length": 20,
-    "dropout": 0.5,
-    "lr": 0.1,
-    "weight_decay": 0.9,
-    "warmup": 0.6,
-}
-TINY_SEQUENCE = {"vocab_size": 12, "width": 16, "depth": 1, "heads": 2, "max_length": 32}
+PARTS = {"progressive_resizing": ProgressiveResizing(10, 0.9), "selection": SelectionViaProxy(MLP, 0.5)}
+TINY_PARTS = {"progressive_resizing": ProgressiveResizing(10, 0.9), "selection": SelectionViaProxy(MLP, 0.5)}
+TINY_NETWORK = {"width": 16, "depth": 1, "heads": 2, "max_length": 32}
+
+
+def sequence_model(build: type[SequenceModel], network: type) -> Kind:
+    """With a network of this class."""
+    changes = {
+        "vocab_size": 13,
+        "network": partial(network, **TINY_NETWORK, positions=RotaryPositions),
+        "lr": 0.1,
+        "optimizer": torch.optim.SGD,
+        "lr_schedule": Constant(),
+    }
+    return Kind(build, {"vocab_size": 12, "network": partial(network, **TINY_NETWORK)}, sequences, changes)
+
+
 KINDS = {
     "mlp": Kind(
         MLPClassifier,
         {"shape": SHAPE, "num_classes": 3, "hidden": [16]},
         Images,
-        CLASSIFIER | {"optimizer": "sgd", "hidden": [8], "dropout": 0.5, "batch_norm": True},
+        CLASSIFIER | {"selection": SelectionViaProxy(MLP, 0.5), "hidden": [8], "dropout": 0.5, "batch_norm": True},
+    ),
+    "classifier": Kind(
+        Classifier,
+        {"shape": SHAPE, "num_classes": 3, "network": partial(ResNet, widths=[8], blocks=1)},
+        Images,
+        CLASSIFIER | PARTS | {"network": MLP},
     ),
     "cnn": Kind(
         CNNClassifier,
         {"shape": SHAPE, "num_classes": 3, "widths": [8], "blocks": 1},
         Images,
-        CLASSIFIER | {"optimizer": "sgd", "widths": [12], "blocks": 2},
+        CLASSIFIER | PARTS | {"widths": [12], "blocks": 2},
     ),
     "fast_cnn": Kind(
         FastCNNClassifier,
@@ -183,34 +203,36 @@ KINDS = {
             "small_share": 0.9,
             "hard_share": 0.25,
             "proxy_widths": [12],
-            "bias_lr": 1.0,
-            "head_lr": 0.1,
-            "decay": "linear",
         },
     ),
-    "seq2seq": Kind(Seq2Seq, TINY_SEQUENCE, sequences, SEQUENCE),
-    "language_model": Kind(LanguageModel, TINY_SEQUENCE, sequences, SEQUENCE),
-    "tagger": Kind(SequenceTagger, TINY_SEQUENCE, sequences, SEQUENCE),
+    "seq2seq": sequence_model(Seq2Seq, EncoderDecoder),
+    "language_model": sequence_model(LanguageModel, AnswerDecoder),
+    "tagger": sequence_model(SequenceTagger, Encoder),
     "gan": Kind(
         GAN,
-        {"shape": SHAPE, "num_classes": 3, "latent": 8, "width": 4},
+        {
+            "shape": SHAPE,
+            "num_classes": 3,
+            "generator": partial(Generator, latent=8, width=4),
+            "discriminator": partial(Discriminator, width=4),
+        },
         Images,
         {
             "shape": [1, 16, 16],
             "num_classes": 0,
-            "latent": 6,
-            "width": 8,
-            "discriminator_batch_norm": (True, {"penalty": 0.0}),
-            "objective": "hinge",
+            "class_conditional": False,
+            "generator": partial(Generator, latent=6, width=4),
+            "discriminator": partial(Discriminator, width=8),
+            "objective": Hinge(),
             "penalty": 1.0,
-            "diff_augment": ["brightness"],
+            "diff_augment": [Brightness()],
             "discriminator_steps": 2,
             "generator_lr": 0.02,
             "discriminator_lr": 0.02,
-            "generator_final_lr": 0.1,
-            "discriminator_final_lr": 0.1,
-            "warmup": (0.6, {"generator_final_lr": 0.1}),
-            "betas": [0.5, 0.9],
+            "generator_optimizer": partial(torch.optim.Adam, betas=(0.5, 0.9)),
+            "discriminator_optimizer": partial(torch.optim.Adam, betas=(0.5, 0.9)),
+            "generator_lr_schedule": WarmupCosine(),
+            "discriminator_lr_schedule": WarmupCosine(),
             "generator_clip": 1e-3,
             "discriminator_clip": 1e-3,
             "ema": 0.05,

@@ -1,11 +1,11 @@
 """What holds of every LightningModule."""
 
-import inspect
 import math
 
 import lightning as L
 import pytest
 import torch
+from jsonargparse import ArgumentParser
 from lightning.pytorch.callbacks import LambdaCallback
 from torch.utils.data import DataLoader
 
@@ -18,10 +18,8 @@ ELSEWHERE = {("policy", "n_action_steps"), ("gan", "num_samples"), ("ddpm", "num
 
 
 def arguments(kind: type[L.LightningModule]) -> set[str]:
-    """Those of the constructors of a class and its bases."""
-    ours = [base for base in kind.__mro__ if base.__module__.startswith("lightning_modules")]
-    found = {name for base in ours if "__init__" in vars(base) for name in inspect.signature(base.__init__).parameters}
-    return found - {"self", "options"}
+    """Those that the command line takes: of the constructors of a class and, where it hands them on, of its bases."""
+    return {name.removeprefix("model.") for name in ArgumentParser().add_class_arguments(kind, "model")}
 
 
 def structure(module: L.LightningModule) -> list:
