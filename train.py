@@ -28,6 +28,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from callbacks.best_checkpoint import BestCheckpoint
 from callbacks.non_finite_guard import NonFiniteGuard
 from callbacks.resume.data_loader_state import DataLoaderState
+from callbacks.resume.given_options import GivenOptions
 from callbacks.resume.graceful_shutdown import GracefulShutdown
 from callbacks.resume.last_checkpoint import LastCheckpoint
 from callbacks.resume.lr_schedule_state import LRScheduleState
@@ -194,6 +195,8 @@ class CLI(LightningCLI):
             elif config.logger in (None, True):
                 kwargs["logger"] = TensorBoardLogger(run.parent.parent, run.parent.name, run.name)
         kwargs["callbacks"] = wanted([*(config.callbacks or []), *own.values()], config)
+        if self.changed and self.subcommand == "fit":
+            kwargs["callbacks"].append(GivenOptions())
         given = config.plugins or []
         plugins = given if isinstance(given, list) else [given]
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):

@@ -5,9 +5,4 @@ RENAMED: dict[str, str] = {  # a key's old name (its last part), or an old class
     "decay": "lr_schedule",
     "warmup": "lr_schedule.init_args.warmup",
     "warmup_steps": "lr_schedule.init_args.warmup",
-    "latent": "generator.init_args.latent",
-    "discriminator_batch_norm": "discriminator.init_args.batch_norm",
-    "generator_final_lr": "generator_lr_schedule.init_args.final",
-    "discriminator_final_lr": "discriminator_lr_schedule.init_args.final",
-    "betas": "generator_optimizer.init_args.betas",
 }
