@@ -84,10 +84,10 @@ class Stop(L.Callback):
 class GracefulShutdown(Stop, Checkpoint):
     """A training run that is told to stop finishes its batch and writes `last.ckpt`.
 
-    It exits with 128 plus the signal's number. Lightning stops in the middle of whatever it does at Ctrl-C; once a batch
-    is validated and logged, the state is one that a resumed run can go on from as if nothing had happened. A stop in
-    the last batch of an epoch, or in the validation after it, waits until that epoch is done. A second signal stops at
-    once and saves nothing; so does the first where nothing is trained.
+    It exits with 128 plus the signal's number. Lightning stops in the middle of whatever it does at Ctrl-C; once a
+    batch is validated and logged, the state is one that a resumed run can go on from as if nothing had happened. A stop
+    in the last batch of an epoch, or in the validation after it, waits until that epoch is done. A second signal stops
+    at once and saves nothing; so does the first where nothing is trained.
 
     It is a `Checkpoint` because Lightning calls those last: at the end of an epoch the best checkpoint comes first.
     """
