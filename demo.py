@@ -16,8 +16,8 @@ from callbacks.rollouts import FIRST_TEST_SEED, run_policy, table
 from checkpoints.load_trained import load_trained
 from envs import video
 from envs.arguments import one_or_more
+from envs.episode_statistics import summarize
 from lightning_modules.diffusion_policy import DiffusionPolicy
-from metrics.episode_statistics import summarize
 
 CONFIG, SHIPPED, OUT = Path("configs/pusht.yaml"), Path("pretrained/pusht"), Path("runs/demo")
 EPOCHS = 16  # about five minutes on two CPU cores

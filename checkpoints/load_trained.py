@@ -10,7 +10,6 @@ from checkpoints.atomic_checkpoint_io import AtomicCheckpointIO
 from checkpoints.pretrained import load_weights, put_weights, trained_file
 from checkpoints.run_model import model_beside
 
-
 Module = TypeVar("Module", bound=L.LightningModule)
 
 

@@ -21,11 +21,11 @@ from pyarrow import parquet
 from callbacks.rollouts import run_checkpoint
 from checkpoints.atomic_checkpoint_io import AtomicCheckpointIO
 from checkpoints.load_trained import load_trained
+from cli import record
 from datamodules import cache, sources
+from datamodules.image_files import read_image_files
 from datamodules.images import read_images
 from datamodules.mnist import MNIST
-from datamodules.pictures import read_pictures
-from envs import record
 from numpy_core import storage
 from tests.test_bad_input import digits, refused  # noqa: F401  the fixture
 from tests.test_train import ROOT
@@ -196,7 +196,7 @@ def test_a_readme_leads_to_no_file_outside(named, tmp_path):
 
 
 @pytest.mark.parametrize("link", [False, True])
-def test_pictures_that_data_name_lie_in_their_folder(link, tmp_path):
+def test_images_that_data_name_lie_in_their_folder(link, tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
     Image.new("L", (28, 28)).save(tmp_path / "secret.png")
@@ -210,7 +210,7 @@ def test_pictures_that_data_name_lie_in_their_folder(link, tmp_path):
             read_images(str(folder / "rows.parquet"), "train", (1, 28, 28), MNIST.class_names)
 
 
-def test_pictures_to_predict_from_other_folders_come_by_links_to_files_only(tmp_path):
+def test_images_to_predict_from_other_folders_come_by_links_to_files_only(tmp_path):
     """A link to a file is its user's word; a link to a folder is not entered, so that none is walked twice."""
     folder, elsewhere = tmp_path / "mine", tmp_path / "elsewhere"
     for place in (folder, elsewhere):
@@ -219,7 +219,7 @@ def test_pictures_to_predict_from_other_folders_come_by_links_to_files_only(tmp_
     (folder / "file.png").symlink_to(elsewhere / "elsewhere.png")
     (folder / "folder").symlink_to(elsewhere)
     (folder / "itself").symlink_to(folder)
-    assert read_pictures(folder, (1, 28, 28)).files == ["file.png", "mine.png"]
+    assert read_image_files(folder, (1, 28, 28)).files == ["file.png", "mine.png"]
 
 
 def test_no_other_way_to_read_pickles_is_in_the_project():

@@ -8,7 +8,7 @@ import yaml
 
 import train
 from checkpoints.load_trained import load_trained
-from envs.recording import Take, record
+from envs.recording import EpisodeActions, record
 from tests.runs import ROOT
 
 
@@ -16,7 +16,7 @@ from tests.runs import ROOT
 def test_a_few_demonstrations_are_enough(episodes, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     actions = np.random.default_rng(0).uniform(100, 400, (episodes, 40, 2)).astype(np.float32)
-    record((Take({"seed": seed}, own) for seed, own in enumerate(actions)), "mine.parquet", {})
+    record((EpisodeActions({"seed": seed}, own) for seed, own in enumerate(actions)), "mine.parquet", {})
     configs = [f"--config={ROOT / 'configs' / name}" for name in ("pusht.yaml", "with/own.yaml")]
     cli = train.main(
         [

@@ -23,10 +23,8 @@ ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 OVERLAYS = sorted((ROOT / "configs" / "with").glob("*.yaml"))
 TINY = {
-    "model.network.width": "16",
-    "model.network.depth": "1",
-    "model.network.encoder_width": "16",
-    "model.network.encoder_depth": "1",
+    "model.init_args.network": "{class_path: networks.chunk_mlp.ChunkMLP, init_args: "
+    "{width: 16, depth: 1, encoder_width: 16, encoder_depth: 1}}",
     "data.init_args.batch_size": "16",
     "trainer.max_steps": "4",
     "trainer.check_val_every_n_epoch": "null",
@@ -187,7 +185,7 @@ def test_a_run_leaves_what_it_should(finished_run):
     folder = finished_run / "runs" / "small" / "version_0"
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     assert yaml.safe_load((folder / "config.yaml").read_text())["trainer"]["max_steps"] == 4
-    assert list(folder.glob("videos/*.mp4"))
+    assert list(folder.glob("videos/val/rollouts/*.mp4"))
     assert list(folder.glob("events.out.tfevents.*"))
 
 
