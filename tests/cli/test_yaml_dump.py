@@ -1,6 +1,6 @@
 """Configs as YAML: what is written is read again."""
 
-from enum import Enum
+from enum import Enum, IntEnum, StrEnum
 
 import pytest
 import yaml
@@ -19,9 +19,16 @@ def test_an_enumeration_as_a_default_is_written_as_its_value(tmp_path, monkeypat
 
 
 def test_what_yaml_cannot_say_is_one_line():
-    class Kind(Enum):
-        A = 3
+    class Text(StrEnum):
+        A = "one"
 
-    assert yaml.safe_load(dump_yaml({"a": Kind.A, "b": [1.5, "x"]})) == {"a": 3, "b": [1.5, "x"]}
+    class Number(IntEnum):
+        B = 2
+
+    class Plain(Enum):
+        C = 3.5
+
+    written = dump_yaml({"a": Text.A, "b": [Number.B, Plain.C], "c": [1.5, "x"]})
+    assert yaml.safe_load(written) == {"a": "one", "b": [2, 3.5], "c": [1.5, "x"]}
     with pytest.raises(ValueError, match=r"^the config cannot be written: it holds <object.*, a object; give it as"):
         dump_yaml({"a": object()})
