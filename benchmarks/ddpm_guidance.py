@@ -2,7 +2,7 @@
 
     python -m benchmarks.ddpm_guidance pretrained/cifar10_ddpm --samples 2000
 
-takes a folder of pretrained/ or a checkpoint. All rows draw from the same noise; the last is of held-out images.
+takes a folder of pretrained/, a run or a checkpoint. All rows draw from the same noise; the last is of held-out images.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
     python -m benchmarks.ddpm_rivals --minutes 30
 
-- ours: the network and training of configs/cifar10_ddpm.yaml, which are DDPM's defaults, under autocast to bfloat16 where the CPU has it;
+- ours: the network and training of configs/cifar10_ddpm.yaml, under autocast to bfloat16 where the CPU has it;
 - diffusers: `UNet2DModel` of the width whose parameters are nearest in number, noise prediction, its DDPMScheduler to
   train and its DDIMScheduler to draw;
 - denoising-diffusion-pytorch: its class-conditional Unet and GaussianDiffusion with default arguments.

@@ -2,8 +2,8 @@
 
     python -m benchmarks.ddpm_sampling pretrained/cifar10_ddpm --samples 2000
 
-takes a folder of pretrained/ or a checkpoint. Every row draws from the same noise, at the model's own guidance scale and
-thresholding. Where it guides, one evaluation is of a doubled batch. Seconds are medians of three.
+takes a folder of pretrained/, a run or a checkpoint. Every row draws from the same noise, at the model's own guidance
+scale and thresholding. Where it guides, one evaluation is of a doubled batch. Seconds are medians of three.
 """
 
 import argparse
