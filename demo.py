@@ -13,7 +13,7 @@ from rich.console import Console
 
 import train
 from callbacks.rollouts import FIRST_TEST_SEED, run_policy, table
-from checkpoints.pretrained import load_pretrained
+from checkpoints.load_trained import load_trained
 from envs import video
 from envs.arguments import one_or_more
 from envs.episode_statistics import summarize
@@ -58,7 +58,7 @@ def main(args: list[str] | None = None) -> None:
     console.rule("1. training on the bundled demonstrations, about five minutes")
     policies = {
         f"trained here, {options.epochs} epochs": train_policy(options.epochs),
-        "shipped": load_pretrained(SHIPPED),
+        "shipped": load_trained(SHIPPED),
     }
 
     console.rule(f"2. acting, {options.episodes} episodes each")
@@ -66,13 +66,13 @@ def main(args: list[str] | None = None) -> None:
     episodes = {name: run_policy(policy.eval(), seeds) for name, policy in policies.items()}
     console.print(table({name: summarize(own) for name, own in episodes.items()}, len(seeds), seeds[0]))
 
-    console.rule("3. pictures")
-    pictures = side_by_side(episodes, min(4, options.episodes))
-    movie = video.write(OUT / "side-by-side.mp4", pictures)
+    console.rule("3. video")
+    frames = side_by_side(episodes, min(4, options.episodes))
+    movie = video.write(OUT / "side-by-side.mp4", frames)
     still = OUT / "side-by-side.png"
-    iio.imwrite(still, pictures[-1])
+    iio.imwrite(still, frames[-1])
     console.print(
-        f"video           {movie}\npicture         {still}\n"
+        f"video           {movie}\nimage           {still}\n"
         "curves          make board, then open http://localhost:6006\n"
         f"train longer    .venv/bin/python train.py fit --config {CONFIG}\n"
         "push it yourself  .venv/bin/python -m envs.play"

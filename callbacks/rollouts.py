@@ -5,23 +5,20 @@ is what happens when it acts, so the checkpoint follows the score on validation 
 while training.
 """
 
-import io
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
 
-import imageio.v3 as iio
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from tensorboard.compat.proto.summary_pb2 import Summary
 
+from callbacks.log_media import log_video
+from callbacks.module_protocols import Policy, check_module
 from callbacks.sampling import watching
-from checkpoints.atomic_checkpoint_io import load_trained
+from checkpoints.load_trained import load_trained
 from diffusion.noise import generators
 from envs import video
 from envs.episode_statistics import summarize
@@ -33,6 +30,7 @@ from metrics.confidence_interval import ConfidenceInterval
 VAL_SEEDS = range(0, 1000)
 FIRST_TEST_SEED = 100_000  # where the published figures start
 WAVE = 50  # episodes that are played at once
+FPS = 20  # of videos: twice as fast as the world's 10 Hz
 
 
 class Rollouts(L.Callback):
@@ -43,7 +41,8 @@ class Rollouts(L.Callback):
         success_rate        1 where the coverage ever exceeded 0.95
         mean_final_coverage the coverage at the end
         mean_steps          steps until success, 300 without one
-    each with a 95 % interval (/low, /high), and writes videos of the first episodes to the run folder and TensorBoard.
+    each with a 95 % interval (/low, /high), and a video of the first episodes as STAGE/rollouts
+    (`callbacks.log_media`).
 
     Args:
         val_episodes: episodes at each validation, on seeds 0, 1, ... (at most 1000).
@@ -57,6 +56,9 @@ class Rollouts(L.Callback):
         whole(1, 1_000_000, test_episodes=test_episodes)
         whole(0, 100, video_episodes=video_episodes)
         self.val_episodes, self.test_episodes, self.video_episodes = val_episodes, test_episodes, video_episodes
+
+    def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        check_module(self, module, Policy)
 
     # Averaged weights are swapped in between the start and the end of the validation epoch: the first batch lies
     # between the two whatever the order of the callbacks.
@@ -86,17 +88,12 @@ class Rollouts(L.Callback):
             module.log(f"{stage}/{name}", metric.mean, batch_size=1, prog_bar=name == "score")
             module.log(f"{stage}/{name}/low", metric.low, batch_size=1)
             module.log(f"{stage}/{name}/high", metric.high, batch_size=1)
-        folder = Path(trainer.log_dir or ".") / "videos"  # asking for it is a broadcast: every process must
         if trainer.is_global_zero and self.video_episodes:
-            self._show(trainer, stage, folder, episodes[: self.video_episodes])
+            shown = episodes[: self.video_episodes]
+            frames = video.wall(shown, columns=min(4, len(shown)), size=128)
+            frames = np.concatenate([frames, np.repeat(frames[-1:], FPS, 0)])  # the end stands still for a second
+            log_video(trainer, f"{stage}/rollouts", frames, FPS)
         return metrics
-
-    def _show(self, trainer: L.Trainer, stage: str, folder: Path, episodes: list[Episode]) -> None:
-        pictures = video.wall(episodes, columns=min(4, len(episodes)), size=128)
-        video.write(folder / f"{stage}-step{trainer.global_step:07d}.mp4", pictures)
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                _add_gif(logger, f"{stage}/rollouts", pictures, trainer.global_step)
 
 
 def run_policy(
@@ -136,7 +133,7 @@ def run_policy(
 
 def run_checkpoint(path: str, seeds: Sequence[int]) -> list[Episode]:
     """One episode from each seed with the policy in a checkpoint or a folder of pretrained/."""
-    return run_policy(load_trained(DiffusionPolicy, path), seeds)
+    return run_policy(load_trained(path, DiffusionPolicy), seeds)
 
 
 def table(
@@ -155,12 +152,3 @@ def table(
 def _in_words(metric: ConfidenceInterval) -> str:
     digits = 1 if metric.high > 1 else 3  # of steps or of a share
     return f"{metric.mean:.{digits}f} [{metric.low:.{digits}f}, {metric.high:.{digits}f}]"
-
-
-def _add_gif(logger: TensorBoardLogger, tag: str, pictures: np.ndarray, step: int) -> None:
-    """TensorBoard shows an animated GIF as an image; its own add_video does the same through moviepy."""
-    buffer = io.BytesIO()
-    iio.imwrite(buffer, pictures[::2], extension=".gif", duration=100, loop=0)
-    height, width = pictures.shape[1:3]
-    image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=buffer.getvalue())
-    logger.experiment.file_writer.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)

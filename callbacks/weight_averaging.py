@@ -7,7 +7,7 @@ class EMAWeightAveraging(callbacks.EMAWeightAveraging):
     """Lightning's exponential moving average, with the arguments of that class; until it starts, it is the weights.
 
     Lightning's own keeps the untrained weights up to `update_starting_at_step` or `update_starting_at_epoch`, validates
-    with them and saves them. `use_buffers` is false by default: statistics of data are no weights.
+    with them and saves them. `use_buffers` is false by default: only weights are averaged, not statistics of the data.
     """
 
     def __init__(self, use_buffers: bool = False, **options):

@@ -33,6 +33,7 @@ NOT_THERE = {
     "decoding": {"lightning"},
     "diffusion": {"lightning"},
     "adversarial": {"lightning"},
+    "metrics": {"lightning"},
     "envs": {"torch", "lightning"},
     "planning": {"torch", "lightning"},
 }

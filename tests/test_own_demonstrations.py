@@ -7,7 +7,7 @@ import torch
 import yaml
 
 import train
-from checkpoints.pretrained import load_pretrained
+from checkpoints.load_trained import load_trained
 from envs.recording import EpisodeActions, record
 from tests.runs import ROOT
 
@@ -31,7 +31,7 @@ def test_a_few_demonstrations_are_enough(episodes, tmp_path, monkeypatch):
     )
     assert cli.trainer.global_step == 1
     assert len(cli.datamodule.train_windows.demos.starts) == episodes
-    shipped = load_pretrained(ROOT / "pretrained" / "pusht")
+    shipped = load_trained(ROOT / "pretrained" / "pusht")
     for name, value in shipped.network.state_dict().items():
         torch.testing.assert_close(cli.model.network.state_dict()[name], value, rtol=1e-5, atol=1e-6)
     assert list(tmp_path.glob("runs/pusht/*/checkpoints/last.ckpt"))

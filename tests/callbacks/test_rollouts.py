@@ -76,7 +76,8 @@ def test_logs_the_metrics_of_the_policys_own_episodes_with_averaged_weights(tmp_
     events.Reload()
     assert events.Tags()["images"] == ["val/rollouts"]
     assert events.Images("val/rollouts")[0].encoded_image_string.startswith(b"GIF89a")
-    assert [path.name for path in (tmp_path / fitting.log_dir / "videos").iterdir()] == ["val-step0000002.mp4"]
+    videos = tmp_path / fitting.log_dir / "videos/val/rollouts"
+    assert [path.name for path in videos.iterdir()] == ["0000002.mp4"]
 
 
 def test_test_uses_the_papers_seeds_and_prints_a_table(tmp_path, capsys):

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from callbacks.rollouts import FIRST_TEST_SEED, VAL_SEEDS
-from datamodules.pusht import read_demonstrations
+from datamodules.demonstrations import read_demonstrations
 from envs import play, t_block
 from envs.arguments import FIRST_RECORDING_SEED
 from envs.physics import get_state, set_state

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from datamodules import sources
-from datamodules.pusht import read_demonstrations
+from datamodules.demonstrations import read_demonstrations
 from envs import t_block, video
 from envs.action_chunking import ActionChunking
 from envs.episode_statistics import summarize

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from datamodules.pusht import read_demonstrations
+from datamodules.demonstrations import read_demonstrations
 from envs import t_block
 from envs.physics import get_state
 from envs.pusht import PushT
