@@ -104,7 +104,7 @@ def public() -> Iterator[tuple[str, Callable]]:
 
 def _record(value: object) -> bool:
     plain = hasattr(value, "__dataclass_fields__") and not hasattr(value, "__post_init__")
-    return plain or hasattr(value, "_fields") or getattr(value, "_is_protocol", False)
+    return plain or hasattr(value, "_fields") or typing.is_typeddict(value) or getattr(value, "_is_protocol", False)
 
 
 def numbers(value: Callable) -> dict[str, tuple[type, bool]]:
