@@ -114,8 +114,12 @@ def numbers(value: Callable) -> dict[str, tuple[type, bool]]:
         hints = typing.get_type_hints(function)
     except (NameError, AttributeError):
         hints = getattr(function, "__annotations__", {})
+    try:
+        parameters = inspect.signature(value).parameters
+    except ValueError:  # an exception without an __init__ of its own
+        return {}
     found = {}
-    for name in inspect.signature(value).parameters:
+    for name in parameters:
         kinds = [] if name in HANDED_ON else list(_kinds(hints.get(name)))
         if kinds:
             found[name] = next((kind for kind in kinds if kind[0] is int), kinds[0])
