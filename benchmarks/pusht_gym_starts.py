@@ -9,7 +9,7 @@ from rich.console import Console
 
 from benchmarks.command import as_command
 from callbacks.rollouts import run_policy, table
-from checkpoints.atomic_checkpoint_io import load_trained
+from checkpoints.load_trained import load_trained
 from envs.arguments import one_or_more, seeds_from
 from envs.episode_statistics import summarize
 from lightning_modules.diffusion_policy import DiffusionPolicy
@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--policy", default="pretrained/pusht_human", help="a .ckpt file or a folder of pretrained/")
     parser.add_argument("--episodes", type=one_or_more, default=1000, help="default 1000")
     options = parser.parse_args()
-    policy = load_trained(DiffusionPolicy, options.policy)
+    policy = load_trained(options.policy, DiffusionPolicy)
     episodes = run_policy(policy, seeds_from(FIRST_SEED, options.episodes), legacy_resets=False)
     Console().print(table({options.policy: summarize(episodes)}, len(episodes), FIRST_SEED, "gym-pusht's starts"))
 

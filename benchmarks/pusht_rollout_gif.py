@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.command import as_command
 from callbacks.rollouts import FIRST_TEST_SEED, run_policy
-from checkpoints.atomic_checkpoint_io import load_trained
+from checkpoints.load_trained import load_trained
 from envs import video
 from lightning_modules.diffusion_policy import DiffusionPolicy
 
@@ -22,7 +22,7 @@ def main() -> None:
         "--out", type=Path, default=Path("runs/pusht.gif"), help=".gif or .mp4 (default runs/pusht.gif)"
     )
     options = parser.parse_args()
-    episodes = run_policy(load_trained(DiffusionPolicy, options.policy), range(FIRST_TEST_SEED, FIRST_TEST_SEED + 8))
+    episodes = run_policy(load_trained(options.policy, DiffusionPolicy), range(FIRST_TEST_SEED, FIRST_TEST_SEED + 8))
     print(video.write(options.out, video.wall(episodes, columns=4, size=160)))
 
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from rich.progress import track
 
 from benchmarks.command import as_command
-from checkpoints.atomic_checkpoint_io import load_trained
+from checkpoints.load_trained import load_trained
 from datamodules.demonstrations import read_demonstrations
 from envs import t_block, video
 from envs.action_chunking import ActionChunking
@@ -79,7 +79,7 @@ def main() -> None:
     people = read_demonstrations(PEOPLE)
     if unknown := [episode for episode in options.episodes if episode >= len(people.starts)]:
         parser.error(f"--episodes {unknown[0]}: there are 0 to {len(people.starts) - 1}")
-    policy = load_trained(DiffusionPolicy, options.policy)
+    policy = load_trained(options.policy, DiffusionPolicy)
     columns = []
     for episode in track(options.episodes, "drawing"):
         rows = slice(int(people.starts[episode]), int(people.ends[episode]))

@@ -11,7 +11,7 @@ from rich.progress import track
 from torch import Tensor
 
 from callbacks.saturation import saturated_share
-from checkpoints.pretrained import load_pretrained
+from checkpoints.load_trained import load_trained
 from cli.precision import cpu_has_bfloat16
 from datamodules.cifar10 import CIFAR10
 from datamodules.images import ImageDataModule
@@ -41,7 +41,7 @@ class Judge:
         kind, classifier = DATA[channels]
         self.data: ImageDataModule = kind()
         self.data.setup()
-        self.reader = load_pretrained(classifier)
+        self.reader = load_trained(classifier)
         self.real = extract_features(self.reader, self.data.train_set.images, "training images")
 
     def labels(self, count: int) -> Tensor:

@@ -13,17 +13,19 @@ from callbacks.log_media import log_image
 from callbacks.module_protocols import ImageGenerator, check_module
 from callbacks.sample_grid import draw, grid
 from callbacks.sampling import HIGHEST_SEED, MOST, class_names, watching
-from checkpoints.pretrained import load_pretrained
+from checkpoints.load_trained import load_trained
 from limits import whole
 from metrics.classifier_features import check_classifier, extract_features
 
 
 class NearestNeighbours(L.Callback):
-    """At test, logs an image "test/neighbours" (`callbacks.log_media`): a row for each class, first a sample, then the
-    training images that are nearest to it in a classifier's features, then those that are nearest in pixels.
+    """At test, logs samples beside their nearest training images as "test/neighbours" (`callbacks.log_media`).
+
+    A row for each class: first a sample, then the training images that are nearest to it in a classifier's features,
+    then those that are nearest in pixels.
 
     Args:
-        classifier: a folder of `pretrained/` with the classifier.
+        classifier: a trained `lightning_modules.classifier.Classifier`: a folder of `pretrained/`, or a run's.
         neighbours: of each kind.
         seed: of the samples.
     """
@@ -39,7 +41,7 @@ class NearestNeighbours(L.Callback):
     def on_test_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Before anything is drawn: whether classifier and data fit."""
         with watching(module):
-            self._reader = load_pretrained(self.classifier)
+            self._reader = load_trained(self.classifier)
         images = training_and_heldout(module)[0].images
         check_classifier(self._reader, self.classifier, images, class_names(module))
         if self.neighbours > len(images):

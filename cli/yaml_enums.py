@@ -1,4 +1,4 @@
-"""Enumerations in YAML: a callback such as Lightning's `Timer` has one among its defaults, which PyYAML cannot write."""
+"""Enumerations in YAML: Lightning's `Timer` has one among its defaults, and PyYAML cannot write it."""
 
 from enum import Enum
 

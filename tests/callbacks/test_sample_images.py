@@ -108,7 +108,7 @@ def test_neighbours_are_the_nearest():
 def test_neighbours_are_drawn_at_test(tmp_path, monkeypatch):
     module, data = gan(), Noise()
     reader = MLPClassifier(shape=[3, 8, 8], num_classes=3, hidden=[5], mean=[0.5] * 3, std=[0.2] * 3).eval()
-    monkeypatch.setattr(nearest_neighbours, "load_pretrained", lambda folder: {"reader": reader}[folder])
+    monkeypatch.setattr(nearest_neighbours, "load_trained", lambda folder: {"reader": reader}[folder])
     trainer(tmp_path, NearestNeighbours("reader", neighbours=2)).test(module, data, verbose=False)
     shown = read(tmp_path / "images/test/neighbours/0000000.png")
     samples, images = draw(module, 3, 1), data.train_set.images
@@ -143,7 +143,7 @@ def test_predict_leaves_a_file_for_each_image(tmp_path, capsys):
 def test_a_classifier_of_other_data_is_refused_before_anything_is_drawn(kind, options, words, tmp_path, monkeypatch):
     given = {"shape": [3, 8, 8], "num_classes": 3, "hidden": [5], "mean": [0.5] * 3, "std": [0.2] * 3} | options
     module = gan()
-    monkeypatch.setattr(inspect.getmodule(kind), "load_pretrained", lambda folder: MLPClassifier(**given).eval())
+    monkeypatch.setattr(inspect.getmodule(kind), "load_trained", lambda folder: MLPClassifier(**given).eval())
     monkeypatch.setattr(module, "sample", lambda *_, **__: pytest.fail("drawn"))
     with pytest.raises(ValueError, match=words):
         trainer(tmp_path, kind("reader")).test(module, Noise(), verbose=False)
@@ -151,7 +151,7 @@ def test_a_classifier_of_other_data_is_refused_before_anything_is_drawn(kind, op
 
 @pytest.mark.parametrize("kind", [NearestNeighbours, SampleQuality])
 def test_comparisons_need_a_datamodule(kind, tmp_path, monkeypatch):
-    monkeypatch.setattr(inspect.getmodule(kind), "load_pretrained", lambda folder: MLPClassifier(hidden=[5]))
+    monkeypatch.setattr(inspect.getmodule(kind), "load_trained", lambda folder: MLPClassifier(hidden=[5]))
     with pytest.raises(ValueError, match="give the trainer a datamodule"):
         trainer(tmp_path, kind("reader")).test(gan(), Noise().test_dataloader(), verbose=False)
 

@@ -65,7 +65,7 @@ def reader(monkeypatch):
         mean = network.features(torch.full((1, *SHAPE), 120 / 255))
         network.head.weight.copy_(torch.stack([-torch.ones(8), torch.ones(8)]))
         network.head.bias.copy_(torch.tensor([1.0, -1.0]) * mean.sum())
-    monkeypatch.setattr(sample_quality, "load_pretrained", lambda folder: {"reader": classifier}[folder])
+    monkeypatch.setattr(sample_quality, "load_trained", lambda folder: {"reader": classifier}[folder])
     return classifier
 
 

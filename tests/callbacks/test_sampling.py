@@ -78,7 +78,7 @@ def after_a_look(callback, trainer, module):
 )
 def test_a_callback_that_draws_leaves_no_trace(module, callback, call, tmp_path, monkeypatch):
     for place in (nearest_neighbours, sample_quality):
-        monkeypatch.setattr(place, "load_pretrained", reader)
+        monkeypatch.setattr(place, "load_trained", reader)
     module, data = module(), Noise()
     trainer = L.Trainer(
         accelerator="cpu",
