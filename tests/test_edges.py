@@ -78,7 +78,7 @@ EXCLUDED = {  # and why
     "planning.planner.plan": "a search of seconds; its numbers are those of BeamSearch",
     "envs.play.make_server": "opens a port; the socket refuses a wrong one",
     "planning.planner.plan_episode": "a search of seconds; its attempts are those of `plan`",
-    "planning.dagger.plan_corrections": "a search of seconds; its numbers are those of plan_episodes, which is walked",
+    "planning.dagger.plan_corrections": "a search of seconds, by plan_episodes, which is walked",
     "envs.video.write": "writes a film; its speed comes from constants",
 }
 HANDED_ON = {"batch_idx", "dataloader_idx", "epoch", "layer"}  # by loops that count for themselves
