@@ -62,7 +62,7 @@ EXCLUDED = {  # and why
     },
     "callbacks.rollouts.run_policy": "seeds; runs a policy by envs.rollout.rollout, which is walked",
     "callbacks.rollouts.run_checkpoint": "seeds; runs a policy by envs.rollout.rollout, which is walked",
-    "callbacks.latent_interpolation.LatentInterpolation.interpolation": "takes the number of classes that the data have",
+    "callbacks.latent_interpolation.LatentInterpolation.interpolation": "takes the number of classes of the data",
     "callbacks.sample_image.SampleImage.noise": "called by callbacks that have checked the count",
     "callbacks.rollouts.table": "prints figures that are there",
     "callbacks.sample_grid.draw": "called by callbacks that have checked the rows",
