@@ -49,6 +49,7 @@ def side_by_side(rows: dict[str, list], columns: int) -> np.ndarray:
 
 
 def main(args: list[str] | None = None) -> None:
+    """Train, let both policies act, and write the video."""
     parser = argparse.ArgumentParser(prog="demo", description=__doc__.split("\n\n")[0])
     parser.add_argument("--epochs", type=one_or_more, default=EPOCHS, help=f"how long to train (default {EPOCHS})")
     parser.add_argument("--episodes", type=one_or_more, default=50, help="episodes for each policy (default 50)")

@@ -11,7 +11,6 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from cli.firstlight_cli import FirstlightCLI
 from cli.freed_memory import keep_freed_memory
 from cli.usage import check_first_word, usage, version
-from cli.yaml_enums import write_enums_by_value
 
 DEBUG = "FIRSTLIGHT_DEBUG"  # set it to see tracebacks
 FOREIGN = re.compile(r"loading state_dict")
@@ -33,7 +32,6 @@ def main(args: list[str] | None = None) -> FirstlightCLI | None:
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", "LightningCLI's args parameter is intended to run from within Python")
     keep_freed_memory()
-    write_enums_by_value()
     try:
         with ExitStack() as held:
             return FirstlightCLI(args, held)

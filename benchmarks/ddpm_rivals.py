@@ -2,7 +2,7 @@
 
     python -m benchmarks.ddpm_rivals --minutes 30
 
-- ours: the network and training of configs/cifar10_ddpm.yaml, which are DDPM's defaults, under autocast to bfloat16 where the CPU has it;
+- ours: the network and training of configs/cifar10_ddpm.yaml, under autocast to bfloat16 where the CPU has it;
 - diffusers: `UNet2DModel` of the width whose parameters are nearest in number, noise prediction, its DDPMScheduler to
   train and its DDIMScheduler to draw;
 - denoising-diffusion-pytorch: its class-conditional Unet and GaussianDiffusion with default arguments.
@@ -28,11 +28,11 @@ from torch.optim.swa_utils import AveragedModel
 
 from benchmarks.command import as_command
 from benchmarks.sample_measures import BATCH, Judge
+from cli.freed_memory import keep_freed_memory
 from cli.precision import cpu_has_bfloat16
 from lightning_modules.ddpm import DDPM
 from networks.image_range import from_pixels, to_pixels
 from optim.parameter_groups import no_decay_on_vectors
-from train import keep_freed_memory
 
 IMAGES = 64  # in a batch
 TURN = 30.0  # seconds

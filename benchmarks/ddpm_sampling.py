@@ -2,8 +2,8 @@
 
     python -m benchmarks.ddpm_sampling pretrained/cifar10_ddpm --samples 2000
 
-takes a folder of pretrained/ or a checkpoint. Every row draws from the same noise, at the model's own guidance scale and
-thresholding. Where it guides, one evaluation is of a doubled batch. Seconds are medians of three.
+takes a folder of pretrained/, a run or a checkpoint. Every row draws from the same noise, at the model's own guidance
+scale and thresholding. Where it guides, one evaluation is of a doubled batch. Seconds are medians of three.
 """
 
 import argparse
@@ -17,9 +17,9 @@ from rich.table import Table
 from benchmarks.command import as_command
 from benchmarks.sample_measures import Judge, draw
 from checkpoints.load_trained import load_trained
+from cli.freed_memory import keep_freed_memory
 from diffusion.samplers import DDIMSampler, DDPMSampler, DPMSolver
 from lightning_modules.ddpm import DDPM
-from train import keep_freed_memory
 
 SAMPLERS = {"ddpm": DDPMSampler(), "ddim": DDIMSampler(), "dpm-solver": DPMSolver()}
 

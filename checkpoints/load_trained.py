@@ -55,5 +55,8 @@ def build(model: dict[str, Any]) -> L.LightningModule:
     try:
         return parser.instantiate(parser.parse_object({"model": model})).model
     except Exception as error:  # of whatever the classes raise that the config names
-        said = " ".join(str(error).split())
-        raise ValueError(f"the config's model cannot be built: {said:.500}") from error
+        first = error
+        while isinstance(first.__cause__, Exception):  # the parser wraps what was raised first
+            first = first.__cause__
+        said = " ".join(str(first).split())
+        raise ValueError(f"{model.get('class_path')} cannot be built as its config says: {said:.500}") from error

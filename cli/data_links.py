@@ -22,7 +22,9 @@ class DataLink:
         arguments: returns the parsed arguments of the model.
         given: the names of those that a config, the command line or a checkpoint gives; others are defaults.
 
-    Raises ValueError where a given value is not that of the data.
+    A given 0 stays: a model that knows no classes can be trained on data that have some.
+
+    Raises ValueError where another given value is not that of the data.
     """
 
     def __init__(self, name: str, arguments: Callable[[], Any], given: set[str]):
@@ -34,7 +36,7 @@ class DataLink:
         if self.name not in arguments:
             return value
         own = arguments[self.name]
-        if value is None:  # the data do not know either
+        if value is None or (own == 0 and self.name in self.given):  # None: the data do not know either
             return own
         value = _plain(value)
         if self.name in self.given and _plain(own) not in (None, value):

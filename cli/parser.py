@@ -9,15 +9,14 @@ import contextlib
 import difflib
 import re
 from collections.abc import Iterator
-from enum import Enum
 from itertools import takewhile
 from typing import Any, NoReturn
 
-import yaml
 from jsonargparse import set_dumper
 from lightning.pytorch.cli import LightningArgumentParser
 
 from cli.renamed_keys import RENAMED
+from cli.yaml_dump import dump_yaml
 
 NAMED = re.compile(r"(?:--|['\"])([\w.]+)")  # what an error of a key that nobody knows names
 KINDS = re.compile(r"<class '([\w.]+)'>|Literal\[(.*?)\]")
@@ -68,28 +67,6 @@ def constructor_error(error: Exception) -> str:
         if not _raised_by_jsonargparse(cause):
             return " ".join(str(cause).split()) or type(cause).__name__
     return _reason(str(error)) or " ".join(str(error).split())
-
-
-def dump_yaml(content: Any) -> str:
-    """Plain values as YAML. A default that is a member of an enumeration is written as its value.
-
-    Raises ValueError for values that YAML has no words for.
-    """
-    try:
-        return yaml.dump(content, Dumper=_Dumper, default_flow_style=False, sort_keys=False, allow_unicode=True)
-    except yaml.representer.RepresenterError as error:
-        value = error.args[-1]
-        raise ValueError(
-            f"the config cannot be written: it holds {value!r:.200}, a {type(value).__name__}; give it as class_path "
-            "and init_args, or as a plain value"
-        ) from error
-
-
-class _Dumper(yaml.SafeDumper):
-    pass
-
-
-_Dumper.add_multi_representer(Enum, lambda dumper, member: dumper.represent_data(member.value))
 
 
 def _raised_by_jsonargparse(error: BaseException) -> bool:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limits import number, whole
-from networks.attention import SelfAttention, Sight
+from networks.attention import AttentionContext, SelfAttention
 from networks.embeddings import SinusoidalEmbedding, StepEmbedding
 from networks.image_shape import image_shape
 
@@ -163,4 +163,4 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         places = self.norm(x).flatten(2).transpose(1, 2)  # (B, h w, C)
-        return x + self.attention(places, Sight()).transpose(1, 2).unflatten(2, x.shape[2:])
+        return x + self.attention(places, AttentionContext()).transpose(1, 2).unflatten(2, x.shape[2:])

@@ -56,6 +56,11 @@ def test_data_that_say_nothing_leave_the_models_arguments_alone():
     assert cli.model.network.layers[2].out_features == 9
 
 
+def test_a_model_may_know_no_classes_of_data_that_have_some():
+    cli = toy("fit", "--model.num_classes=0", "--trainer.limit_train_batches=0", "--trainer.limit_val_batches=0")
+    assert cli.model.hparams.num_classes == 0
+
+
 def test_a_model_that_does_not_ask_is_told_nothing():
     toy("fit", toys=["--model=tests.cli.toys.Unasking", TOYS[1]])
     saved = yaml.safe_load(Path("runs/Unasking/version_0/config.yaml").read_text())

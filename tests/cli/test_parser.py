@@ -1,14 +1,12 @@
 """One line for every mistake, whatever jsonargparse says of it."""
 
-from enum import Enum
 from pathlib import Path
 
 import pytest
-import yaml
 
 from cli import parser as parser_module
-from cli.parser import CommandError, Parser, dump_yaml
-from tests.cli.runs import RUN, toy
+from cli.parser import CommandError, Parser
+from tests.cli.runs import toy
 
 
 @pytest.fixture(autouse=True)
@@ -104,23 +102,6 @@ def test_new_names_are_there():
         if "." in old:
             module, _, name = new.rpartition(".")
             assert hasattr(__import__(module, fromlist=[name]), name), new
-
-
-def test_an_enumeration_as_a_default_is_written_as_its_value(capsys):
-    """Timer's interval."""
-    toy("fit", "--trainer.callbacks+=lightning.pytorch.callbacks.Timer", "--trainer.callbacks.duration=00:01:00:00")
-    (timer,) = yaml.safe_load((RUN / "config.yaml").read_text())["trainer"]["callbacks"]
-    assert timer["init_args"]["interval"] == "step"
-    toy("fit", "--config", str(RUN / "config.yaml"), toys=[])
-
-
-def test_what_yaml_cannot_say_is_one_line():
-    class Kind(Enum):
-        A = 3
-
-    assert yaml.safe_load(dump_yaml({"a": Kind.A, "b": [1.5, "x"]})) == {"a": 3, "b": [1.5, "x"]}
-    with pytest.raises(ValueError, match=r"^the config cannot be written: it holds <object.*, a object; give it as"):
-        dump_yaml({"a": object()})
 
 
 def test_keys_cannot_be_abbreviated():

@@ -148,7 +148,6 @@ CLASSIFIER = {
     "tta_shift": 1,
 }
 PARTS = {"progressive_resizing": ProgressiveResizing(10, 0.9), "selection": SelectionViaProxy(MLP, 0.5)}
-TINY_PARTS = {"progressive_resizing": ProgressiveResizing(10, 0.9), "selection": SelectionViaProxy(MLP, 0.5)}
 TINY_NETWORK = {"width": 16, "depth": 1, "heads": 2, "max_length": 32}
 
 

@@ -7,7 +7,8 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from torch.utils.data import DataLoader
 
-from checkpoints.pretrained import load_pretrained, load_weights
+from checkpoints.load_trained import load_trained
+from checkpoints.pretrained import load_weights
 from diffusion.noise import generators
 from diffusion.prediction_type import Epsilon, Sample
 from diffusion.samplers import DDPMSampler
@@ -357,10 +358,10 @@ def test_weights_without_a_checkpoint(tmp_path):
         "    network: {class_path: networks.chunk_mlp.ChunkMLP, init_args: "
         "{width: 32, depth: 1, encoder_width: 32, encoder_depth: 1}}\n"
     )
-    with pytest.raises(FileNotFoundError, match=r"holds no model\.safetensors"):
-        load_pretrained(tmp_path)
+    with pytest.raises(FileNotFoundError, match="there are no weights"):
+        load_trained(tmp_path)
     save_file(policy.state_dict(), tmp_path / "model.safetensors")
-    loaded = load_pretrained(tmp_path)
+    loaded = load_trained(tmp_path)
     observations = keypoints(2)
     ours, theirs = (p.eval().act(observations, torch.Generator().manual_seed(0)) for p in (policy, loaded))
     assert torch.equal(ours, theirs)
@@ -368,7 +369,7 @@ def test_weights_without_a_checkpoint(tmp_path):
         load_weights(DiffusionPolicy(partial(ChunkMLP, width=64)), tmp_path / "model.safetensors")
     (tmp_path / "model.safetensors").write_bytes(b"torn")
     with pytest.raises(ValueError, match="not a readable safetensors file"):
-        load_pretrained(tmp_path)
+        load_trained(tmp_path)
 
 
 @pytest.mark.parametrize(
