@@ -15,7 +15,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from networks.measured import Measured
 from torch import Tensor, nn
 
 from diffusion.loss import squared_errors
@@ -35,6 +34,7 @@ from networks.chunk_mlp import ChunkMLP
 from networks.evaluation import evaluating
 from networks.observation_features import ObservationFeatures
 from networks.pusht_features import PushTFeatures
+from networks.statistics_flag import StatisticsFlag
 from optim.lr_schedule import LRSchedule, WarmupCosine
 from optim.parameter_groups import OptimizerFactory
 
@@ -120,7 +120,7 @@ class DiffusionPolicy(OptimizedModule):
         self.thresholding = NoThresholding() if thresholding is None else thresholding
         self.sampler = DDIMSampler() if sampler is None else sampler
         self.register_buffer("action_scale", torch.ones(horizon, 1))  # from the data when a training starts
-        self.measured = Measured()  # action_scale
+        self.measured = StatisticsFlag()  # of action_scale
         self._mean = distributed_mean.StepMean()
 
     @property
@@ -180,7 +180,7 @@ class DiffusionPolicy(OptimizedModule):
         scale = data_contract.action_scale(self)
         self._check_window("horizon", len(scale), self.hparams.horizon)
         self.action_scale.copy_(scale.clamp(min=1.0))
-        self.measured.note()
+        self.measured.set()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         loss = self._loss(batch)
@@ -203,7 +203,7 @@ class DiffusionPolicy(OptimizedModule):
     def _log_heldout(self, stage: str, batch: dict[str, Tensor], batch_idx: int) -> None:
         """The loss with the same noise at every validation, so that losses can be compared.
 
-        Each window's noise comes from its "index", whatever batch or process it is in; from its batch where it has none.
+        Each window's noise comes from its "index", whatever batch or process it is in; from its batch without one.
         """
         loss = self._loss(batch, noise_of(batch, 0) or torch.Generator().manual_seed(batch_idx))
         distributed_mean.log_mean(self, f"{stage}/loss", loss, int((~batch["action_is_pad"]).sum()), prog_bar=True)
