@@ -12,10 +12,12 @@ from rich.table import Table
 
 from benchmarks.command import as_command
 from benchmarks.sample_measures import Judge, draw
-from callbacks.saturation import THRESHOLDINGS
 from checkpoints.load_trained import load_trained
+from cli.freed_memory import keep_freed_memory
+from diffusion.thresholding import DynamicThresholding, NoThresholding, StaticThresholding
 from lightning_modules.ddpm import DDPM
-from train import keep_freed_memory
+
+THRESHOLDINGS = {"none": NoThresholding(), "static": StaticThresholding(), "dynamic": DynamicThresholding()}
 
 
 def main() -> None:

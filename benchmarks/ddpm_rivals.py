@@ -28,11 +28,11 @@ from torch.optim.swa_utils import AveragedModel
 
 from benchmarks.command import as_command
 from benchmarks.sample_measures import BATCH, Judge
+from cli.freed_memory import keep_freed_memory
 from cli.precision import cpu_has_bfloat16
 from lightning_modules.ddpm import DDPM
 from networks.image_range import from_pixels, to_pixels
 from optim.parameter_groups import no_decay_on_vectors
-from train import keep_freed_memory
 
 IMAGES = 64  # in a batch
 TURN = 30.0  # seconds

@@ -17,9 +17,9 @@ from rich.table import Table
 from benchmarks.command import as_command
 from benchmarks.sample_measures import Judge, draw
 from checkpoints.load_trained import load_trained
+from cli.freed_memory import keep_freed_memory
 from diffusion.samplers import DDIMSampler, DDPMSampler, DPMSolver
 from lightning_modules.ddpm import DDPM
-from train import keep_freed_memory
 
 SAMPLERS = {"ddpm": DDPMSampler(), "ddim": DDIMSampler(), "dpm-solver": DPMSolver()}
 

@@ -3,6 +3,8 @@
 B batch, O observations, T actions.
 """
 
+from collections.abc import Sequence
+
 import lightning as L
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,7 +36,14 @@ class ActionPredictionWriter(PredictionFiles):
         self._file = pq.ParquetWriter(self._path, SCHEMA)
 
     def write_on_batch_end(
-        self, trainer, module, prediction: Tensor, batch_indices, batch: dict[str, Tensor], batch_idx, dataloader_idx
+        self,
+        trainer: L.Trainer,
+        module: L.LightningModule,
+        prediction: Tensor,
+        batch_indices: Sequence[int] | None,
+        batch: dict[str, Tensor],
+        batch_idx: int,
+        dataloader_idx: int,
     ) -> None:
         count, processes = len(prediction), trainer.world_size
         first = self.written * processes + trainer.global_rank

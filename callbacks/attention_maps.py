@@ -4,6 +4,7 @@ B batch, H heads, T tokens that attend (queries), L tokens that are attended to 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import lightning as L
 from matplotlib.figure import Figure
@@ -19,10 +20,10 @@ WIDEST = 120  # inches of an image; long sequences and many heads make small map
 
 
 class AttentionMaps(L.Callback):
-    """Attention weights of the middle row of the validation set, logged as "attention/LAYER", its heads side by side
-    (`callbacks.log_media`).
+    """Logs the attention weights of the middle row of the validation set (`callbacks.log_media`).
 
-    Rows of a map are the tokens that attend, columns those that are attended to; black is 1, white 0.
+    Each layer is an image "attention/LAYER", its heads side by side. Rows of a map are the tokens that attend, columns
+    those that are attended to; black is 1, white 0.
     """
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
@@ -30,7 +31,9 @@ class AttentionMaps(L.Callback):
 
     # Averaged weights are swapped in between the start and the end of the validation epoch: a batch lies between the
     # two whatever the order of the callbacks.
-    def on_validation_batch_start(self, trainer, module, batch, batch_idx, dataloader_idx=0) -> None:
+    def on_validation_batch_start(
+        self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         if batch_idx or dataloader_idx or trainer.sanity_checking or not trainer.is_global_zero:
             return
         for name, figure in self.figures(module, validation_rows(trainer, batch, 1)).items():

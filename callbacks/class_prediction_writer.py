@@ -1,6 +1,8 @@
 """Write the classes that a classifier predicts to a table."""
 
 import csv
+from collections.abc import Sequence
+from typing import Any
 
 import lightning as L
 from torch import Tensor
@@ -10,11 +12,11 @@ from callbacks.prediction_files import PredictionFiles, say
 
 
 class ClassPredictionWriter(PredictionFiles):
-    """`predict` leaves predictions.csv in the run's folder: file, class, probability; in the images' order.
+    r"""`predict` leaves predictions.csv in the run's folder: file, class, probability; in the images' order.
 
     An image of a data set goes by its number in place of a file's name. Of several processes each writes its own
     images, those after the first to predictions-RANK.csv. A byte of a file's name that is not UTF-8 is written
-    as \\udcNN. Rows are in the file as soon as their batch is done.
+    as \udcNN. Rows are in the file as soon as their batch is done.
     """
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
@@ -29,7 +31,14 @@ class ClassPredictionWriter(PredictionFiles):
         self._rows.writerow(["file", "class", "probability"])
 
     def write_on_batch_end(
-        self, trainer, module, prediction: dict[str, Tensor], batch_indices, batch, batch_idx, dataloader_idx
+        self,
+        trainer: L.Trainer,
+        module: L.LightningModule,
+        prediction: dict[str, Tensor],
+        batch_indices: Sequence[int] | None,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int,
     ) -> None:
         names = batch["file"] if "file" in batch else batch["index"].tolist()
         probability = prediction["probability"].amax(1).tolist()  # (B,)

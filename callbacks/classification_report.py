@@ -6,7 +6,7 @@ B batch, C channels, H height, W width, K classes.
 import heapq
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import lightning as L
 import torch
@@ -33,9 +33,10 @@ class Mistake(NamedTuple):
 
 
 class ClassificationReport(L.Callback):
-    """Logs at the end of every validation and test, under val/ or test/: confusion matrix, the most confident mistakes
-    and, where the module has such, the first layer's weights (`callbacks.log_media`); to all loggers the accuracy of
-    every class.
+    """Logs what a classifier gets right and wrong, at the end of every validation and test.
+
+    Under val/ or test/: as images, the confusion matrix, the most confident mistakes and, where the module has such,
+    the first layer's weights (`callbacks.log_media`); as numbers, the accuracy of every class.
 
     Several processes share the counts; images of mistakes are those that the first process saw.
 
@@ -54,12 +55,20 @@ class ClassificationReport(L.Callback):
         if stage != "predict":
             check_module(self, module, ImageClassifier)
 
-    def on_validation_epoch_start(self, trainer, module):
+    def on_validation_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._worst, self._seen = [], 0
 
     on_test_epoch_start = on_validation_epoch_start
 
-    def on_validation_batch_end(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0):
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
         confidence, predicted = outputs.softmax(1).max(1)  # (B,)
         wrong = (predicted != batch["label"]).nonzero()[:, 0]
         for place in wrong[confidence[wrong].argsort(descending=True)[: self.mistakes]].tolist():
@@ -70,11 +79,11 @@ class ClassificationReport(L.Callback):
 
     on_test_batch_end = on_validation_batch_end
 
-    def on_validation_epoch_end(self, trainer, module):
+    def on_validation_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if not trainer.sanity_checking:
             self._report(trainer, module, "val")
 
-    def on_test_epoch_end(self, trainer, module):
+    def on_test_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._report(trainer, module, "test")
 
     def _report(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:

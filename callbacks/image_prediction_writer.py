@@ -1,6 +1,7 @@
 """Write what a generative model draws in `predict`, as files."""
 
 import re
+from collections.abc import Sequence
 
 import lightning as L
 import torch
@@ -28,7 +29,14 @@ class ImagePredictionWriter(PredictionFiles):
         self._folder.mkdir(exist_ok=True)
 
     def write_on_batch_end(
-        self, trainer, module, prediction: Tensor, batch_indices, batch: dict[str, Tensor], batch_idx, dataloader_idx
+        self,
+        trainer: L.Trainer,
+        module: L.LightningModule,
+        prediction: Tensor,
+        batch_indices: Sequence[int] | None,
+        batch: dict[str, Tensor],
+        batch_idx: int,
+        dataloader_idx: int,
     ) -> None:
         names, images = class_names(module), prediction.cpu()
         for image, label, number in zip(images, batch["label"].tolist(), batch["index"].tolist(), strict=True):

@@ -63,8 +63,10 @@ def log_table(trainer: L.Trainer, name: str, columns: Sequence[str], rows: Seque
 
 
 def log_video(trainer: L.Trainer, name: str, frames: np.ndarray, fps: int = 20) -> Path:
-    """Keep and show frames (T, H, W, 3) uint8 as a video, which cuts an odd height or width by a pixel; returns its
-    file."""
+    """Keep and show frames (T, H, W, 3) uint8 as a video; returns its file.
+
+    An odd height or width loses a pixel. Raises ValueError for an `fps` that no video has.
+    """
     number("[1, 100]", fps=fps)
     path, step = _file(trainer, "videos", name, "mp4"), trainer.global_step
     frames = frames[:, : frames.shape[1] // 2 * 2, : frames.shape[2] // 2 * 2]  # as H.264 asks for

@@ -106,8 +106,10 @@ class Policy(Protocol):
 
 
 def check_module(callback: object, module: object, protocol: type) -> None:
-    """Raises ValueError where a module lacks something of the protocol that a callback asks of it: attributes, methods,
-    or their keyword arguments."""
+    """Raises ValueError where a module lacks something of the protocol that a callback asks of it.
+
+    That may be an attribute, a method, or a keyword argument of a method.
+    """
     if missing := [what for name in _members(protocol) for what in _missing(module, protocol, name)]:
         raise ValueError(
             f"{type(callback).__name__} asks a module for {', '.join(missing)}, which {type(module).__name__} does not "

@@ -19,11 +19,13 @@ from metrics.classifier_features import check_classifier, extract_features
 
 
 class NearestNeighbours(L.Callback):
-    """At test, logs an image "test/neighbours" (`callbacks.log_media`): a row for each class, first a sample, then the
-    training images that are nearest to it in a classifier's features, then those that are nearest in pixels.
+    """At test, logs samples beside their nearest training images as "test/neighbours" (`callbacks.log_media`).
+
+    A row for each class: first a sample, then the training images that are nearest to it in a classifier's features,
+    then those that are nearest in pixels.
 
     Args:
-        classifier: a folder of `pretrained/` with the classifier.
+        classifier: a trained `lightning_modules.classifier.Classifier`: a folder of `pretrained/`, or a run's.
         neighbours: of each kind.
         seed: of the samples.
     """

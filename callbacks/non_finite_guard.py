@@ -1,9 +1,12 @@
 """A loss that is NaN or infinite ends the run before it reaches the weights, and such weights are not saved."""
 
+from typing import Any
+
 import lightning as L
 import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
+from torch.optim import Optimizer
 
 
 class NonFiniteGuard(L.Callback):
@@ -19,14 +22,14 @@ class NonFiniteGuard(L.Callback):
     def __init__(self):
         self._batch = 0
 
-    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int) -> None:
         self._batch = batch_idx
 
     def on_before_backward(self, trainer: L.Trainer, module: L.LightningModule, loss: Tensor) -> None:
         if not torch.isfinite(loss):
             self._end(trainer, f"the loss is {loss.item()}", "nothing was learned from it")
 
-    def on_before_optimizer_step(self, trainer: L.Trainer, module: L.LightningModule, optimizer) -> None:
+    def on_before_optimizer_step(self, trainer: L.Trainer, module: L.LightningModule, optimizer: Optimizer) -> None:
         if getattr(trainer.precision_plugin, "scaler", None) is not None:
             return
         weights = (weight for group in optimizer.param_groups for weight in group["params"])

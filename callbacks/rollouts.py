@@ -7,6 +7,7 @@ while training.
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -62,18 +63,24 @@ class Rollouts(L.Callback):
 
     # Averaged weights are swapped in between the start and the end of the validation epoch: the first batch lies
     # between the two whatever the order of the callbacks.
-    def on_validation_batch_start(self, trainer, module, batch, batch_idx, dataloader_idx=0):
+    def on_validation_batch_start(
+        self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         if batch_idx == 0 and not trainer.sanity_checking:
             self._run(trainer, module, "val", VAL_SEEDS[: self.val_episodes])
 
-    def on_test_batch_start(self, trainer, module, batch, batch_idx, dataloader_idx=0):
+    def on_test_batch_start(
+        self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         if batch_idx == 0:
             seeds = range(FIRST_TEST_SEED, FIRST_TEST_SEED + self.test_episodes)
             metrics = self._run(trainer, module, "test", seeds)
             if trainer.is_global_zero:
                 Console().print(table({"this policy": metrics}, len(seeds), seeds[0]))
 
-    def _run(self, trainer: L.Trainer, module: L.LightningModule, stage: str, seeds) -> dict[str, ConfidenceInterval]:
+    def _run(
+        self, trainer: L.Trainer, module: L.LightningModule, stage: str, seeds: Sequence[int]
+    ) -> dict[str, ConfidenceInterval]:
         own = list(seeds)[trainer.global_rank :: trainer.world_size]
         episodes = run_policy(
             module, own, progress=trainer.is_global_zero and trainer.progress_bar_callback is not None

@@ -4,6 +4,7 @@ B batch, C channels, H height, W width, K classes.
 """
 
 import sys
+from typing import Any
 
 import lightning as L
 import torch
@@ -39,7 +40,9 @@ class SampleGrid(L.Callback):
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._drawn = trainer.global_step // self.every_n_steps
 
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         if trainer.global_step // self.every_n_steps > self._drawn:
             self._drawn = trainer.global_step // self.every_n_steps
             self._log(trainer, module)
@@ -56,8 +59,10 @@ class SampleGrid(L.Callback):
 
 
 def draw(module: L.LightningModule, classes: int, rows: int, seed: int = 0) -> Tensor:
-    """Samples of all classes, one after the other, row by row: (rows * K, C, H, W) uint8. Each has noise of its own,
-    from the seed and its place."""
+    """Samples of all classes, one after the other, row by row: (rows * K, C, H, W) uint8.
+
+    Each has noise of its own, from the seed and its place.
+    """
     labels = torch.arange(classes, device=module.device).repeat(rows)
     return module.sample(labels, generator=generators(seed, range(len(labels)))).cpu()
 

@@ -1,6 +1,7 @@
 """An image made of a generative model's samples, at every validation and test."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import lightning as L
 import torch
@@ -32,11 +33,15 @@ class SampleImage(L.Callback):
 
     # Averaged weights are swapped in between the start and the end of the validation epoch: a batch lies between the
     # two whatever the order of the callbacks.
-    def on_validation_batch_start(self, trainer, module, batch, batch_idx, dataloader_idx=0) -> None:
+    def on_validation_batch_start(
+        self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         if not (batch_idx or dataloader_idx or trainer.sanity_checking):
             self._log(trainer, module, "val")
 
-    def on_test_batch_start(self, trainer, module, batch, batch_idx, dataloader_idx=0) -> None:
+    def on_test_batch_start(
+        self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         if not (batch_idx or dataloader_idx):
             self._log(trainer, module, "test")
 

@@ -3,6 +3,8 @@
 N images, K classes.
 """
 
+from typing import Any
+
 import lightning as L
 import torch
 from lightning.pytorch.utilities import rank_zero_only
@@ -25,7 +27,7 @@ BATCH = 250  # images that are drawn at once
 
 
 class SampleQuality(L.Callback):
-    """Logs at test, with features and answers of a classifier (any of `lightning_modules.classifier`), in float32:
+    """Logs at test how near samples are to real images, by features and answers of a classifier, in float32.
 
         test/fid                  Frechet distance between the features of samples and of the training images
         test/fid_matched          the same with only as many samples as there are held-out images, to compare with:
@@ -37,7 +39,7 @@ class SampleQuality(L.Callback):
     Classes are asked for in the proportions of the training images.
 
     Args:
-        classifier: a folder of `pretrained/` with the classifier.
+        classifier: a trained `lightning_modules.classifier.Classifier`: a folder of `pretrained/`, or a run's.
         samples: how many are drawn; more than the classifier has features, or their covariance means nothing.
         seed: of the samples.
     """
@@ -69,7 +71,9 @@ class SampleQuality(L.Callback):
 
     # Averaged weights may be swapped in between the start and the end of the test epoch: a batch lies between the two
     # whatever the order of the callbacks.
-    def on_test_batch_start(self, trainer, module, batch, batch_idx, dataloader_idx=0) -> None:
+    def on_test_batch_start(
+        self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         if batch_idx or dataloader_idx:
             return
         reader, bar = self._reader.to(module.device), rank_zero_only.rank == 0
@@ -99,8 +103,10 @@ class SampleQuality(L.Callback):
 
     @torch.no_grad()
     def draw(self, module: L.LightningModule, labels: Tensor) -> Tensor:
-        """A sample for each label: (N,) -> (N, C, H, W) uint8. The same ones each time: each has noise of its own, from
-        the seed and its place."""
+        """A sample for each label: (N,) -> (N, C, H, W) uint8.
+
+        The same ones each time: each has noise of its own, from the seed and its place.
+        """
         parts = torch.arange(len(labels)).split(BATCH)
         return torch.cat(
             [

@@ -16,8 +16,11 @@ MOST = 1000  # rows, columns or frames of an image
 
 @contextmanager
 def watching(module: L.LightningModule) -> Iterator[None]:
-    """Draw without a trace: in eval mode and without gradients; afterwards the modes of all parts (train, eval) and the
-    global generators (Python, NumPy, torch) are as they were, and the run goes on as if nobody had looked."""
+    """Draw without a trace, in eval mode and without gradients.
+
+    Afterwards the modes of all parts (train, eval) and the global generators (Python, NumPy, torch) are as they were:
+    the run goes on as if nothing had been drawn.
+    """
     state = random_state()
     try:
         with evaluating(module), torch.no_grad():

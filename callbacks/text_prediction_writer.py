@@ -1,5 +1,8 @@
 """Print what a model answers in `predict`."""
 
+from collections.abc import Sequence
+
+import lightning as L
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
@@ -16,7 +19,14 @@ class TextPredictionWriter(BasePredictionWriter):
         super().__init__("batch")
 
     def write_on_batch_end(
-        self, trainer, module, prediction: list[str], batch_indices, batch: dict[str, Tensor], batch_idx, dataloader_idx
+        self,
+        trainer: L.Trainer,
+        module: L.LightningModule,
+        prediction: list[str],
+        batch_indices: Sequence[int] | None,
+        batch: dict[str, Tensor],
+        batch_idx: int,
+        dataloader_idx: int,
     ) -> None:
         for question, answer in zip(module.vocabulary.decode(batch["source"]), prediction, strict=True):
             say(f"{question} -> {answer}")

@@ -1,5 +1,7 @@
 """What a sequence model answers on held-out questions."""
 
+from typing import Any
+
 import lightning as L
 from torch import Tensor
 
@@ -12,8 +14,7 @@ COLUMNS = ("source", "target", "answer", "")
 
 
 class TextSamples(L.Callback):
-    """Logs a table of question, expected answer and the model's own as "val/samples", at every validation
-    (`callbacks.log_media`).
+    """Logs a table "val/samples" of questions, expected answers and the model's own, at every validation.
 
     Rows are taken from all over the first validation set, and are the same each time, so that the slider over steps
     shows how answers improve.
@@ -31,7 +32,9 @@ class TextSamples(L.Callback):
 
     # Averaged weights are swapped in between the start and the end of the validation epoch: a batch lies between the
     # two whatever the order of the callbacks.
-    def on_validation_batch_start(self, trainer, module, batch, batch_idx, dataloader_idx=0) -> None:
+    def on_validation_batch_start(
+        self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         if batch_idx or dataloader_idx or trainer.sanity_checking or not trainer.is_global_zero:
             return
         log_table(trainer, "val/samples", COLUMNS, self.rows(module, validation_rows(trainer, batch, self.count)))

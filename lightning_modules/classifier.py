@@ -257,6 +257,6 @@ class Classifier(OptimizedModule):
                 Console().print(table)
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """{"label": (B,), "probability": (B, K)}"""
+        """The prediction of each image: {"label": (B,), "probability": (B, K)}."""
         probability = self.view_logits(batch["image"]).mean(0).softmax(1)
         return {"label": probability.argmax(1), "probability": probability}

@@ -201,8 +201,10 @@ class DiffusionPolicy(OptimizedModule):
         return self.act(batch["observation"], noise_of(batch, run_seed()))
 
     def _log_heldout(self, stage: str, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """The same noise at every validation, so that losses can be compared, and for each window by its "index",
-        whatever batch or process it is in; by its batch where it has none."""
+        """The loss with the same noise at every validation, so that losses can be compared.
+
+        Each window's noise comes from its "index", whatever batch or process it is in; from its batch where it has none.
+        """
         loss = self._loss(batch, noise_of(batch, 0) or torch.Generator().manual_seed(batch_idx))
         distributed_mean.log_mean(self, f"{stage}/loss", loss, int((~batch["action_is_pad"]).sum()), prog_bar=True)
 

@@ -297,8 +297,11 @@ class GAN(GivenOptions):
 
 
 def averaging(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
-    """An exponential moving average for `AveragedModel`. After n updates it decays by (1 + n) / (10 + n), until that
-    reaches `decay`: otherwise the first, untrained weights would be seen in it for long."""
+    """An exponential moving average for `AveragedModel`.
+
+    After n updates it decays by (1 + n) / (10 + n), until that reaches `decay`: otherwise the first, untrained weights
+    would be seen in it for long.
+    """
 
     @torch.no_grad()
     def update(averages: list[Tensor], weights: list[Tensor], count: Tensor) -> None:

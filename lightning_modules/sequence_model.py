@@ -60,6 +60,7 @@ class SequenceModel(OptimizedModule):
         super().__init__(lr, optimizer, lr_schedule)
         whole(SPECIAL + 1, vocab_size=vocab_size)  # so many ids are no text, and one is
         self.save_hyperparameters({"vocab_size": vocab_size, "lr": lr})
+        self.vocabulary = Vocabulary()
         self.network: Any = network(vocab_size)
         if missing := [name for name in self.needs if not hasattr(self.network, name)]:
             names = type(self).__name__, type(self.network).__name__
@@ -67,7 +68,6 @@ class SequenceModel(OptimizedModule):
                 f"{names[0]} needs a network with {', '.join(self.needs)}, and {names[1]} lacks {', '.join(missing)}; "
                 "see networks/sequence_network.py"
             )
-        self.vocabulary = Vocabulary()
         self._mean = StepMean()
 
     def _inputs_and_labels(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:

@@ -15,9 +15,11 @@ SUBSET = 1000  # images in each subset, at most
 
 
 def kernel_distance(real: Tensor, samples: Tensor, seed: int = 0) -> float:
-    """The squared maximum mean discrepancy of two sets of features, (N, F) and (N', F), under the kernel
-    (x y / F + 1)^3: the mean over 100 pairs of subsets, which `seed` draws. In float64. The global random state is left
-    as it was."""
+    """KID (Binkowski et al. 2018) of two sets of features, (N, F) and (N', F), in float64.
+
+    The squared maximum mean discrepancy under the kernel (x y / F + 1)^3: the mean over 100 pairs of subsets, which
+    `seed` draws. The global random state is left as it was.
+    """
     size = min(SUBSET, len(real), len(samples))
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Metric `Kernel Inception Distance` will save all")

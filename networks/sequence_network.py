@@ -4,7 +4,8 @@
 a large vocabulary they cost the most. A network that is called itself, as `callbacks.attention_maps` does, takes what
 its `features` takes and gives the logits.
 
-Masks of tokens are True at tokens; rows are padded on the right.
+Masks of tokens are True at tokens. Rows are padded on the right, and, while a decoder generates, also between a prompt
+and what follows it. Padding must change nothing.
 
 B batch, S source tokens, T tokens, F features, V vocabulary.
 """

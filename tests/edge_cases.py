@@ -29,6 +29,7 @@ from decoding.decoding_state import DecodingState
 from diffusion.noise_schedule import CosineSchedule
 from diffusion.prediction_type import VPrediction
 from diffusion.scheduler import NoiseScheduler
+from envs.action_chunking import ActionChunking
 from envs.play import Game
 from envs.pusht import PushT
 from envs.rollout import Episode
@@ -228,10 +229,11 @@ CASES: dict[str, Case] = {
     "numpy_core.normalization.LayerNorm": layer(lambda a: (3, a["features"]), features=2, epsilon=1e-5),
     "numpy_core.optimizers.SGD": optimizer(lr=0.1, momentum=0.5, weight_decay=0.1),
     "numpy_core.optimizers.Adam": optimizer(lr=0.1, betas=(0.9, 0.99), epsilon=1e-8, weight_decay=0.1),
-    "numpy_core.optimizers.AdamW": optimizer(lr=0.1, weight_decay=0.1),
+    "numpy_core.optimizers.AdamW": optimizer(lr=0.1, betas=(0.9, 0.99), epsilon=1e-8, weight_decay=0.1),
     "numpy_core.optimizers.clip_gradients": Case(lambda: optimizer(max_norm=1.0).arguments(), itself),
     "numpy_core.pooling.MaxPool2d": layer(lambda a: (2, 1, 4, 4), kernel_size=2, stride=2, padding=1),
     "numpy_core.pooling.AvgPool2d": layer(lambda a: (2, 1, 4, 4), kernel_size=2, stride=2, padding=1),
+    "numpy_core.windows.Windows": build(kernel_size=2, stride=1, padding=1, dilation=1),
     "numpy_core.progress.progress": call(items=[1, 2], total=2, label="epoch"),
     "numpy_core.schedules.constant": schedule(lr=0.1),
     "numpy_core.schedules.step_decay": schedule(lr=0.1, every=3, factor=0.5),
@@ -655,6 +657,9 @@ CASES: dict[str, Case] = {
     "envs.action_chunking.ActionChunking": Case(
         lambda: {"env": gym.make("firstlight/PushT-v0"), "n_action_steps": 2, "n_obs_steps": 2},
         lambda made, _: made.reset(seed=0)[0],
+    ),
+    "envs.action_chunking.ActionChunking.reset": Case(
+        lambda: {"self": ActionChunking(PushT("state"), 2, 2), "seed": 0}, itself
     ),
     "planning.dagger.states_after": call(episode=EPISODE, steps=[1]),
     "envs.drawing.draw": call(pointer=[100.0, 100.0], block_pose=np.array([200.0, 200.0, 0.5]), size=64),

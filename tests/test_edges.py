@@ -104,7 +104,7 @@ def public() -> Iterator[tuple[str, Callable]]:
 
 def _record(value: object) -> bool:
     plain = hasattr(value, "__dataclass_fields__") and not hasattr(value, "__post_init__")
-    return plain or hasattr(value, "_fields") or getattr(value, "_is_protocol", False)
+    return plain or hasattr(value, "_fields") or typing.is_typeddict(value) or getattr(value, "_is_protocol", False)
 
 
 def numbers(value: Callable) -> dict[str, tuple[type, bool]]:
@@ -114,8 +114,12 @@ def numbers(value: Callable) -> dict[str, tuple[type, bool]]:
         hints = typing.get_type_hints(function)
     except (NameError, AttributeError):
         hints = getattr(function, "__annotations__", {})
+    try:
+        parameters = inspect.signature(value).parameters
+    except ValueError:  # an exception without an __init__ of its own
+        return {}
     found = {}
-    for name in inspect.signature(value).parameters:
+    for name in parameters:
         kinds = [] if name in HANDED_ON else list(_kinds(hints.get(name)))
         if kinds:
             found[name] = next((kind for kind in kinds if kind[0] is int), kinds[0])

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cli import dagger
-from datamodules.pusht import read_demonstrations
+from datamodules.demonstrations import read_demonstrations
 from envs.rollout import Episode
 from planning import planner
 from planning.dagger import states_after

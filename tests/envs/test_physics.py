@@ -109,7 +109,7 @@ def test_a_state_is_restored_exactly_after_any_other_rollout(episodes):
     assert np.median(worst) < 1e-9
 
 
-def test_place_is_the_inverse_of_state_of():
+def test_set_state_is_the_inverse_of_get_state():
     env = PushT("state")
     env.reset(seed=3)
     for _ in range(12):

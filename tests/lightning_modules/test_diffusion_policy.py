@@ -4,10 +4,10 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
-from checkpoints.load_trained import load_trained
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from torch.utils.data import DataLoader
 
+from checkpoints.load_trained import load_trained
 from checkpoints.pretrained import load_weights
 from diffusion.noise import generators
 from diffusion.prediction_type import Epsilon, Sample
