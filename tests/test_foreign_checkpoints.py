@@ -21,7 +21,7 @@ def whole(module) -> dict:
 
 CHECKPOINTS = {
     "of another model, without its arguments": (
-        lambda: whole(SequenceTagger(vocab_size=9, width=8, depth=1)),
+        lambda: whole(SequenceTagger(vocab_size=9)),
         ["the checkpoint is of another model", "MLPClassifier", "config.yaml"],
     ),
     "of another width, without its arguments": (
