@@ -3,7 +3,7 @@
     python -m benchmarks.gan_svhn                        speed of a training step only
     python -m benchmarks.gan_svhn --minutes 60           and both trained for as many minutes each, one after the other
 
-Speed: the recipe's networks and settings (64 pictures, Adam, binary cross-entropy of a sigmoid, float32) in a loop as
+Speed: the recipe's networks and settings (64 images, Adam, binary cross-entropy of a sigmoid, float32) in a loop as
 the example's, against the same networks trained by `lightning_modules.gan.GAN` in the same type and in bf16-mixed. The
 contestants take turns; figures are medians over batches.
 
@@ -34,15 +34,18 @@ from benchmarks.cifar10_speed import built
 from benchmarks.command import as_command
 from callbacks.sample_grid import draw, grid
 from callbacks.sample_quality import SampleQuality
-from checkpoints.pretrained import read_config
+from checkpoints.pretrained import build, read_config
 from datamodules.svhn import SVHN
-from lightning_modules.gan import GAN, from_pixels
+from lightning_modules.gan import GAN
+from networks.image_range import from_pixels
+from optim.lr_schedule import Constant
 from train import keep_freed_memory
 
 OURS, RECIPE = Path("configs/svhn_gan.yaml"), Path("configs/svhn_dcgan.yaml")
 CLASSIFIER = "pretrained/svhn_classifier"
 OUT = Path("runs/gan_svhn")
 QUIET = {"enable_checkpointing": False, "enable_model_summary": False}
+BETAS = (0.5, 0.999)  # of the example's Adam
 BATCHES = 20  # of each contestant, in a round; the first two do not count
 
 
@@ -74,7 +77,7 @@ def seconds_of_the_recipe(module: GAN, data: SVHN) -> list[float]:
     discriminator = nn.Sequential(module.discriminator.layers, module.discriminator.head, nn.Sigmoid())
     hp, loss, seconds = module.hparams, nn.BCELoss(), []
     optimizers = [
-        torch.optim.Adam(network.parameters(), lr=hp.generator_lr, betas=tuple(hp.betas))
+        torch.optim.Adam(network.parameters(), lr=hp.generator_lr, betas=BETAS)
         for network in (discriminator, generator)
     ]
     for batch in _batches(data, BATCHES):
@@ -83,7 +86,7 @@ def seconds_of_the_recipe(module: GAN, data: SVHN) -> list[float]:
         is_real, is_fake = torch.ones(len(real), 1), torch.zeros(len(real), 1)
         discriminator.zero_grad()
         loss(discriminator(real), is_real).backward()
-        fake = generator(torch.randn(len(real), hp.latent, 1, 1))
+        fake = generator(torch.randn(len(real), module.generator.latent, 1, 1))
         loss(discriminator(fake.detach()), is_fake).backward()
         optimizers[0].step()
         generator.zero_grad()
@@ -104,9 +107,9 @@ def speed(rounds: int) -> Table:
     seconds: dict[str, list[float]] = {"example's loop, float32": [], "ours, float32": [], "ours, bf16-mixed": []}
     example, *mine = seconds
     for _ in range(rounds):
-        seconds[example] += seconds_of_the_recipe(built(config["model"]), data)
+        seconds[example] += seconds_of_the_recipe(build(config["model"]), data)
         for name, precision in zip(mine, ("32-true", "bf16-mixed"), strict=True):
-            seconds[name] += seconds_of_ours(built(config["model"]), data, precision)
+            seconds[name] += seconds_of_ours(build(config["model"]), data, precision)
     size = config["data"]["init_args"]["batch_size"]
     table = Table("training step", "samples/s", "ratio", title=f"equal networks, {torch.get_num_threads()} threads")
     for name, times in seconds.items():
@@ -121,12 +124,12 @@ def trained(path: Path, minutes: float, seed: int, samples: int) -> dict[str, fl
     data = built(config["data"])
     data.setup("fit")
     L.seed_everything(seed, verbose=False)
-    per_batch = mean(seconds_of_ours(built(config["model"]), data, precision, batches=12))
+    per_batch = mean(seconds_of_ours(build(config["model"]), data, precision, batches=12))
     batches = max(1, math.floor(60 * minutes / per_batch))
     L.seed_everything(seed, verbose=False)
-    module, timer = built(config["model"]), Timer(timedelta(minutes=minutes))
+    module, timer = build(config["model"]), Timer(timedelta(minutes=minutes))
     options = {"accelerator": "cpu", "precision": precision, "max_epochs": -1}
-    if module.hparams.generator_final_lr < 1:  # a schedule has an end; a constant rate goes on
+    if not all(isinstance(schedule, Constant) for schedule in module.lr_schedules):  # a constant rate has no end
         options["max_steps"] = 2 * batches
     quality = SampleQuality(CLASSIFIER, samples)
     trainer = L.Trainer(
@@ -144,7 +147,7 @@ def quality(minutes: float, seed: int, samples: int) -> Table:
     recipe, ours = metrics.values()
     table = Table("", *metrics, "ratio", title=f"{minutes:g} minutes each, seed {seed}, {samples} samples")
     for name in recipe:
-        ratio = f"{ours[name] / recipe[name]:.3f}" if name in ("test/fid", "test/fid_few", "test/kid") else ""
+        ratio = f"{ours[name] / recipe[name]:.3f}" if name in ("test/fid", "test/fid_matched", "test/kid") else ""
         table.add_row(name, f"{recipe[name]:.3f}", f"{ours[name]:.3f}", ratio)
     return table
 

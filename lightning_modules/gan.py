@@ -12,69 +12,77 @@ B batch, Z latent, C channels, H height, W width, K classes.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
 
-from adversarial import diff_augment as augmentation
-from adversarial import objectives as adversarial
+from adversarial.diff_augment import DiffAugmentation, augment
+from adversarial.gradient_penalty import gradient_penalty
+from adversarial.objectives import GANObjective, Relativistic
 from diffusion.noise import Generators, randn
 from lightning_modules import drawing
+from lightning_modules.data_contract import check_image_data
+from lightning_modules.given_options import GivenOptions
+from lightning_modules.optimized_module import scheduled
 from limits import number, whole
-from metrics import distributed_mean as distributed_mean
+from metrics import distributed_mean
 from networks.dcgan import Discriminator, Generator
 from networks.evaluation import evaluating
 from networks.image_range import from_pixels, to_pixels
-from optim.lr_schedule import OwnRates, scheduled, total_steps, warmup_cosine
+from optim.lr_schedule import Constant, LRSchedule, LRSchedulerFactory
+from optim.parameter_groups import OptimizerFactory, no_decay_on_vectors
+from optim.training_length import planned_steps
 
 
-class GAN(OwnRates):
-    """Trained on {"image": (B, C, H, W) uint8, "label": (B,)}; draws pictures by `sample`, with averaged weights.
+class GAN(GivenOptions):
+    """Trained on {"image": (B, C, H, W) uint8, "label": (B,)}; draws images by `sample`, with averaged weights.
 
     Args:
-        shape: C, H, W of the pictures.
+        shape: C, H, W of the images.
         num_classes: K; 0 for a model that knows no classes.
-        latent: Z.
-        width: channels of both networks where the resolution is half that of the picture.
-        discriminator_batch_norm: as DCGAN has it; not with a penalty.
-        objective: what both want (`adversarial.objectives`): "minimax", "non_saturating", "hinge",
-            "relativistic", or the dotted name of a pair of your own.
+        class_conditional: whether the networks know the classes of the data; false is as num_classes 0.
+        generator: makes, of shape and num_classes, a network of latents (B, Z) and classes (B,) that gives images
+            (B, C, H, W) in [-1, 1]; its attribute `latent` is Z.
+        discriminator: makes, of shape and num_classes, a network of images (B, C, H, W) and classes (B,) that gives
+            logits (B,), high for real ones. Without batch norm where there is a penalty.
+        objective: what both want, by default `adversarial.objectives.Relativistic`.
         penalty: gamma of the gradient penalties R1 and R2, weighed by gamma / 2; 0 for none.
-        diff_augment: changes to all that the discriminator sees, in this order (`adversarial.diff_augment`).
+        diff_augment: changes to all that the discriminator sees, in this order, such as those of
+            `adversarial.diff_augment`.
         discriminator_steps: steps of the discriminator, a batch each, for one of the generator.
-        generator_lr, discriminator_lr: Adam's highest learning rates.
-        generator_final_lr, discriminator_final_lr: what is left of them at the last step, where a cosine ends, and
-            where warm-up begins, as a share; 1 for a constant rate. A `max_time` of the trainer is an end, too; a
-            training without an end goes on at the highest rates.
-        warmup: share of the steps (of 10,000 in a training without an end) in which the rates rise linearly.
-        betas: Adam's.
+        generator_lr, discriminator_lr: the highest learning rates.
+        generator_optimizer, discriminator_optimizer: make an optimizer of parameter groups and the learning rate.
+        generator_lr_schedule, discriminator_lr_schedule: factor of the learning rate at each of the network's own
+            steps, or what makes a scheduler of the optimizer; by default 1.
         generator_clip, discriminator_clip: largest norm of all gradients of a network; None for no limit.
         ema: decay of the average of the generator's weights, a step, less in the first ones (`averaging`); 0 for the
             weights themselves.
-        num_samples: how many pictures `predict` draws, of all classes in turn.
+        num_samples: how many images `predict` draws, of all classes in turn.
     """
 
     inference_prefixes = ("averaged.",)  # all that `sample` needs (`checkpoints.pretrained`)
 
     def __init__(
         self,
-        shape: list[int] = (3, 32, 32),
+        shape: Sequence[int] = (3, 32, 32),
         num_classes: int = 10,
-        latent: int = 128,
-        width: int = 64,
-        discriminator_batch_norm: bool = False,
-        objective: str = "relativistic",
+        class_conditional: bool = True,
+        generator: Callable[[Sequence[int], int], nn.Module] = Generator,
+        discriminator: Callable[[Sequence[int], int], nn.Module] = Discriminator,
+        objective: GANObjective | None = None,
         penalty: float = 0.05,
-        diff_augment: list[str] = (),
+        diff_augment: Sequence[DiffAugmentation] = (),
         discriminator_steps: int = 1,
         generator_lr: float = 1e-3,
         discriminator_lr: float = 1e-3,
-        generator_final_lr: float = 1.0,
-        discriminator_final_lr: float = 1.0,
-        warmup: float = 0.0,
-        betas: list[float] = (0.0, 0.99),
+        generator_optimizer: OptimizerFactory = torch.optim.Adam,
+        discriminator_optimizer: OptimizerFactory = torch.optim.Adam,
+        generator_lr_schedule: LRSchedule | LRSchedulerFactory | None = None,
+        discriminator_lr_schedule: LRSchedule | LRSchedulerFactory | None = None,
         generator_clip: float | None = None,
         discriminator_clip: float | None = None,
         ema: float = 0.999,
@@ -82,30 +90,59 @@ class GAN(OwnRates):
     ):
         super().__init__()
         whole(0, drawing.MOST_CLASSES, num_classes=num_classes)
+        num_classes = num_classes if class_conditional else 0
         whole(1, drawing.MOST_SAMPLES, num_samples=num_samples)
         number("[0, 1e6]", penalty=penalty)
-        if penalty and discriminator_batch_norm:
-            raise ValueError(
-                f"penalty={penalty} with discriminator_batch_norm=true: the penalty needs each picture's own gradient, "
-                "and batch norm mixes them; set one of the two to 0 or false"
-            )
         whole(1, 1000, discriminator_steps=discriminator_steps)
         number("[0, inf)", generator_lr=generator_lr, discriminator_lr=discriminator_lr)
-        number("[0, inf)", generator_final_lr=generator_final_lr, discriminator_final_lr=discriminator_final_lr)
-        number("[0, 1)", ema=ema, warmup=warmup)
-        if len(betas) != 2:
-            raise ValueError(f"betas={list(betas)} must be two numbers")
-        for beta in betas:
-            number("[0, 1)", betas=float(beta))
+        number("[0, 1)", ema=ema)
         for name, clip in (("generator_clip", generator_clip), ("discriminator_clip", discriminator_clip)):
             if clip is not None:
                 number("(0, inf)", **{name: clip})
-        augmentation.check(diff_augment)
         self.automatic_optimization = False
-        self.save_hyperparameters()
-        self.objective = adversarial.find(objective)
-        self.generator = Generator(shape, latent, width, num_classes)
-        self.discriminator = Discriminator(shape, width, num_classes, discriminator_batch_norm)
+        self.save_hyperparameters(
+            {
+                "shape": list(shape),
+                "num_classes": num_classes,
+                "class_conditional": class_conditional,
+                "penalty": penalty,
+                "discriminator_steps": discriminator_steps,
+                "generator_lr": generator_lr,
+                "discriminator_lr": discriminator_lr,
+                "generator_clip": generator_clip,
+                "discriminator_clip": discriminator_clip,
+                "ema": ema,
+                "num_samples": num_samples,
+            }
+        )
+        self.objective = Relativistic() if objective is None else objective
+        if not isinstance(self.objective, GANObjective):
+            raise ValueError(
+                f"objective={objective!r} must be an object such as adversarial.objectives.Hinge(), or of your own "
+                "subclass of GANObjective"
+            )
+        for change in diff_augment:
+            if not callable(change):
+                raise ValueError(
+                    f"diff_augment: {change!r} must be an object such as adversarial.diff_augment.Translation()"
+                )
+        self.diff_augment = list(diff_augment)
+        self.make_optimizers = (generator_optimizer, discriminator_optimizer)
+        self.lr_schedules = tuple(
+            Constant() if schedule is None else schedule
+            for schedule in (generator_lr_schedule, discriminator_lr_schedule)
+        )
+        self.generator = generator(shape, num_classes)
+        if not isinstance(getattr(self.generator, "latent", None), int):
+            raise ValueError(
+                f"{type(self.generator).__name__} needs an attribute latent: how many numbers it draws an image from"
+            )
+        self.discriminator = discriminator(shape, num_classes)
+        if penalty and any(isinstance(layer, _BatchNorm) for layer in self.discriminator.modules()):
+            raise ValueError(
+                f"penalty={penalty} with batch norm in the discriminator: the penalty needs each image's own gradient, "
+                "and batch norm mixes them; set penalty to 0, or leave out the batch norm"
+            )
         self.averaged = AveragedModel(self.generator, multi_avg_fn=averaging(ema))
         self.averaged.eval().requires_grad_(False)
 
@@ -118,19 +155,19 @@ class GAN(OwnRates):
     def latents(self, count: int, generator: Generators = None) -> Tensor:
         """(count, Z), standard normal, from one generator, one for each of them, or torch's global one."""
         whole(0, drawing.MOST_SAMPLES, count=count)
-        return randn((count, self.hparams.latent), generator, self.device, torch.float32)
+        return randn((count, self.generator.latent), generator, self.device, torch.float32)
 
     @torch.no_grad()
     def sample(
         self, labels: Tensor | Sequence[int], generator: Generators = None, latents: Tensor | None = None
     ) -> Tensor:
-        """A picture for each class: (B,) -> (B, C, H, W) uint8, from latents (B, Z) where given, else `latents`."""
+        """An image for each class: (B,) -> (B, C, H, W) uint8, from latents (B, Z) where given, else `latents`."""
         labels = drawing.class_labels(labels, self.hparams.num_classes, self.device)
         latents = self.latents(len(labels), generator) if latents is None else latents
-        if latents.shape != (len(labels), self.hparams.latent):
+        if latents.shape != (len(labels), self.generator.latent):
             raise ValueError(
                 f"latents of shape {tuple(latents.shape)} for {len(labels)} labels; give "
-                f"({len(labels)}, {self.hparams.latent}), as `latents` draws them"
+                f"({len(labels)}, {self.generator.latent}), as `latents` draws them"
             )
         with evaluating(self.averaged):
             return to_pixels(self.averaged(latents.to(self.device, self.dtype), labels))
@@ -149,7 +186,7 @@ class GAN(OwnRates):
         if isinstance(self.trainer.strategy, DDPStrategy):
             # No step uses both networks' weights, and Lightning has no public way to say so to a strategy that is made.
             self.trainer.strategy._ddp_kwargs["find_unused_parameters"] = True
-        drawing.check_data(self, self.trainer.datamodule)
+        check_image_data(self, self.hparams.shape, self.hparams.num_classes)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         drawing.check_images(self, batch["image"])
@@ -159,6 +196,10 @@ class GAN(OwnRates):
         generator_schedule, discriminator_schedule = self.lr_schedulers()
         with torch.set_grad_enabled(both):
             fake = self.generator(self.latents(len(real)).to(self.dtype), labels)
+        if fake.shape != real.shape:
+            raise ValueError(
+                f"the generator drew images of shape {list(fake.shape[1:])}, its data are of {list(real.shape[1:])}"
+            )
         with discriminator_optimizer.toggle_model():
             self._step(discriminator_optimizer, discriminator_schedule, self.discriminator_loss(real, fake, labels))
         if both:
@@ -166,107 +207,101 @@ class GAN(OwnRates):
                 self._step(generator_optimizer, generator_schedule, self.generator_loss(real, fake, labels))
             self.averaged.update_parameters(self.generator)
 
-    def _step(self, optimizer, schedule: torch.optim.lr_scheduler.LRScheduler, loss: Tensor) -> None:
+    def _step(
+        self, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler, loss: Tensor
+    ) -> None:
         self.manual_backward(loss)
         optimizer.step()
         optimizer.zero_grad()
         schedule.step()
 
     def discriminator_loss(self, real: Tensor, fake: Tensor, labels: Tensor) -> Tensor:
-        """Of pictures (B, C, H, W) in [-1, 1]; the generator gets no gradient of it."""
+        """The discriminator's loss with its penalties, of images (B, C, H, W) in [-1, 1] and their classes (B,).
+
+        The generator gets no gradient of it.
+        """
         penalized = self.hparams.penalty > 0
         real, fake = (self._seen(images.detach()).requires_grad_(penalized) for images in (real, fake))
         real_logits, fake_logits = self._logits(real, labels), self._logits(fake, labels)
-        loss = self.objective.discriminator(real_logits, fake_logits)
+        loss = self.objective.discriminator_loss(real_logits, fake_logits)
         self.log_dict({"train/discriminator_loss": loss, "train/real_logit": real_logits.mean()}, prog_bar=True)
         self.log("train/fake_logit", fake_logits.mean(), prog_bar=True)
         if penalized:
-            r1 = adversarial.gradient_penalty(real_logits, real)
-            r2 = adversarial.gradient_penalty(fake_logits, fake)
+            r1, r2 = gradient_penalty(real_logits, real), gradient_penalty(fake_logits, fake)
             self.log_dict({"train/r1": r1, "train/r2": r2})
             loss = loss + self.hparams.penalty / 2 * (r1 + r2)
         return loss
 
     def generator_loss(self, real: Tensor, fake: Tensor, labels: Tensor) -> Tensor:
-        """Of pictures (B, C, H, W) in [-1, 1]."""
+        """The generator's loss, of images (B, C, H, W) in [-1, 1] and their classes (B,)."""
         real_logits = None
         if self.objective.paired:
             with torch.no_grad():
                 real_logits = self._logits(self._seen(real), labels)
-        loss = self.objective.generator(real_logits, self._logits(self._seen(fake), labels))
+        loss = self.objective.generator_loss(real_logits, self._logits(self._seen(fake), labels))
         self.log("train/generator_loss", loss, prog_bar=True)
         return loss
 
     def _logits(self, images: Tensor, labels: Tensor) -> Tensor:
-        return self.discriminator(images.to(self.dtype), labels).float()
+        logits = self.discriminator(images.to(self.dtype), labels)
+        if logits.shape != (len(images),):
+            raise ValueError(
+                f"the discriminator gave logits of shape {tuple(logits.shape)} for {len(images)} images; it must give "
+                f"one for each, ({len(images)},)"
+            )
+        return logits.float()
 
     def _seen(self, images: Tensor) -> Tensor:
-        return augmentation.augment(images.float(), self.hparams.diff_augment)
+        return augment(images.float(), self.diff_augment)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip here: whatever the precision, gradients are no longer scaled."""
-        for group in optimizer.param_groups:
-            if group["clip"] is not None:
-                nn.utils.clip_grad_norm_(group["params"], group["clip"])
+        generators = optimizer is self.optimizers(use_pl_optimizer=False)[0]
+        network, clip = (
+            (self.generator, self.hparams.generator_clip)
+            if generators
+            else (self.discriminator, self.hparams.discriminator_clip)
+        )
+        if clip is not None:
+            nn.utils.clip_grad_norm_(network.parameters(), clip)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Held-out pictures: once their logits lie far below `train/real_logit`, the others are known by heart."""
+        """Logits of held-out images: where they lie far below `train/real_logit`, training images are memorised."""
         drawing.check_images(self, batch["image"])
         logits = self._logits(from_pixels(batch["image"]), batch["label"])
         distributed_mean.log_mean(self, "val/real_logit", logits.mean(), len(logits), prog_bar=True)
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Nothing to do picture by picture: samples are measured as a whole (`callbacks.sample_quality`)."""
+        """Nothing to do image by image: samples are measured as a whole (`callbacks.sample_quality`)."""
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """A picture for each label of the batch, (B, C, H, W) uint8; the run's seed and the "index" give its noise."""
+        """An image for each label of the batch, (B, C, H, W) uint8; the run's seed and the "index" give its noise."""
         labels, generator = drawing.wanted(self, batch)
         return self.sample(labels, generator)
 
-    def configure_optimizers(self):
-        hp, batches = self.hparams, self._batches()
-        # A fused step unscales gradients by itself, too late for clipping.
-        fused = getattr(self.trainer.precision_plugin, "scaler", None) is None
-
-        def optimized(name: str, network: nn.Module, lr: float, final: float, clip: float | None, steps: float) -> dict:
-            groups = [{"params": list(network.parameters()), "clip": clip}]
-            optimizer = torch.optim.Adam(groups, lr, betas=tuple(map(float, hp.betas)), fused=fused)
-
-            def factor(step: int) -> float:
-                return final + (1 - final) * warmup_cosine(step, total_steps(self.trainer, step, steps), hp.warmup)
-
-            return scheduled(optimizer, factor, f"lr/{name}")
-
-        return (
-            optimized(
-                "generator",
-                self.generator,
-                hp.generator_lr,
-                hp.generator_final_lr,
-                hp.generator_clip,
-                batches / hp.discriminator_steps,
-            ),
-            optimized(
-                "discriminator",
-                self.discriminator,
-                hp.discriminator_lr,
-                hp.discriminator_final_lr,
-                hp.discriminator_clip,
-                batches,
-            ),
+    def configure_optimizers(self) -> tuple[dict[str, Any], ...]:
+        """Those of the generator and of the discriminator, each with a schedule over its own steps."""
+        batches = planned_steps(self.trainer, 1 + 1 / self.hparams.discriminator_steps)
+        parts = (
+            ("generator", self.generator, self.hparams.generator_lr, batches / self.hparams.discriminator_steps),
+            ("discriminator", self.discriminator, self.hparams.discriminator_lr, batches),
         )
-
-    def _batches(self) -> float:
-        """How many batches the training will see."""
-        batches, max_steps = self.trainer.estimated_stepping_batches, self.trainer.max_steps
-        if max_steps == -1:
-            return batches
-        return min(batches, max_steps / (1 + 1 / self.hparams.discriminator_steps))
+        configured = []
+        for (name, network, lr, steps), make, schedule in zip(
+            parts, self.make_optimizers, self.lr_schedules, strict=True
+        ):
+            optimizer = make(no_decay_on_vectors(network), lr)
+            # Unscaled, for `on_before_optimizer_step`.
+            configured.append(scheduled(optimizer, schedule, self.trainer, f"lr/{name}", steps, unscaled=True))
+        return tuple(configured)
 
 
 def averaging(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
-    """An exponential moving average for `AveragedModel`. After n updates it decays by (1 + n) / (10 + n), until that
-    reaches `decay`: otherwise the first, untrained weights would be seen in it for long."""
+    """An exponential moving average for `AveragedModel`.
+
+    After n updates it decays by (1 + n) / (10 + n), until that reaches `decay`: otherwise the first, untrained weights
+    would be seen in it for long.
+    """
 
     @torch.no_grad()
     def update(averages: list[Tensor], weights: list[Tensor], count: Tensor) -> None:

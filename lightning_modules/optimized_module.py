@@ -1,5 +1,6 @@
 """What every module does alike about optimizers and learning rates."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -7,36 +8,31 @@ import lightning as L
 from lightning.pytorch.plugins import MixedPrecision
 from torch import optim
 
+from lightning_modules.given_options import GivenOptions
 from limits import number
-from optim.lr_schedule import LRSchedule, WarmupCosine
+from optim.lr_schedule import LRSchedule, LRSchedulerFactory, WarmupCosine
 from optim.parameter_groups import OptimizerFactory, no_decay_on_vectors
-from optim.training_length import total_steps
+from optim.training_length import planned_steps, total_steps
 
 CAN_FUSE = (optim.Adam, optim.AdamW, optim.SGD)
 
 
-class StepSchedule(optim.lr_scheduler.LambdaLR):
-    """Learning rates by a function of the step, which a module made (`scheduled`)."""
-
-
-class OptimizedModule(L.LightningModule):
+class OptimizedModule(GivenOptions):
     """A LightningModule whose optimizer and learning-rate schedule are its user's choice.
-
-    The learning rates are those of its arguments whenever a training starts: Lightning's learning-rate finder changes
-    `hparams.lr` after the optimizers are configured, and a checkpoint brings the rates of the run that wrote it.
 
     Args:
         lr: the highest learning rate.
         optimizer: makes an optimizer of parameter groups and the learning rate; any class of `torch.optim`. Its weight
             decay acts on matrices and kernels alone.
-        lr_schedule: factor of the learning rate at each step; by default `optim.lr_schedule.WarmupCosine`.
+        lr_schedule: factor of the learning rate at each step, by default `optim.lr_schedule.WarmupCosine`; or what
+            makes a scheduler of an optimizer, such as a class of `torch.optim.lr_scheduler`, stepped at every step.
     """
 
     def __init__(
         self,
         lr: float = 1e-3,
         optimizer: OptimizerFactory = optim.AdamW,
-        lr_schedule: LRSchedule | None = None,
+        lr_schedule: LRSchedule | LRSchedulerFactory | None = None,
     ):
         super().__init__()
         number("[0, inf)", lr=lr)
@@ -48,44 +44,55 @@ class OptimizedModule(L.LightningModule):
         optimizer = self.make_optimizer(no_decay_on_vectors(self), self.hparams.lr)
         return scheduled(optimizer, self.lr_schedule, self.trainer)
 
-    def on_train_start(self) -> None:
-        schedules = self.lr_schedulers()
-        if schedules is None:  # within the finder's own search
-            return
-        configured = self.configure_optimizers()
-        schedules = schedules if isinstance(schedules, list) else [schedules]
-        configured = configured if isinstance(configured, tuple) else (configured,)
-        for schedule, asked in zip(schedules, configured, strict=False):
-            if not isinstance(schedule, StepSchedule):
-                continue
-            rates = asked["lr_scheduler"]["scheduler"].base_lrs
-            if schedule.base_lrs == rates:
-                continue
-            schedule.base_lrs = rates
-            for group, rate, factor in zip(schedule.optimizer.param_groups, rates, schedule.lr_lambdas, strict=True):
-                group["initial_lr"], group["lr"] = rate, rate * factor(schedule.last_epoch)
-
 
 def scheduled(
-    optimizer: optim.Optimizer, schedule: Callable[[int, float], float], trainer: L.Trainer, name: str | None = None
+    optimizer: optim.Optimizer,
+    schedule: LRSchedule | Callable[[int, float], float] | LRSchedulerFactory,
+    trainer: L.Trainer,
+    name: str | None = None,
+    planned: float | None = None,
+    unscaled: bool = False,
 ) -> dict[str, Any]:
     """What `configure_optimizers` returns for an optimizer whose learning rates follow a schedule, step by step.
 
-    The optimizer's step is fused where torch can, but not in mixed precision with clipping: a fused step unscales
-    gradients by itself, which is too late to clip them, and Lightning refuses it.
+    The optimizer's step is fused where torch can. A fused step unscales gradients by itself, which is too late for
+    whoever clips or reads them before it.
 
     Args:
         optimizer: with the highest learning rates.
-        schedule: factor at (step, total steps).
+        schedule: factor at (step, total steps), or what makes a scheduler when it is called with the optimizer alone.
         trainer: that will train.
         name: of the learning rate in the logs.
+        planned: steps of this optimizer; by default `planned_steps` of the trainer.
+        unscaled: whether the module needs gradients that are not scaled for half precision before the step.
+
+    Raises ValueError for a scheduler that waits for a metric.
     """
-    clips = trainer.gradient_clip_val and isinstance(trainer.precision_plugin, MixedPrecision)
-    for one in getattr(optimizer, "optimizers", [optimizer]):
-        if isinstance(one, CAN_FUSE) and not clips:
-            for group in one.param_groups:
-                if group.get("fused") is None and not group.get("foreach"):
-                    group["fused"] = True
-    planned = trainer.estimated_stepping_batches
-    by_step = StepSchedule(optimizer, lambda step: schedule(step, total_steps(trainer, step, planned)))
+    plugin = trainer.precision_plugin
+    clips = trainer.gradient_clip_val and isinstance(plugin, MixedPrecision)  # Lightning refuses a fused step then
+    if not clips and not (unscaled and getattr(plugin, "scaler", None) is not None):
+        for one in getattr(optimizer, "optimizers", [optimizer]):
+            if isinstance(one, CAN_FUSE):
+                for group in one.param_groups:
+                    if group.get("fused") is None and not group.get("foreach"):
+                        group["fused"] = True
+    if planned is None:
+        planned = planned_steps(trainer)
+    by_step = _scheduler(optimizer, schedule, lambda step: total_steps(trainer, step, planned))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": by_step, "interval": "step", "name": name}}
+
+
+def _scheduler(
+    optimizer: optim.Optimizer, schedule: Callable[..., Any], total: Callable[[int], float]
+) -> optim.lr_scheduler.LRScheduler:
+    try:
+        inspect.signature(schedule).bind(optimizer)
+    except TypeError:  # it takes a step and their number
+        return optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step, total(step)))
+    made = schedule(optimizer)
+    if isinstance(made, optim.lr_scheduler.ReduceLROnPlateau):
+        raise ValueError(
+            "lr_schedule: ReduceLROnPlateau waits for a metric, but learning rates change at every step; "
+            "use another scheduler of torch.optim.lr_scheduler, or one of optim.lr_schedule"
+        )
+    return made

@@ -1,4 +1,4 @@
-"""Generator and discriminator of a DCGAN (Radford et al. 2016), for square pictures of 8, 16, 32, ... pixels.
+"""Generator and discriminator of a DCGAN (Radford et al. 2016), for square images of 8, 16, 32, ... pixels.
 
 Both may know classes: the generator reads an embedding of the class beside its latent, the discriminator adds the inner
 product of its features with one of its own (Miyato & Koyama 2018, Eq. 3, "projection").
@@ -8,6 +8,7 @@ B batch, Z latent, C channels, H height, W width, K classes, E embedding, F feat
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,23 +20,26 @@ SMALLEST = 4  # pixels, where the generator begins and the discriminator ends
 
 
 class Generator(nn.Module):
-    """Latents (B, Z) and classes (B,) -> pictures (B, C, H, W) in [-1, 1].
+    """Latents (B, Z) and classes (B,) -> images (B, C, H, W) in [-1, 1].
 
     A linear map to 4 x 4 places, then transposed convolutions that each double the resolution and halve the channels,
     with batch norm and ReLU between them.
 
     Args:
         shape: C, H, W.
-        latent: Z.
-        width: channels of the last hidden layer, at half the resolution of the picture.
         num_classes: K; 0 for a generator that knows no classes.
+        latent: Z.
+        width: channels of the last hidden layer, at half the resolution of the image.
         embedding: E.
     """
 
-    def __init__(self, shape: list[int], latent: int = 128, width: int = 64, num_classes: int = 0, embedding: int = 32):
+    def __init__(
+        self, shape: Sequence[int], num_classes: int = 0, latent: int = 128, width: int = 64, embedding: int = 32
+    ):
         super().__init__()
         whole(1, 2**14, latent=latent, width=width, embedding=embedding)
         whole(0, 1_000_000, num_classes=num_classes)
+        self.latent = latent
         widths = [width * 2**stage for stage in reversed(range(stages(shape)))]  # from 4 x 4 upwards
         self.classes = nn.Embedding(num_classes, embedding) if num_classes else None
         inputs = latent + embedding if num_classes else latent
@@ -45,7 +49,7 @@ class Generator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(width, shape[0], 4, 2, 1), nn.Tanh())
         self.apply(_initialise)
         if self.classes is not None:
-            # Much smaller than the latent: at its size, the class alone decides, and each class gets one picture.
+            # Much smaller than the latent: at its size, the class alone decides, and each class gets one image.
             nn.init.normal_(self.classes.weight, std=0.1)
 
     def forward(self, latents: Tensor, classes: Tensor | None = None) -> Tensor:
@@ -55,20 +59,20 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Pictures (B, C, H, W) in [-1, 1] and their classes (B,) -> logits (B,), high for real ones.
+    """Images (B, C, H, W) in [-1, 1] and their classes (B,) -> logits (B,), high for real ones.
 
     Convolutions that each halve the resolution down to 4 x 4 places and double the channels, with leaky ReLU, then a
     linear map.
 
     Args:
         shape: C, H, W.
-        width: channels of the first convolution.
         num_classes: K; 0 for a discriminator that knows no classes.
+        width: channels of the first convolution.
         batch_norm: normalise all layers but the first and the last over the batch, as DCGAN does. Not with gradient
-            penalties: the gradient for a picture is then one for the whole batch.
+            penalties: the gradient for an image is then one for the whole batch.
     """
 
-    def __init__(self, shape: list[int], width: int = 64, num_classes: int = 0, batch_norm: bool = False):
+    def __init__(self, shape: Sequence[int], num_classes: int = 0, width: int = 64, batch_norm: bool = False):
         super().__init__()
         whole(1, 2**14, width=width)
         whole(0, 1_000_000, num_classes=num_classes)
@@ -95,20 +99,20 @@ class Discriminator(nn.Module):
         return logits
 
 
-def stages(shape: list[int]) -> int:
-    """How often the resolution doubles between 4 pixels and the picture's. Raises ValueError for other sizes."""
+def stages(shape: Sequence[int]) -> int:
+    """How often the resolution doubles between 4 pixels and the image's. Raises ValueError for other sizes."""
     image_shape(shape)
     height, width = shape[1:]
     count = math.log2(height / SMALLEST)
     if height != width or count < 1 or count % 1:
         raise ValueError(
-            f"shape={list(shape)}: a DCGAN draws square pictures of 8, 16, 32, ... pixels; got {height} x {width}"
+            f"shape={list(shape)}: a DCGAN draws square images of 8, 16, 32, ... pixels; got {height} x {width}"
         )
     return int(count)
 
 
 def _initialise(layer: nn.Module) -> None:
-    """Radford et al. 2016, Sec. 4: normal with deviation 0.02."""
+    """Radford et al. 2016, Sec. 4: normal with a standard deviation of 0.02."""
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.Embedding):
         nn.init.normal_(layer.weight, std=0.02)
     if isinstance(layer, nn.BatchNorm2d):

@@ -1,10 +1,10 @@
-"""Pictures as bytes, and as the numbers that a generative model works in."""
+"""Images as bytes, and as the numbers that a generative model works in."""
 
 from torch import Tensor
 
 
 def from_pixels(images: Tensor) -> Tensor:
-    """uint8 -> [-1, 1]"""
+    """uint8 -> [-1, 1]."""
     return images.float() / 127.5 - 1
 
 

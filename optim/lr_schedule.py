@@ -2,12 +2,21 @@
 
 A schedule is any callable of (step, total), of which the classes here are the common ones. `total` is how many steps
 the training will have made at its end (`optim.training_length.total_steps`); it is infinite where nothing ends it.
+Where a module takes a schedule, it takes one of torch's own schedulers as well.
 """
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from limits import number
+
+LRSchedulerFactory = Callable[[Optimizer], LRScheduler]
+"""An optimizer -> a scheduler, stepped at every optimizer step; any class of `torch.optim.lr_scheduler` with values for
+its other arguments is one, but `ReduceLROnPlateau`, which waits for a metric."""
 
 ENDLESS = 10_000  # steps, of which a share is taken where a training has no known end
 

@@ -42,14 +42,15 @@ FAMILIES = {
     "pig_latin_decoder": Family(tiny=PIG_LATIN),
     "svhn_gan": Family(
         FONTS,
-        "--model.width 4 --model.latent 8 --data.batch_size 8",
+        "--model.generator.width 4 --model.generator.latent 8 --model.discriminator.width 4 --data.batch_size 8",
         SILENT,
         ("discriminator_loss", "generator_loss"),
     ),
-    "mnist_ddpm": Family(FONTS, "--model.widths [64] --model.blocks 1 --data.batch_size 4", AVERAGED),
+    "mnist_ddpm": Family(FONTS, "--model.network.widths [64] --model.network.blocks 1 --data.batch_size 4", AVERAGED),
     "pusht": Family(
         "",
-        "--model.network_args '{width: 16, depth: 1, encoder_width: 16, encoder_depth: 1}' --data.batch_size 16",
+        "--model.network.width 16 --model.network.depth 1 --model.network.encoder_width 16 "
+        "--model.network.encoder_depth 1 --data.batch_size 16",
         f"--checkpoint.monitor val/loss --checkpoint.mode min {AVERAGED}",
     ),
 }

@@ -44,24 +44,6 @@ class StopsEarly(EarlyStopping):
         super().on_validation_end(trainer, module)
 
 
-class Lengthen(L.Callback):
-    """Lifts `max_steps` at the end of a batch: the run goes on without a stop, along the schedule of the whole run."""
-
-    def __init__(self, batch: int):
-        self.batch = batch
-
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
-        if trainer.fit_loop.total_batch_idx + 1 != self.batch:
-            return
-        trainer.fit_loop.epoch_loop.max_steps = -1
-        configured = module.configure_optimizers()
-        configured = configured if isinstance(configured, tuple) else (configured,)
-        for given, now in zip(configured, trainer.lr_scheduler_configs, strict=True):
-            now.scheduler.lr_lambdas = given["lr_scheduler"]["scheduler"].lr_lambdas
-            for group, lr in zip(now.scheduler.optimizer.param_groups, now.scheduler.get_lr(), strict=True):
-                group["lr"] = lr
-
-
 def with_callback(name: str, **arguments) -> list[str]:
     """Words that add a callback of this file."""
     given = [f"--trainer.callbacks.{key}={value}" for key, value in arguments.items()]

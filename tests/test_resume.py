@@ -1,5 +1,6 @@
 """A run that is stopped and resumed equals one that never stopped, to the bit: checkpoints and what is logged."""
 
+import contextlib
 import shlex
 import shutil
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.runs import (
     parted_run,
     resumed_differs,
     scalars,
+    stop_at,
     undisturbed,
 )
 from tests.stops import with_callback
@@ -79,17 +81,13 @@ def parted_differs(config: str, by: str, root: Path, *words: str, stop: int = BA
     But what a validation leaves: there is one more where the run stops, if this epoch has any.
     """
     gan = config == "svhn_gan"  # makes two steps a batch
-    limit = f"--trainer.max_steps={2 * stop if gan else stop}"
     stops = {
-        "max_steps": [limit],
+        "max_steps": [f"--trainer.max_steps={2 * stop if gan else stop}"],
         "max_time": with_callback("TimeIsUp", batch=stop),
         "should_stop": with_callback("ShouldStop", batch=stop),
         "EarlyStopping": with_callback("StopsEarly", batch=stop, monitor="val/real_logit" if gan else "val/loss"),
     }
-    # A run that ends at `max_steps` has its learning rate fall to 0 by then.
-    whole = undisturbed(
-        config, root / "whole", *words, *([limit, *with_callback("Lengthen", batch=stop)] if by == "max_steps" else [])
-    )
+    whole = undisturbed(config, root / "whole", *words)
     code, before, parted = parted_run(config, root / "parted", words, stops[by])
     ours, theirs = checkpoint(parted), checkpoint(whole)
     for content in (ours, theirs):
@@ -137,22 +135,67 @@ def test_early_stopping_waits_for_batches_that_share_a_step(tmp_path):
     assert not parted_differs("mnist_mlp", "EarlyStopping", tmp_path, *words, stop=3, at=2)
 
 
-def test_the_example_of_the_page(tmp_path, monkeypatch, capsys):
-    """296 steps, whatever stopped the run after 100 of them; the rate ends at 0, and a longer schedule is named."""
-    monkeypatch.chdir(tmp_path)
-    quick = (
-        "--data.source fonts --trainer.callbacks [] --trainer.limit_val_batches 1 --trainer.enable_model_summary false"
-    )
-    words = ["fit", "--config", str(ROOT / "configs/mnist_softmax.yaml"), *shlex.split(quick), "--trainer.max_epochs=4"]
-    train.main([*words, "--trainer.max_steps=100"])
-    assert "no best.ckpt: val/accuracy was not measured in these 100 steps" in capsys.readouterr().err
-    train.main([*words, "--ckpt_path=last", "--trainer.log_every_n_steps=1"])
-    assert "along the schedule of 296 steps; up to step 100 it was that of 100" in capsys.readouterr().err
-    ended = checkpoint(tmp_path / "runs/mnist_softmax/version_0")
-    assert ended["global_step"] == 296
-    rates = dict(scalars(tmp_path / "runs/mnist_softmax/version_0")["lr-AdamW/pg1"])
-    assert rates[100] > rates[295] > 0
+EXAMPLE = (
+    "--data.source fonts --trainer.callbacks [] --trainer.limit_val_batches 1 --trainer.enable_model_summary false "
+    "--trainer.enable_progress_bar false --trainer.max_epochs 4 --trainer.check_val_every_n_epoch 1 "
+    "--trainer.log_every_n_steps 1"
+)
+STOPPED_AT = 100
+WAYS = {
+    "signal": stop_at(STOPPED_AT),
+    "max_steps": [f"--trainer.max_steps={STOPPED_AT}"],
+    "max_time": with_callback("TimeIsUp", batch=STOPPED_AT),
+    "should_stop": with_callback("ShouldStop", batch=STOPPED_AT),
+    "EarlyStopping": ["--trainer.val_check_interval=13", *with_callback("StopsEarly", batch=99, monitor="val/loss")],
+}
+
+
+def example(root: Path, *words: str) -> Path:
+    """The run of the page, 4 epochs of 74 steps: its folder, in that folder of runs."""
+    root.mkdir(exist_ok=True)
+    config = ["--config", str(ROOT / "configs/mnist_softmax.yaml")]
+    with contextlib.chdir(root), contextlib.suppress(SystemExit):
+        train.main(["fit", *config, *shlex.split(EXAMPLE), *words])
+    return root / "runs/mnist_softmax/version_0"
+
+
+@pytest.fixture(scope="module")
+def undisturbed_example(tmp_path_factory):
+    return example(tmp_path_factory.mktemp("example") / "whole")
+
+
+@pytest.mark.parametrize("by", WAYS)
+def test_the_example_of_the_page(by, undisturbed_example, tmp_path, capsys):
+    """296 steps, whatever stopped the run on its way; weights, optimizer and all rates are the undisturbed run's."""
+    example(tmp_path, *WAYS[by])
+    said = capsys.readouterr().err
+    assert ("max_steps=100 stops this run before max_epochs=4" in said) == (by == "max_steps")
+    stopped = checkpoint(tmp_path / "runs/mnist_softmax/version_0")
+    assert stopped["global_step"] == STOPPED_AT
+    parted = example(tmp_path, "--ckpt_path=last", *([WAYS[by][0]] if by == "EarlyStopping" else []))
+    assert "along the schedule of" not in capsys.readouterr().err
+    ours, theirs = checkpoint(parted), checkpoint(undisturbed_example)
+    assert ours["global_step"] == 296
+    for name in ("state_dict", "optimizer_states", "lr_schedulers"):
+        assert not differences(ours[name], theirs[name], name)
+    rates = [scalars(run)["lr-AdamW/pg1"] for run in (parted, undisturbed_example)]
+    assert rates[0] == rates[1]
+    assert [step for step, _ in rates[0]] == list(range(296))
+    assert ours["lr_schedulers"][0]["_last_lr"] == [0.0, 0.0]
+
+
+def test_without_epochs_the_steps_are_the_plan(tmp_path, capsys):
+    """The rate falls to 0 by `max_steps`; a run that goes on for longer says that its schedule is another one."""
+    rare = "--trainer.check_val_every_n_epoch=5"
+    ended = checkpoint(example(tmp_path, "--trainer.max_epochs=-1", "--trainer.max_steps=100", rare))
     assert ended["lr_schedulers"][0]["_last_lr"] == [0.0, 0.0]
+    said = capsys.readouterr().err
+    assert "no best.ckpt: val/accuracy was not measured in these 100 steps" in said
+    assert "stops this run" not in said
+    run = example(tmp_path, "--ckpt_path=last")
+    assert "along the schedule of 296 steps; up to step 100 it was that of 100" in capsys.readouterr().err
+    rates = dict(scalars(run)["lr-AdamW/pg1"])
+    assert rates[100] > rates[295] > 0 == checkpoint(run)["lr_schedulers"][0]["_last_lr"][1]
 
 
 @pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)

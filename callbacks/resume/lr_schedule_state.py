@@ -5,15 +5,17 @@ import math
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
-from torch.optim.lr_scheduler import LambdaLR
+
+from optim.training_length import planned_steps
 
 
 class LRScheduleState(L.Callback):
-    """A resumed run's next step has the learning rate that this run's schedule names for it.
+    """Says where a resumed run goes on along another learning-rate schedule than it came by.
 
-    A checkpoint holds the rate that the schedule of the run that wrote it named. Another `max_steps`, `max_epochs` or
-    `max_time` is another schedule: where a run stopped at its end, at a rate of 0, one that goes on would take its
-    first step at 0, too. One line says so where the planned number of steps is another one.
+    Another `max_epochs`, or without it another `max_steps` or `max_time`, is another schedule; the next step takes the
+    rate that this run's names for it (`lightning_modules.given_options`). One line says so where the planned number of
+    steps is another one, and one where `max_steps` stops a run before the end that its schedule is planned for
+    (`optim.training_length`).
     """
 
     def __init__(self):
@@ -30,15 +32,14 @@ class LRScheduleState(L.Callback):
         schedules = [config.scheduler for config in trainer.lr_scheduler_configs]
         if not schedules:
             return
-        before, self._before, self._planned = self._before, None, trainer.estimated_stepping_batches
+        before, self._before, self._planned = self._before, None, planned_steps(trainer)
+        if 0 < trainer.max_steps < self._planned:
+            _say(
+                f"max_steps={trainer.max_steps} stops this run before max_epochs={trainer.max_epochs}, for which its "
+                "learning rate is planned; --trainer.max_epochs -1 plans it for max_steps"
+            )
         if trainer.ckpt_path is None:
             return
-        for schedule in schedules:
-            if isinstance(schedule, LambdaLR):
-                for group, rate, factor in zip(
-                    schedule.optimizer.param_groups, schedule.base_lrs, schedule.lr_lambdas, strict=True
-                ):
-                    group["lr"] = rate * factor(schedule.last_epoch)
         if before not in (None, self._planned):
             _say(
                 f"the learning rate goes on along the schedule of {self._planned} steps; up to step "

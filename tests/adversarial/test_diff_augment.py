@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from adversarial import diff_augment
-from adversarial.diff_augment import AUGMENTATIONS, augment
+from adversarial.diff_augment import Brightness, Contrast, Cutout, DiffAugmentation, Saturation, Translation, augment
+
+EVERY = pytest.mark.parametrize("kind", [Brightness, Saturation, Contrast, Translation, Cutout])
 
 
-def pictures(n=200, size=16):
+def random_images(n=200, size=16):
     return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(0)) + 0.1
 
 
@@ -15,18 +16,18 @@ def seed():
     torch.manual_seed(0)
 
 
-@pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_every_picture_has_a_draw_of_its_own(name):
-    same = pictures(1).repeat(50, 1, 1, 1)
-    changed = augment(same, [name])
+@EVERY
+def test_every_image_has_a_draw_of_its_own(kind):
+    same = random_images(1).repeat(50, 1, 1, 1)
+    changed = kind()(same)
     assert changed.shape == same.shape
     assert len(changed.flatten(1).unique(dim=0)) > 5
 
 
 def test_translation_is_numpys_roll_with_zeros():
-    images = pictures()
+    images = random_images()
     seen = set()
-    for before, after in zip(images.numpy(), augment(images, ["translation"]).numpy(), strict=True):
+    for before, after in zip(images.numpy(), Translation()(images).numpy(), strict=True):
         found = []
         for down in range(-2, 3):
             for right in range(-2, 3):
@@ -40,8 +41,8 @@ def test_translation_is_numpys_roll_with_zeros():
 
 
 def test_cutout_covers_squares_that_may_stick_out():
-    images = pictures(400)
-    covered = (augment(images, ["cutout"]) == 0).all(1)  # (B, H, W)
+    images = random_images(400)
+    covered = (Cutout()(images) == 0).all(1)  # (B, H, W)
     for mask in covered:
         rows, columns = mask.any(1), mask.any(0)
         assert torch.equal(mask, rows[:, None] & columns)  # a rectangle
@@ -53,35 +54,48 @@ def test_cutout_covers_squares_that_may_stick_out():
 
 
 def test_colours_by_numpy():
-    """The factor that each picture got is read from one pixel, and then holds for all."""
-    images = pictures()
+    """The factor that each image got is read from one pixel, and then holds for all."""
+    images = random_images()
     x = images.numpy().astype(np.float64)
-    for name, centre, low, high in [
-        ("saturation", x.mean(1, keepdims=True), 0, 2),
-        ("contrast", x.mean((1, 2, 3), keepdims=True), 0.5, 1.5),
+    for change, centre, low, high in [
+        (Saturation(), x.mean(1, keepdims=True), 0, 2),
+        (Saturation(0.25), x.mean(1, keepdims=True), 0.75, 1.25),
+        (Contrast(), x.mean((1, 2, 3), keepdims=True), 0.5, 1.5),
+        (Contrast(1.0), x.mean((1, 2, 3), keepdims=True), 0, 2),
     ]:
-        after = augment(images, [name]).numpy().astype(np.float64)
+        after = change(images).numpy().astype(np.float64)
         spread = x - centre
         factor = ((after - centre) * spread).sum((1, 2, 3)) / (spread**2).sum((1, 2, 3))
         np.testing.assert_allclose(after, centre + spread * factor[:, None, None, None], atol=1e-5)
         assert low <= factor.min() < low + 0.1 * (high - low)
         assert high - 0.1 * (high - low) < factor.max() <= high
-    added = (augment(images, ["brightness"]) - images).flatten(1)
-    assert (added.amax(1) - added.amin(1)).max() < 1e-6
-    assert added.min() >= -0.5
-    assert added.max() <= 0.5
-    assert added.std() > 0.2
+    for strength in (0.5, 0.1):
+        added = (Brightness(strength)(images) - images).flatten(1)
+        assert (added.amax(1) - added.amin(1)).max() < 1e-6
+        assert added.min() >= -strength - 1e-6
+        assert added.max() <= strength + 1e-6
+        assert added.std() > 0.4 * strength
 
 
-@pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_gradients_go_through(name, monkeypatch):
-    images = pictures(2, 8).double().requires_grad_()
+def test_how_far_and_how_much_are_arguments():
+    image = random_images(1).repeat(300, 1, 1, 1)
+    covered = (Cutout(0.25)(image) == 0).all(1).sum((1, 2))
+    assert covered.max() == 4 * 4
+    places = {tuple(moved[0].nonzero()[0].tolist()) for moved in Translation(0.25)(image)}
+    assert places == {(down, right) for down in range(5) for right in range(5)}  # moved up or left, it begins at 0
+    for without in (Brightness(0), Saturation(0), Contrast(0), Translation(0), Cutout(0)):
+        torch.testing.assert_close(without(image), image)
+
+
+@EVERY
+def test_gradients_go_through(kind):
+    images = random_images(2, 8).double().requires_grad_()
 
     def call(x):
         torch.manual_seed(3)
-        return augment(x, [name]).double()
+        return kind()(x).double()
 
-    if name == "translation":  # single precision within
+    if kind is Translation:  # single precision within
         direction = torch.randn(2, 3, 8, 8, dtype=torch.float64)
         (slope,) = torch.autograd.grad((call(images) * direction).sum(), images)
         step = torch.randn(2, 3, 8, 8, dtype=torch.float64)
@@ -94,12 +108,26 @@ def test_gradients_go_through(name, monkeypatch):
 
 def test_they_come_in_order():
     torch.manual_seed(1)
-    both = augment(pictures(), ["contrast", "cutout"])
+    both = augment(random_images(), [Contrast(), Cutout()])
     torch.manual_seed(1)
-    one = augment(augment(pictures(), ["contrast"]), ["cutout"])
+    one = Cutout()(Contrast()(random_images()))
     assert torch.equal(both, one)
 
 
-def test_unknown_names_are_refused():
-    with pytest.raises(ValueError, match="'blur' is unknown; use some of brightness, saturation"):
-        diff_augment.check(["cutout", "blur"])
+def test_one_of_ones_own():
+    class Negative(DiffAugmentation):
+        def __call__(self, images):
+            return -images
+
+    assert torch.equal(augment(random_images(), [Negative()]), -random_images())
+    with pytest.raises(TypeError, match="abstract"):
+        DiffAugmentation()
+
+
+@pytest.mark.parametrize("kind", [Saturation, Contrast, Translation, Cutout])
+def test_strengths_beyond_their_range_are_refused(kind):
+    for value in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match=rf"(strength|share)={value} must be a number in \[0, 1\]"):
+            kind(value)
+    with pytest.raises(ValueError, match="strength=3 must be"):
+        Brightness(3)

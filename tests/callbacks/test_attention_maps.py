@@ -47,7 +47,7 @@ def test_axes_are_labelled_with_what_is_read(module, sorting):
             assert tuple([tick.get_text() for tick in labels] for labels in ticks) == expected
 
 
-def test_pictures_show_the_weights():
+def test_images_show_the_weights():
     maps = torch.rand(3, 4, 5)
     figure = draw(maps, "abcd", "01234")
     shown = [torch.tensor(axes.images[0].get_array().data) for axes in figure.axes]
@@ -55,7 +55,7 @@ def test_pictures_show_the_weights():
     assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == list("01234")
 
 
-def test_many_heads_make_no_endless_picture():
+def test_many_heads_make_no_endless_image():
     figure = draw(torch.rand(70, 6, 6), "abcdef", "abcdef")
     assert figure.get_figwidth() <= 120
 

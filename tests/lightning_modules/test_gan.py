@@ -1,6 +1,7 @@
 import math
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import lightning as L
@@ -12,20 +13,36 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins import MixedPrecision
 from safetensors.torch import save_file
 
+from adversarial.diff_augment import Brightness, Contrast, Cutout, Saturation, Translation
+from adversarial.objectives import GANObjective, Hinge, Minimax, NonSaturating, Relativistic
 from callbacks.resume.random_state import RandomState
 from checkpoints.pretrained import inference_weights, load_weights
 from datamodules.class_labels import ClassLabels
 from datamodules.images import ImageDataModule, ImageSet
 from diffusion.noise import generators
-from lightning_modules.gan import GAN, from_pixels, to_pixels
+from lightning_modules.gan import GAN
+from networks.dcgan import Discriminator, Generator
+from networks.image_range import from_pixels, to_pixels
+from optim.lr_schedule import Constant, WarmupCosine
 
 SHAPE = [3, 8, 8]
-TINY = {"shape": SHAPE, "num_classes": 3, "latent": 6, "width": 4, "generator_lr": 0.01, "discriminator_lr": 0.01}
-ALL = ["brightness", "saturation", "contrast", "translation", "cutout"]
+ADAM = partial(torch.optim.Adam, betas=(0.0, 0.99))
+TINY = {
+    "shape": SHAPE,
+    "num_classes": 3,
+    "generator": partial(Generator, latent=6, width=4),
+    "discriminator": partial(Discriminator, width=4),
+    "generator_lr": 0.01,
+    "discriminator_lr": 0.01,
+    "generator_optimizer": ADAM,
+    "discriminator_optimizer": ADAM,
+}
+WITH_BATCH_NORM = {"discriminator": partial(Discriminator, width=4, batch_norm=True)}
+ALL = [Brightness(), Saturation(), Contrast(), Translation(), Cutout()]
 
 
 class Noise(ImageDataModule):
-    """Random pictures with random labels, in memory: 7 batches."""
+    """Random images with random labels, in memory: 7 batches."""
 
     shape = tuple(SHAPE)
     class_names = ("cat", "dog", "fox")
@@ -91,7 +108,7 @@ class Steps(L.Callback):
         )
 
 
-@pytest.mark.parametrize("options", [{}, {"objective": "minimax", "penalty": 0, "discriminator_batch_norm": True}])
+@pytest.mark.parametrize("options", [{}, {"objective": Minimax(), "penalty": 0, **WITH_BATCH_NORM}])
 def test_no_step_leaves_a_trace_in_the_other_network(options):
     """Neither gradients nor weights; in the module's own training, all other weights frozen in between, bit for bit."""
     module, watch = gan(**options), Steps()
@@ -120,13 +137,13 @@ def test_the_discriminator_s_loss_gives_the_generator_no_gradient():
     assert all(p.grad is not None for p in module.discriminator.parameters())
 
 
-@pytest.mark.parametrize("objective", ["minimax", "non_saturating"])
+@pytest.mark.parametrize("objective", [Minimax, NonSaturating])
 def test_a_batch_is_two_steps_of_the_textbook(objective):
     """Goodfellow et al. 2014, Algorithm 1, with log and sigmoid as they stand there, in plain PyTorch.
 
     The generator's step is taken by a fresh pass, through the discriminator that has just been changed.
     """
-    module = gan(objective=objective, penalty=0.0, ema=0.0)
+    module = gan(objective=objective(), penalty=0.0, ema=0.0)
     generator, discriminator = gan().generator.train(), gan().discriminator
     optimizers = [torch.optim.Adam(net.parameters(), 0.01, betas=(0.0, 0.99)) for net in (generator, discriminator)]
     data, noises, batches = Noise(), [], []
@@ -146,7 +163,7 @@ def test_a_batch_is_two_steps_of_the_textbook(objective):
         optimizers[1].step()
         running = [buffer.clone() for buffer in generator.buffers()]
         d_fake = discriminator(generator(z, y), y).sigmoid()
-        loss = (1 - d_fake).log().mean() if objective == "minimax" else -d_fake.log().mean()
+        loss = (1 - d_fake).log().mean() if objective is Minimax else -d_fake.log().mean()
         optimizers[0].zero_grad()
         loss.backward()
         optimizers[0].step()
@@ -157,7 +174,7 @@ def test_a_batch_is_two_steps_of_the_textbook(objective):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5, msg=name)
 
 
-def test_the_penalty_is_that_of_both_kinds_of_pictures():
+def test_the_penalty_is_that_of_both_kinds_of_images():
     """gamma / 2 (R1 + R2), added to the objective, from gradients by finite differences."""
     module = gan(penalty=0.8).double()
     logged = {}
@@ -176,7 +193,7 @@ def test_the_penalty_is_that_of_both_kinds_of_pictures():
             grads.view(4, -1)[:, place] = (up - down) / 2e-4
         return grads.square().sum((1, 2, 3)).mean()
 
-    module.float()  # pictures reach the network in single precision
+    module.float()  # images reach the network in single precision
     loss = module.discriminator_loss(real.float(), fake.float(), labels)
     r1, r2 = slope(real), slope(fake)
     assert logged["train/r1"].item() == pytest.approx(r1.item(), rel=0.02)
@@ -185,11 +202,11 @@ def test_the_penalty_is_that_of_both_kinds_of_pictures():
     assert loss.item() == pytest.approx((plain + 0.4 * (r1 + r2)).item(), rel=0.02)
 
 
-@pytest.mark.parametrize("objective", ["minimax", "non_saturating", "hinge", "relativistic"])
+@pytest.mark.parametrize("objective", [Minimax, NonSaturating, Hinge, Relativistic])
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_trains_in_every_precision(objective, precision):
     """With everything on: all weights move and stay finite, and keep their type."""
-    module = gan(objective=objective, diff_augment=ALL, penalty=0.1, generator_clip=1.0, discriminator_clip=1.0)
+    module = gan(objective=objective(), diff_augment=ALL, penalty=0.1, generator_clip=1.0, discriminator_clip=1.0)
     start = weights(module)
     fitted(module, precision=precision)
     for before, after in zip(start, weights(module), strict=True):
@@ -243,27 +260,52 @@ def test_each_network_is_clipped_by_itself_and_unscaled(scale):
 
 
 def test_learning_rates_and_schedules_of_their_own(tmp_path):
-    options = {"generator_lr": 0.02, "generator_final_lr": 0.1, "discriminator_lr": 0.04, "warmup": 0.25}
-    module = gan(**options, discriminator_steps=2)
+    schedule = WarmupCosine(0.25, final=0.1)
+    module = gan(generator_lr=0.02, generator_lr_schedule=schedule, discriminator_lr=0.04, discriminator_steps=2)
     logger = CSVLogger(tmp_path)
     runner = fitted(
         module, max_epochs=4, max_steps=-1, logger=logger, log_every_n_steps=1, callbacks=[LearningRateMonitor()]
     )
-    rates = {name: [float(x) for x in read(logger, f"lr/{name}")] for name in ("generator", "discriminator")}
+    rates = {name: [float(x) for x in read(logger, f"lr/{name}/pg1")] for name in ("generator", "discriminator")}
     assert rates["discriminator"] == pytest.approx([0.04] * 28)
     total = 4 * 3  # of 7 batches in an epoch, three move the generator
     generator = [group["lr"] for group in runner.optimizers[0].param_groups]
     schedule = runner.lr_scheduler_configs[0].scheduler
     assert schedule.last_epoch == total
-    assert generator[0] == pytest.approx(0.02 * (0.1 + 0.9 * expected(total, 14, 0.25)))
+    assert generator[0] == pytest.approx(0.02 * expected(total, 14, 0.25, 0.1))
     assert max(rates["generator"]) == pytest.approx(0.02, rel=0.1)
-    assert rates["generator"][0] == pytest.approx(0.02 * (0.1 + 0.9 * expected(0, 14, 0.25)))
+    assert rates["generator"][0] == pytest.approx(0.02 * expected(0, 14, 0.25, 0.1))
     assert rates["generator"][-1] < 0.006
 
 
-def expected(step, total, warmup):
+def expected(step, total, warmup, final):
     rise = warmup * total
-    return (step + 1) / (rise + 1) if step < rise else (1 + math.cos(math.pi * (step - rise) / (total - rise))) / 2
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    return final + (1 - final) * (1 + math.cos(math.pi * (step - rise) / (total - rise))) / 2
+
+
+@pytest.mark.parametrize("discriminator_steps", [1, 2])
+def test_a_resumed_run_takes_the_rates_that_are_asked_for_now(tmp_path, discriminator_steps):
+    """Each network's own, where it is on its own schedule; and other options of its optimizer."""
+    options = {"discriminator_steps": discriminator_steps, "generator_lr_schedule": WarmupCosine(0.0, final=0.5)}
+    fitted(gan(**options), max_epochs=1, max_steps=-1).save_checkpoint(tmp_path / "last.ckpt")
+    given = {"generator_lr": 0.05, "discriminator_optimizer": partial(torch.optim.Adam, betas=(0.5, 0.75))}
+    seen = []
+
+    class Note(L.Callback):
+        def on_train_batch_start(self, trainer, module, batch, batch_idx):
+            seen.append([(o.param_groups[0]["lr"], o.param_groups[0]["betas"]) for o in trainer.optimizers])
+
+    module = gan(**options | given)
+    runner = trainer(max_epochs=2, callbacks=[Note()])
+    runner.fit(module, Noise(), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
+    (rate, betas), (other_rate, other_betas) = seen[0]
+    made, total = 7 // discriminator_steps, 14 / discriminator_steps
+    assert rate == pytest.approx(0.05 * expected(made, total, 0.0, 0.5))
+    assert betas == (0.0, 0.99)
+    assert other_rate == 0.01
+    assert other_betas == (0.5, 0.75)
 
 
 def read(logger, name):
@@ -298,7 +340,11 @@ def test_max_steps_and_checkpoint_intervals_count_the_same_steps(tmp_path):
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_twenty_steps_are_ten_and_ten_more(tmp_path, precision):
     """Bit for bit, within an epoch: networks, average, both optimizers and schedules, and what is drawn."""
-    options = {"diff_augment": ALL, "generator_final_lr": 0.0, "discriminator_final_lr": 0.1, "warmup": 0.2}
+    schedules = {
+        "generator_lr_schedule": WarmupCosine(0.2),
+        "discriminator_lr_schedule": WarmupCosine(0.2, final=0.1),
+    }
+    options = {"diff_augment": ALL, **schedules}
 
     def run(folder, seed, resume=None):
         keep = ModelCheckpoint(folder, filename="{step}", save_top_k=-1, every_n_train_steps=10)
@@ -349,21 +395,21 @@ def test_the_average_is_that_of_the_generator_s_weights():
     assert equal(weights(plain.averaged), weights(plain.generator))
 
 
-def test_samples_are_pictures_of_the_average():
+def test_samples_are_images_of_the_average():
     module = gan()
     fitted(module, max_steps=4)
     labels = torch.tensor([0, 1, 2, 2])
-    pictures = module.sample(labels, generator=torch.Generator().manual_seed(3))
-    assert pictures.shape == (4, *SHAPE)
-    assert pictures.dtype == torch.uint8
-    assert torch.equal(pictures, module.sample(labels, generator=torch.Generator().manual_seed(3)))
+    images = module.sample(labels, generator=torch.Generator().manual_seed(3))
+    assert images.shape == (4, *SHAPE)
+    assert images.dtype == torch.uint8
+    assert torch.equal(images, module.sample(labels, generator=torch.Generator().manual_seed(3)))
     z = torch.randn(4, 6, generator=torch.Generator().manual_seed(3))
-    assert torch.equal(pictures, module.sample(labels, latents=z))
+    assert torch.equal(images, module.sample(labels, latents=z))
     direct = module.averaged.module.eval()(z, labels)
-    assert torch.equal(pictures, ((direct + 1) * 127.5).round().byte())
-    module.train()  # samples while training: no picture depends on the others, nothing is learned from them
+    assert torch.equal(images, ((direct + 1) * 127.5).round().byte())
+    module.train()  # samples while training: no image depends on the others, nothing is learned from them
     running = [buffer.clone() for buffer in module.averaged.buffers()]
-    assert torch.equal(module.sample(labels[:1], latents=z[:1]), pictures[:1])
+    assert torch.equal(module.sample(labels[:1], latents=z[:1]), images[:1])
     assert equal(running, module.averaged.buffers())
     assert module.generator.training
 
@@ -378,8 +424,8 @@ def test_published_weights_draw_the_same(tmp_path):
     loaded = gan(seed=1)
     load_weights(loaded, tmp_path / "model.safetensors")
     z, labels = torch.randn(9, 6), torch.arange(9) % 3
-    pictures = [model.sample(labels, latents=z).int() for model in (module, loaded)]
-    assert (pictures[0] - pictures[1]).abs().max() <= 2
+    images = [model.sample(labels, latents=z).int() for model in (module, loaded)]
+    assert (images[0] - images[1]).abs().max() <= 2
     assert loaded.averaged.n_averaged == 2
 
 
@@ -405,12 +451,14 @@ def test_every_grey_level_comes_back():
     assert to_pixels(torch.tensor([-1.5, 1.5])).tolist() == [0, 255]
 
 
-def test_without_classes_labels_do_not_matter():
-    module = gan(num_classes=0)
+@pytest.mark.parametrize("options", [{"num_classes": 0}, {"class_conditional": False}])
+def test_without_classes_labels_do_not_matter(options):
+    module = gan(**options)
     fitted(module, max_steps=2)
     z = torch.randn(3, 6)
     assert torch.equal(module.sample(torch.zeros(3).long(), latents=z), module.sample(torch.ones(3).long(), latents=z))
     assert all(part.classes is None for part in (module.generator, module.discriminator))
+    assert module.hparams.num_classes == 0
 
 
 def test_learns_which_class_is_bright():
@@ -423,12 +471,12 @@ def test_learns_which_class_is_bright():
     data.train_set.images = (data.train_set.images + torch.randint(-20, 21, data.train_set.images.shape)).byte()
     module = gan(num_classes=2, ema=0.9, generator_lr=2e-3, discriminator_lr=2e-3)
     trainer(max_steps=600, max_epochs=-1, limit_val_batches=0).fit(module, data)
-    pictures = module.sample(torch.arange(40) % 2).float().mean((1, 2, 3))
-    assert pictures[0::2].mean() < 80
-    assert pictures[1::2].mean() > 175
+    images = module.sample(torch.arange(40) % 2).float().mean((1, 2, 3))
+    assert images[0::2].mean() < 80
+    assert images[1::2].mean() > 175
 
 
-def test_held_out_pictures_are_judged():
+def test_held_out_images_are_judged():
     module = gan()
     runner = fitted(module, max_steps=14, max_epochs=1)
     batch = Noise().val_set.__getitems__(list(range(8)))
@@ -437,14 +485,20 @@ def test_held_out_pictures_are_judged():
 
 
 def test_a_checkpoint_opens_in_a_new_process(tmp_path):
-    module = gan(diff_augment=["translation"])
+    """Networks that are no default are given again: a checkpoint holds plain values."""
+    module = gan(diff_augment=[Translation()])
     fitted(module, max_steps=2).save_checkpoint(tmp_path / "last.ckpt")
+    assert set(torch.load(tmp_path / "last.ckpt", weights_only=True)["hyper_parameters"]) == set(module.hparams)
     code = (
         "import torch\n"
+        "from functools import partial\n"
         "from lightning_modules.gan import GAN\n"
-        f"module = GAN.load_from_checkpoint({str(tmp_path / 'last.ckpt')!r}, weights_only=True)\n"
-        "pictures = module.eval().sample(torch.tensor([0, 2]), torch.Generator().manual_seed(0))\n"
-        "print(tuple(pictures.shape), pictures.sum().item())"
+        "from networks.dcgan import Discriminator, Generator\n"
+        "networks = {'generator': partial(Generator, latent=6, width=4)}\n"
+        "networks['discriminator'] = partial(Discriminator, width=4)\n"
+        f"module = GAN.load_from_checkpoint({str(tmp_path / 'last.ckpt')!r}, weights_only=True, **networks)\n"
+        "images = module.eval().sample(torch.tensor([0, 2]), torch.Generator().manual_seed(0))\n"
+        "print(tuple(images.shape), images.sum().item())"
     )
     root = Path(__file__).parent.parent.parent
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=root, capture_output=True, text=True)
@@ -452,20 +506,88 @@ def test_a_checkpoint_opens_in_a_new_process(tmp_path):
     assert done.stdout.strip() == f"(2, 3, 8, 8) {total}", done.stderr
 
 
+class Flat(torch.nn.Module):
+    """A generator of its own making: a linear map."""
+
+    def __init__(self, shape, classes=0, latent=5):
+        super().__init__()
+        self.latent, self.shape = latent, shape
+        self.map = torch.nn.Linear(latent, math.prod(shape))
+
+    def forward(self, latents, classes):
+        return self.map(latents).tanh().unflatten(1, self.shape)
+
+
+class Judge(torch.nn.Module):
+    """A discriminator of its own making; `extra` more axes than it should have."""
+
+    def __init__(self, extra=0):
+        super().__init__()
+        self.extra, self.map = extra, torch.nn.Linear(math.prod(SHAPE), 1)
+
+    def forward(self, images, classes):
+        logits = self.map(images.flatten(1))
+        return logits if self.extra else logits[:, 0]
+
+
+class LeastSquares(GANObjective):
+    """Mao et al. 2017, Eq. 2."""
+
+    def discriminator_loss(self, real, fake):
+        return (real - 1).square().mean() + fake.square().mean()
+
+    def generator_loss(self, real, fake):
+        return (fake - 1).square().mean()
+
+
+def test_networks_objective_optimizers_and_schedules_of_ones_own():
+    module = gan(
+        generator=lambda shape, classes: Flat(shape),
+        discriminator=lambda shape, classes: Judge(),
+        objective=LeastSquares(),
+        diff_augment=[lambda images: -images],
+        generator_optimizer=torch.optim.SGD,
+        discriminator_optimizer=partial(torch.optim.RMSprop, alpha=0.5),
+        generator_lr_schedule=partial(torch.optim.lr_scheduler.StepLR, step_size=2),
+        discriminator_lr_schedule=lambda step, total: 1 / total,
+    )
+    runner = fitted(module, max_steps=6)
+    assert [type(optimizer).__name__ for optimizer in runner.optimizers] == ["SGD", "RMSprop"]
+    assert [optimizer.param_groups[0]["lr"] for optimizer in runner.optimizers] == pytest.approx([0.001, 0.01 / 3])
+    assert module.sample([0, 1]).shape == (2, *SHAPE)
+    assert module.latents(4).shape == (4, 5)
+
+
+def test_defaults_are_the_networks_of_a_dcgan_at_constant_rates():
+    module = GAN()
+    assert isinstance(module.generator, Generator)
+    assert isinstance(module.discriminator, Discriminator)
+    assert isinstance(module.objective, Relativistic)
+    assert all(isinstance(schedule, Constant) for schedule in module.lr_schedules)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"discriminator_batch_norm": True}, "penalty=0.05 with discriminator_batch_norm=true"),
+        (WITH_BATCH_NORM | {"shape": [3, 16, 16]}, "penalty=0.05 with batch norm in the discriminator"),
         ({"discriminator_steps": 0}, "discriminator_steps=0"),
         ({"ema": 1}, "ema=1"),
-        ({"warmup": 1.0}, r"warmup=1\.0"),
-        ({"objective": "wasserstein"}, "'wasserstein' is unknown; use one of minimax"),
-        ({"diff_augment": ["blur"]}, "'blur' is unknown; use some of brightness"),
+        (
+            {"objective": "wasserstein"},
+            r"objective='wasserstein' must be an object such as adversarial\.objectives\.Hin",
+        ),
+        ({"diff_augment": ["blur"]}, r"diff_augment: 'blur' must be an object such as adversarial\.diff_augment"),
+        ({"generator": lambda shape, classes: torch.nn.Linear(2, 3)}, "Linear needs an attribute latent"),
+        (
+            {"generator": lambda shape, classes: Flat((3, 4, 4))},
+            r"drew images of shape \[3, 4, 4\], its data are of \[3",
+        ),
+        ({"discriminator": lambda shape, classes: Judge(1)}, r"logits of shape \(8, 1\) for 8 images"),
         ({"shape": [1, 28, 28]}, "got 28 x 28"),
         ({"num_classes": 5}, "num_classes=5, its data 3 classes"),
         ({"shape": [3, 16, 16]}, r"shape=\[3, 16, 16\], its data \[3, 8, 8\]"),
         ({"num_samples": 0}, "num_samples=0"),
-        ({"latent": 0}, "latent=0"),
+        ({"generator": partial(Generator, latent=0)}, "latent=0"),
         ({"penalty": -1}, "penalty=-1"),
     ],
 )
@@ -492,7 +614,7 @@ def test_mistakes_in_use_are_named(call, words):
         call(gan())
 
 
-def test_a_picture_does_not_depend_on_the_others_of_its_batch():
+def test_an_image_does_not_depend_on_the_others_of_its_batch():
     module, labels = gan(), torch.tensor([0, 1, 2])
     whole = module.sample(labels, generators(4, range(3))).int()
     for numbers in ([0, 1], [2], [2, 0]):

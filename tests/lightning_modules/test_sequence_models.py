@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.utils.data import DataLoader
 
-from checkpoints.pretrained import load_pretrained
+from checkpoints.load_trained import load_trained
 from lightning_modules.language_model import LanguageModel
 from lightning_modules.seq2seq import Seq2Seq
 from lightning_modules.sequence_model import packed
@@ -175,7 +175,7 @@ def test_published_weights_open_with_their_tokenizer(tmp_path, model):
     arguments = {"vocab_size": VOCABULARY, "network": network}
     config = {"model": {"class_path": f"{model.__module__}.{model.__name__}", "init_args": arguments}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    loaded = load_pretrained(tmp_path)
+    loaded = load_trained(tmp_path)
     texts = module.vocabulary.decode(rows()["source"])
     assert loaded.answer(texts) == module.answer(texts)
     assert trainer(enable_checkpointing=False).test(loaded, Backwards(1), verbose=False)[0] == {"test/exact_match": 1}

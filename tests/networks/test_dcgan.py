@@ -11,7 +11,8 @@ def parameters(module):
 
 @pytest.mark.parametrize(("shape", "doublings"), [([3, 32, 32], 3), ([1, 8, 8], 1), ([3, 64, 64], 4)])
 def test_shapes_and_sizes(shape, doublings):
-    generator, discriminator = Generator(shape, 10, 4), Discriminator(shape, 4)
+    generator, discriminator = Generator(shape, latent=10, width=4), Discriminator(shape, width=4)
+    assert generator.latent == 10
     images = generator(torch.randn(5, 10))
     assert images.shape == (5, *shape)
     assert images.abs().max() <= 1
@@ -22,7 +23,7 @@ def test_shapes_and_sizes(shape, doublings):
 
 def test_the_weights_of_the_paper_s_network_at_32_pixels():
     """Counted by hand: kernels of 4 x 4, 64 channels at half resolution, no biases before batch norm."""
-    generator, discriminator = Generator([3, 32, 32], 100, 64), Discriminator([3, 32, 32], 64, batch_norm=True)
+    generator, discriminator = Generator([3, 32, 32], latent=100), Discriminator([3, 32, 32], batch_norm=True)
     kernels = 16 * (100 * 256 + 256 * 128 + 128 * 64 + 64 * 3)
     assert parameters(generator) == kernels + 2 * (256 + 128 + 64) + 3
     assert parameters(discriminator) == 16 * (3 * 64 + 64 * 128 + 128 * 256) + 64 + 2 * (128 + 256) + 256 * 16 + 1
@@ -32,7 +33,7 @@ def test_the_weights_of_the_paper_s_network_at_32_pixels():
 
 def test_initial_weights_are_those_of_the_paper():
     torch.manual_seed(0)
-    for network in (Generator([3, 32, 32], 100, 64), Discriminator([3, 32, 32], 64, batch_norm=True)):
+    for network in (Generator([3, 32, 32], latent=100), Discriminator([3, 32, 32], batch_norm=True)):
         for layer in network.modules():
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
                 assert layer.weight.std().item() == pytest.approx(0.02, rel=0.05)
@@ -41,14 +42,14 @@ def test_initial_weights_are_those_of_the_paper():
 def test_a_discriminator_without_batch_norm_keeps_the_size_of_its_signal():
     torch.manual_seed(0)
     images = torch.randn(64, 3, 32, 32)
-    features = Discriminator([3, 32, 32], 32).layers(images)
+    features = Discriminator([3, 32, 32], width=32).layers(images)
     assert 0.5 < features.square().mean() < 2
-    assert Discriminator([3, 32, 32], 32, batch_norm=False)(images[:1]).shape == (1,)
+    assert Discriminator([3, 32, 32], width=32, batch_norm=False)(images[:1]).shape == (1,)
 
 
-def test_a_class_changes_the_picture_but_less_than_the_latent():
+def test_a_class_changes_the_image_but_less_than_the_latent():
     torch.manual_seed(0)
-    generator = Generator([3, 32, 32], 64, 8, num_classes=10).eval()
+    generator = Generator([3, 32, 32], num_classes=10, latent=64, width=8).eval()
     latents, classes = torch.randn(2, 64), torch.arange(10)
     one = torch.stack([generator(latents[:1].expand(10, -1), classes), generator(latents[1:].expand(10, -1), classes)])
     of_class, of_latent = (one - one.mean(1, keepdim=True)).std(), (one - one.mean(0)).std()
@@ -56,9 +57,9 @@ def test_a_class_changes_the_picture_but_less_than_the_latent():
 
 
 def test_the_projection_is_an_inner_product_with_the_features():
-    """Miyato & Koyama 2018, Eq. 3, picture by picture."""
+    """Miyato & Koyama 2018, Eq. 3, image by image."""
     torch.manual_seed(0)
-    network = Discriminator([3, 16, 16], 4, num_classes=3)
+    network = Discriminator([3, 16, 16], num_classes=3, width=4)
     images, classes = torch.randn(5, 3, 16, 16), torch.tensor([0, 1, 2, 2, 1])
     features = network.layers(images)
     expected = [
@@ -69,9 +70,9 @@ def test_the_projection_is_an_inner_product_with_the_features():
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
-def test_only_batch_norm_lets_pictures_see_each_other(batch_norm):
+def test_only_batch_norm_lets_images_see_each_other(batch_norm):
     torch.manual_seed(0)
-    network = Discriminator([3, 16, 16], 4, batch_norm=batch_norm)
+    network = Discriminator([3, 16, 16], width=4, batch_norm=batch_norm)
     images = torch.randn(4, 3, 16, 16, requires_grad=True)
     (gradient,) = torch.autograd.grad(network(images)[0], images)
     assert (gradient[1:].abs().max() > 0) == batch_norm

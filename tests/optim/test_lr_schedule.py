@@ -3,14 +3,17 @@ import math
 from datetime import timedelta
 from types import SimpleNamespace
 
-import lightning as L
 import pytest
 import torch
-from lightning.pytorch.callbacks import LambdaCallback, LearningRateFinder, Timer
+from lightning.pytorch.callbacks import Timer
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.optim import SGD
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, PolynomialLR, SequentialLR
 
-from optim.lr_schedule import ENDLESS, OwnRates, decay_matrices, total_steps, warmup_cosine, with_warmup_cosine
+from optim.lr_schedule import ENDLESS, Constant, LRSchedule, WarmupCosine, WarmupLinear
+from optim.training_length import total_steps
+
+SCHEDULES = [WarmupCosine, WarmupLinear, Constant]
 
 
 class Clock(Timer):
@@ -24,155 +27,134 @@ class Clock(Timer):
         return self.used
 
 
-def trainer(planned, *callbacks):
+def trainer(*callbacks):
     strategy = SimpleNamespace(broadcast=lambda value: value)
-    return SimpleNamespace(estimated_stepping_batches=planned, callbacks=callbacks, strategy=strategy)
+    return SimpleNamespace(callbacks=callbacks, strategy=strategy, max_epochs=-1, num_training_batches=math.inf)
 
 
-class Line(OwnRates):
-    """One number that a fixed gradient pulls."""
-
-    def __init__(self, lr=0.1, warmup=0.1):
-        super().__init__()
-        self.save_hyperparameters()
-        self.weight = nn.Parameter(torch.tensor(5.0))
-        self.rates = []
-
-    def training_step(self, batch, batch_idx):
-        self.rates.append(self.trainer.optimizers[0].param_groups[0]["lr"])
-        return (self.weight - 1).square()
-
-    def configure_optimizers(self):
-        return with_warmup_cosine(
-            torch.optim.SGD(self.parameters(), self.hparams.lr), self.trainer, self.hparams.warmup
-        )
-
-
-def fitted(module, ckpt_path=None, callbacks=(), **options):
-    quiet = dict.fromkeys(["logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"], False)
-    runner = L.Trainer(accelerator="cpu", callbacks=list(callbacks), **quiet | options)
-    runner.fit(module, DataLoader(range(10)), ckpt_path=ckpt_path, weights_only=True)
-    return runner
+def rates_of(scheduler, steps, lr=1.0):
+    """Learning rates of a scheduler of torch's, made of an optimizer."""
+    optimizer = SGD([nn.Parameter(torch.zeros(1))], lr=lr)
+    peer, rates = scheduler(optimizer), []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        peer.step()
+    return rates
 
 
 def test_the_learning_rate_rises_and_falls():
-    rates = [warmup_cosine(step, 100, 0.2) for step in range(101)]
+    schedule = WarmupCosine(0.2)
+    rates = [schedule(step, 100) for step in range(101)]
     assert rates[0] == pytest.approx(1 / 21)
     assert rates[20] == 1
     assert rates[60] == pytest.approx(0.5)
     assert rates[100] == pytest.approx(0)
     assert all(a < b for a, b in itertools.pairwise(rates[:21]))
     assert all(a > b for a, b in itertools.pairwise(rates[20:]))
-    assert warmup_cosine(0, 100, 0.0) == 1
+    assert WarmupCosine(0.0)(0, 100) == 1
 
 
-def test_the_learning_rate_can_fall_in_a_straight_line():
-    """As `torch.optim.lr_scheduler.PolynomialLR` of power 1 does."""
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    peer = torch.optim.lr_scheduler.PolynomialLR(optimizer, total_iters=10, power=1.0)
-    for step in range(11):
-        assert warmup_cosine(step, 10, 0.0, "linear") == pytest.approx(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        peer.step()
+def test_the_cosine_is_torchs():
+    ours = [WarmupCosine(0.0, final=0.1)(step, 10) for step in range(11)]
+    assert ours == pytest.approx(rates_of(lambda optimizer: CosineAnnealingLR(optimizer, 10, eta_min=0.1), 11))
 
 
-def test_only_matrices_and_kernels_decay():
-    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, 3))
-    optimizer = torch.optim.SGD(decay_matrices(network, 0.5), lr=1.0)
-    before = [p.clone() for p in network.parameters()]
-    for p in network.parameters():
-        p.grad = torch.zeros_like(p)
-    optimizer.step()
-    for old, new in zip(before, network.parameters(), strict=True):
-        assert torch.equal(new, old / 2 if new.ndim >= 2 else old)
+def test_the_straight_line_is_torchs():
+    ours = [WarmupLinear(0.0)(step, 10) for step in range(11)]
+    assert ours == pytest.approx(rates_of(lambda optimizer: PolynomialLR(optimizer, total_iters=10, power=1.0), 11))
+    ours = [WarmupLinear(0.0, final=0.3)(step, 10) for step in range(11)]
+    assert ours == pytest.approx(rates_of(lambda optimizer: LinearLR(optimizer, 1.0, 0.3, total_iters=10), 11))
 
 
-def test_the_optimizer_follows_the_cycle():
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2.0)
-    schedule = with_warmup_cosine(optimizer, trainer(10), 0.3)["lr_scheduler"]["scheduler"]
-    for step in range(10):
-        assert optimizer.param_groups[0]["lr"] == pytest.approx(2 * warmup_cosine(step, 10, 0.3))
-        optimizer.step()
-        schedule.step()
+@pytest.mark.parametrize("warmup", [4, 0.2])
+@pytest.mark.parametrize(
+    ("schedule", "fall"),
+    [
+        (WarmupCosine, lambda optimizer: CosineAnnealingLR(optimizer, 16, eta_min=0.25)),
+        (WarmupLinear, lambda optimizer: LinearLR(optimizer, 1.0, 0.25, total_iters=16)),
+    ],
+)
+def test_warmup_and_fall_are_torchs_one_after_the_other(schedule, fall, warmup):
+    """4 of 20 steps; torch's LinearLR begins at 1 / 5, as the step after none at all."""
+
+    def peer(optimizer):
+        return SequentialLR(optimizer, [LinearLR(optimizer, 1 / 5, total_iters=4), fall(optimizer)], [4])
+
+    ours = [schedule(warmup, final=0.25)(step, 20) for step in range(21)]
+    assert ours == pytest.approx(rates_of(peer, 21))
+
+
+def test_a_constant_rate_after_warmup_is_torchs_linear_rise():
+    ours = [Constant(4)(step, 20) for step in range(21)]
+    assert ours == pytest.approx(rates_of(lambda optimizer: LinearLR(optimizer, 1 / 5, total_iters=4), 21))
+    assert [Constant()(step, total) for step in range(3) for total in (0, 3, math.inf)] == [1] * 9
+
+
+@pytest.mark.parametrize(
+    ("schedule", "theirs"),
+    [(WarmupCosine, "get_cosine_schedule_with_warmup"), (WarmupLinear, "get_linear_schedule_with_warmup")],
+)
+def test_the_schedules_are_those_of_transformers(schedule, theirs):
+    """Which begin at 0: their first step moves nothing, and the rise to the top takes one more."""
+    transformers = pytest.importorskip("transformers")
+    theirs = getattr(transformers, theirs)
+    ours = [schedule(4)(step, 20) for step in range(21)]
+    risen = rates_of(lambda optimizer: theirs(optimizer, num_warmup_steps=4, num_training_steps=20), 21)
+    assert ours[4:] == pytest.approx(risen[4:])
+    rising = rates_of(lambda optimizer: theirs(optimizer, num_warmup_steps=5, num_training_steps=21), 6)
+    assert ours[:5] == pytest.approx(rising[1:])
 
 
 def test_without_an_end_the_rate_rises_and_stays():
-    rates = [warmup_cosine(step, math.inf, 0.01) for step in (0, ENDLESS // 200, ENDLESS // 100, 10**9)]
-    assert rates == pytest.approx([1 / 101, 51 / 101, 1, 1])
-    assert warmup_cosine(0, math.inf, 0.0) == 1
+    for schedule in SCHEDULES:
+        rates = [schedule(0.01)(step, math.inf) for step in (0, ENDLESS // 200, ENDLESS // 100, 10**9)]
+        assert rates == pytest.approx([1 / 101, 51 / 101, 1, 1])
+        assert schedule(100)(50, math.inf) == pytest.approx(51 / 101)
+        assert schedule(0.0)(0, math.inf) == 1
 
 
 @pytest.mark.parametrize("total", [0, 0.5, 1])
-@pytest.mark.parametrize("warmup", [0.0, 0.1, 0.999])
-def test_trainings_of_hardly_a_step(total, warmup):
-    assert all(0 <= warmup_cosine(step, total, warmup) <= 1 for step in range(3))
+@pytest.mark.parametrize("warmup", [0.0, 0.1, 0.999, 1, 1000])
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_trainings_of_hardly_a_step(schedule, total, warmup):
+    assert all(0 <= schedule(warmup)(step, total) <= 1 for step in range(3))
+
+
+def test_a_warmup_longer_than_the_training_is_all_of_it():
+    rates = [WarmupCosine(1000)(step, 10) for step in range(10)]
+    assert rates == pytest.approx([(step + 1) / 11 for step in range(10)])
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_numbers_that_are_none_are_refused(schedule):
+    with pytest.raises(ValueError, match=r"warmup=-0\.1 must be a number in \[0, inf\)"):
+        schedule(warmup=-0.1)
+    if schedule is not Constant:
+        with pytest.raises(ValueError, match=r"final=nan must be a number in \[0, inf\)"):
+            schedule(final=math.nan)
+
+
+def test_a_schedule_of_ones_own_is_a_function_of_step_and_total():
+    class Halves(LRSchedule):
+        def __call__(self, step, total):
+            return 0.5 ** (10 * step // total)
+
+    assert [Halves()(step, 10) for step in range(3)] == [1, 0.5, 0.25]
+    with pytest.raises(TypeError, match="abstract"):
+        LRSchedule()
 
 
 def test_a_training_ends_when_its_time_is_used_up_or_its_steps_are_made():
     """60 steps in 6 of 10 seconds: 100 in all, unless fewer are planned."""
-    assert total_steps(trainer(None, Clock(10, used=6)), 60, math.inf) == pytest.approx(100)
-    assert total_steps(trainer(None, Clock(10, used=6)), 60, 80) == 80
-    assert total_steps(trainer(None, Clock(10, used=6)), 60, 120) == pytest.approx(100)
-    assert total_steps(trainer(None, Clock(10)), 0, math.inf) == math.inf
-    assert total_steps(trainer(None), 60, -1) == math.inf  # of a loader without a length
-    assert total_steps(trainer(None, Timer()), 60, 70) == 70
+    assert total_steps(trainer(Clock(10, used=6)), 60, math.inf) == pytest.approx(100)
+    assert total_steps(trainer(Clock(10, used=6)), 60, 80) == 80
+    assert total_steps(trainer(Clock(10, used=6)), 60, 120) == pytest.approx(100)
+    assert total_steps(trainer(Clock(10)), 0, math.inf) == math.inf
+    assert total_steps(trainer(), 60, -1) == math.inf  # of a loader without a length
+    assert total_steps(trainer(Timer()), 60, 70) == 70
 
 
-def test_the_rate_follows_the_share_of_the_time():
-    clock = Clock(10)
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2.0)
-    schedule = with_warmup_cosine(optimizer, trainer(math.inf, clock), 0.2)["lr_scheduler"]["scheduler"]
-    for step in range(1, 101):
-        clock.used = step / 10
-        optimizer.step()
-        schedule.step()
-        assert optimizer.param_groups[0]["lr"] == pytest.approx(2 * warmup_cosine(step, 100, 0.2))
-
-
-def test_training_for_a_time_ends_at_rate_0_and_learns():
-    module = Line()
-    fitted(module, max_time={"seconds": 2}, max_epochs=-1)
-    assert max(module.rates) > 0.09
-    assert module.rates[-1] < 0.01
-    assert abs(module.weight.item() - 1) < 0.1
-
-
-def test_a_resumed_run_counts_the_time_that_was_used(tmp_path):
-    """Half of the time was used before: the rate goes on falling where it was, and the other half is left."""
-    clock = Clock(100, used=50)
-    fitted(Line(), max_steps=10, max_epochs=-1, callbacks=[clock]).save_checkpoint(tmp_path / "last.ckpt")
-    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
-    assert saved["callbacks"].pop("Clock")["time_elapsed"]["train"] == 50
-    saved["callbacks"]["Timer"] = {"time_elapsed": {"train": 50.0}}
-    torch.save(saved, tmp_path / "last.ckpt")
-    once = LambdaCallback(on_train_batch_end=lambda runner, *_: setattr(runner, "should_stop", True))
-    runner = fitted(
-        Line(warmup=0.0), tmp_path / "last.ckpt", [once], max_steps=1000, max_epochs=-1, max_time={"seconds": 100}
-    )
-    assert runner.global_step == 11
-    assert runner.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.1 * 0.5, rel=0.05)
-
-
-@pytest.mark.parametrize("options", [{"max_steps": 0}, {"max_epochs": 0}, {"max_epochs": 1, "limit_train_batches": 0}])
-def test_no_step_at_all(options):
-    module = Line()
-    fitted(module, **options)
-    assert module.rates == []
-    assert module.weight.item() == 5
-
-
-def test_the_finders_rate_is_the_one_that_is_trained_with(tmp_path):
-    finder = LearningRateFinder(num_training_steps=30, min_lr=1e-4)
-    module = Line(warmup=0.2)
-    fitted(module, max_epochs=5, callbacks=[finder], default_root_dir=tmp_path)
-    advice = finder.optimal_lr.suggestion()
-    assert module.hparams.lr == advice
-    assert advice not in (None, 0.1)
-    assert module.rates[30:] == pytest.approx([advice * warmup_cosine(step, 50, 0.2) for step in range(50)])
-
-
-def test_a_resumed_run_takes_the_rate_that_is_asked_for_now(tmp_path):
-    fitted(Line(), max_steps=4).save_checkpoint(tmp_path / "last.ckpt")
-    module = Line(lr=0.7)
-    fitted(module, tmp_path / "last.ckpt", max_steps=8)
-    assert module.rates == pytest.approx([0.7 * warmup_cosine(step, 8, 0.1) for step in range(4, 8)])
+def test_before_the_first_step_its_speed_is_unknown():
+    assert total_steps(trainer(Clock(10, used=1e-3)), 0, math.inf) == math.inf
+    assert total_steps(trainer(Clock(10, used=1e-3)), 0, 80) == 80
