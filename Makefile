@@ -2,10 +2,19 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BENCHMARKS := pusht_env policy_latency numpy_core generation image_pipeline gan_svhn
+OLDEST := .venv-oldest
+BENCHMARKS := pusht_env_speed policy_latency numpy_core generation image_pipeline gan_svhn
+
+define LOWER_BOUNDS
+import re, tomllib
+with open("pyproject.toml", "rb") as file:
+    for requirement in tomllib.load(file)["project"]["dependencies"]:
+        print(re.sub(r"(\[.*\])?>=([^,]+).*", r"==\2", requirement))
+endef
+export LOWER_BOUNDS
 
 help:  ## what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/firstlight: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -25,9 +34,21 @@ test: $(VENV)/firstlight-dev  ## the tests, in minutes
 test-slow: $(VENV)/firstlight-dev  ## all tests
 	$(BIN)/python -m pytest
 
+$(OLDEST)/firstlight: pyproject.toml
+	@test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
+	$(PYTHON) -c "$$LOWER_BOUNDS" > $(OLDEST)/constraints.txt
+	$(OLDEST)/bin/python -m pip install --quiet --editable '.[dev]' --constraint $(OLDEST)/constraints.txt
+	@touch $@
+
+test-oldest: $(OLDEST)/firstlight  ## the tests with the oldest dependencies that pyproject.toml allows
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -m 'not slow' -n 2 --dist loadfile
+
 lint: $(VENV)/firstlight-dev  ## check style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/firstlight-dev  ## check types
+	$(BIN)/mypy
 
 format: $(VENV)/firstlight-dev  ## mend style
 	$(BIN)/ruff check --fix .
@@ -42,4 +63,4 @@ results: $(VENV)/firstlight  ## test every model in pretrained/ again and hold t
 board: $(VENV)/firstlight  ## TensorBoard over runs/
 	$(BIN)/tensorboard --logdir runs
 
-.PHONY: help demo test test-slow lint format bench results board
+.PHONY: help demo test test-slow test-oldest lint types format bench results board

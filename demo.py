@@ -13,11 +13,11 @@ from rich.console import Console
 
 import train
 from callbacks.rollouts import FIRST_TEST_SEED, run_policy, table
-from checkpoints.pretrained import load_pretrained
+from checkpoints.load_trained import load_trained
 from envs import video
 from envs.arguments import one_or_more
+from envs.episode_statistics import summarize
 from lightning_modules.diffusion_policy import DiffusionPolicy
-from metrics.episode_statistics import summarize
 
 CONFIG, SHIPPED, OUT = Path("configs/pusht.yaml"), Path("pretrained/pusht"), Path("runs/demo")
 EPOCHS = 16  # about five minutes on two CPU cores
@@ -49,6 +49,7 @@ def side_by_side(rows: dict[str, list], columns: int) -> np.ndarray:
 
 
 def main(args: list[str] | None = None) -> None:
+    """Train, let both policies act, and write the video."""
     parser = argparse.ArgumentParser(prog="demo", description=__doc__.split("\n\n")[0])
     parser.add_argument("--epochs", type=one_or_more, default=EPOCHS, help=f"how long to train (default {EPOCHS})")
     parser.add_argument("--episodes", type=one_or_more, default=50, help="episodes for each policy (default 50)")
@@ -58,7 +59,7 @@ def main(args: list[str] | None = None) -> None:
     console.rule("1. training on the bundled demonstrations, about five minutes")
     policies = {
         f"trained here, {options.epochs} epochs": train_policy(options.epochs),
-        "shipped": load_pretrained(SHIPPED),
+        "shipped": load_trained(SHIPPED),
     }
 
     console.rule(f"2. acting, {options.episodes} episodes each")
@@ -66,13 +67,13 @@ def main(args: list[str] | None = None) -> None:
     episodes = {name: run_policy(policy.eval(), seeds) for name, policy in policies.items()}
     console.print(table({name: summarize(own) for name, own in episodes.items()}, len(seeds), seeds[0]))
 
-    console.rule("3. pictures")
-    pictures = side_by_side(episodes, min(4, options.episodes))
-    movie = video.write(OUT / "side-by-side.mp4", pictures)
+    console.rule("3. video")
+    frames = side_by_side(episodes, min(4, options.episodes))
+    movie = video.write(OUT / "side-by-side.mp4", frames)
     still = OUT / "side-by-side.png"
-    iio.imwrite(still, pictures[-1])
+    iio.imwrite(still, frames[-1])
     console.print(
-        f"video           {movie}\npicture         {still}\n"
+        f"video           {movie}\nimage           {still}\n"
         "curves          make board, then open http://localhost:6006\n"
         f"train longer    .venv/bin/python train.py fit --config {CONFIG}\n"
         "push it yourself  .venv/bin/python -m envs.play"

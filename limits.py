@@ -2,11 +2,11 @@
 
 from numbers import Integral, Real
 
-LARGEST = 2**31 - 1  # more entries along one axis, or steps of one run, are a slip of the keyboard
+LARGEST = 2**31 - 1  # more entries along one axis, or steps of one run, are a typing error
 
 
 def whole(low: int = 1, high: int = LARGEST, /, **values: int) -> None:
-    """ValueError unless every value is a whole number from `low` to `high`; True and False are none.
+    """ValueError unless every value is a whole number from `low` to `high`; True and False are not.
 
     >>> whole(width=64, heads=4)
     >>> whole(0, pad_after=7)
@@ -17,7 +17,7 @@ def whole(low: int = 1, high: int = LARGEST, /, **values: int) -> None:
 
 
 def number(interval: str, /, **values: float) -> None:
-    """ValueError unless every value lies in an interval: "(" and ")" leave the end out; NaN lies nowhere.
+    """ValueError unless every value lies in an interval: "(" and ")" exclude the end; NaN is in no interval.
 
     >>> number("[0, 1)", dropout=0.1)
     >>> number("[0, inf)", lr=1e-3, weight_decay=0.01)

@@ -1,0 +1,1 @@
+"""Objectives of GANs, and augmentation that gradients pass through."""

@@ -17,13 +17,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from importlib import import_module
 from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
 import lightning as L
 import torch
+from jsonargparse import ArgumentParser
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
@@ -98,7 +98,7 @@ def record(script: str, folder: Path, seed: int) -> Race:
 
 
 class Clock(L.Callback):
-    """Seconds of training, and the test pictures' accuracy after each epoch while the clock stands still."""
+    """Seconds of training, and the test images' accuracy after each epoch while the clock stands still."""
 
     def __init__(self, data: CIFAR10):
         self.data, self.elapsed, self.seconds, self.accuracies = data, 0.0, [], []
@@ -121,16 +121,20 @@ class Clock(L.Callback):
         self.start = time.perf_counter()
 
 
-def built(part: dict, **options):
-    """The object that a config names by its class_path."""
-    package, name = part["class_path"].rsplit(".", 1)
-    return getattr(import_module(package), name)(**part["init_args"] | options)
+def built(kind: type, part: dict, **options):
+    """The object of a kind that a part of a config names by its class_path, with further arguments."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(kind, "part")
+    given = part | {"init_args": part["init_args"] | options}
+    return parser.instantiate(parser.parse_object({"part": given})).part
 
 
 def ours(config: dict, seed: int) -> tuple[Race, float]:
     """One training as the config says, and its training FLOPs (forward and backward of the network)."""
     L.seed_everything(seed, verbose=False)
-    module, data = built(config["model"]), built(config["data"])
+    data = built(L.LightningDataModule, config["data"])
+    follows = {"shape": list(data.shape), "num_classes": len(data.class_names)}
+    module = built(L.LightningModule, config["model"], **follows)
     data.setup("test")
     clock = Clock(data)
     options = {name: config["trainer"][name] for name in ("max_epochs", "precision")}
@@ -145,7 +149,7 @@ def ours(config: dict, seed: int) -> tuple[Race, float]:
 
 
 def training_flops(module: L.LightningModule, steps: int, batch: int) -> float:
-    """FLOPs of forward and backward over all pictures that were shown, small and whole ones."""
+    """FLOPs of forward and backward over all images that were shown, small and whole ones."""
 
     def of_one(size: int) -> float:
         pixels = torch.randn(8, module.hparams.shape[0], size, size)
@@ -210,14 +214,14 @@ def main() -> None:
 
 
 def save_for_record(folder: Path) -> None:
-    """The pictures as the record script keeps them on disk."""
+    """The images as the record script keeps them on disk."""
     folder.mkdir()
     data = CIFAR10(val_share=0)
     data.setup()
-    for name, pictures in [("train", data.train_set), ("test", data.test_set)]:
+    for name, images in [("train", data.train_set), ("test", data.test_set)]:
         content = {
-            "images": pictures.images.permute(0, 2, 3, 1),
-            "labels": pictures.labels,
+            "images": images.images.permute(0, 2, 3, 1),
+            "labels": images.labels,
             "classes": data.class_names,
         }
         torch.save(content, folder / f"{name}.pt")
@@ -235,7 +239,7 @@ def summary(races: dict[str, list[Race]], flops: float, peak: float) -> Table:
     row("epochs", lambda race: len(race.seconds), ".0f")
     row("seconds per epoch", lambda race: race.seconds[-1] / len(race.seconds), ".1f")
     row("seconds to the last accuracy", lambda race: race.total, ".0f")
-    row("test accuracy, picture alone", lambda race: race.plain, ".2%")
+    row("test accuracy, image alone", lambda race: race.plain, ".2%")
     row("test accuracy, views averaged", lambda race: race.with_views, ".2%")
     rate = flops / mean(race.seconds[-1] for race in races["Firstlight"])
     table.add_row("training GFLOP/s", f"{rate / 1e9:.0f}", "", "")

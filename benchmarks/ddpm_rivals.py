@@ -9,7 +9,7 @@
 
 A rival whose package is missing is left out with a line that says so. The rivals run in float32, as they ship, with
 Adam at 1e-4, their examples' rate; ours follows its own schedule, which reaches 0 at the end of the time. All see the
-same flipped pictures in batches of 64 and average their weights by the same rule. They take turns of half a minute in
+same flipped images in batches of 64 and average their weights by the same rule. They take turns of half a minute in
 one process; only their own steps count. Then each draws with its own sampler in 20 steps, without guidance.
 """
 
@@ -28,21 +28,19 @@ from torch.optim.swa_utils import AveragedModel
 
 from benchmarks.command import as_command
 from benchmarks.sample_measures import BATCH, Judge
-from checkpoints.pretrained import read_config
+from cli.freed_memory import keep_freed_memory
 from cli.precision import cpu_has_bfloat16
 from lightning_modules.ddpm import DDPM
 from networks.image_range import from_pixels, to_pixels
-from optim.lr_schedule import decay_matrices, warmup_cosine
-from train import keep_freed_memory
+from optim.parameter_groups import no_decay_on_vectors
 
-CONFIG = "configs/cifar10_ddpm.yaml"
-PICTURES = 64  # in a batch
+IMAGES = 64  # in a batch
 TURN = 30.0  # seconds
 STEPS = 20  # of sampling
 
 
 class Contestant(NamedTuple):
-    """A model in training. `loss(uint8 pictures, labels)`; `sample(averaged model, labels) -> uint8 pictures`."""
+    """A model in training. `loss(uint8 images, labels)`; `sample(averaged model, labels) -> uint8 images`."""
 
     model: nn.Module
     averaged: AveragedModel
@@ -62,8 +60,7 @@ def contestant(model, optimizer, loss, sample, rate=lambda share: 1.0) -> Contes
 
 
 def ours() -> Contestant:
-    model = DDPM(**read_config(CONFIG)["model"]["init_args"])
-    hp = model.hparams
+    model = DDPM()
 
     def loss(images: Tensor, labels: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bfloat16()):
@@ -71,10 +68,10 @@ def ours() -> Contestant:
 
     def sample(averaged: nn.Module, labels: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bfloat16()):
-            return averaged.sample(labels, scale=1.0, steps=STEPS)
+            return averaged.sample(labels, guidance_scale=1.0, sampling_steps=STEPS)
 
-    optimizer = torch.optim.AdamW(decay_matrices(model, hp.weight_decay), hp.lr, betas=(0.9, 0.99), fused=True)
-    return contestant(model, optimizer, loss, sample, lambda share: warmup_cosine(int(1000 * share), 1000, hp.warmup))
+    optimizer = torch.optim.AdamW(no_decay_on_vectors(model), model.hparams.lr, betas=(0.9, 0.99), fused=True)
+    return contestant(model, optimizer, loss, sample, lambda share: model.lr_schedule(int(1000 * share), 1000))
 
 
 def diffusers_unet(parameters: int) -> Contestant:
@@ -147,8 +144,8 @@ def train(one: Contestant, judge: Judge, spent: float, until: float, limit: floa
     steps = 0
     one.model.train()
     while spent < until:
-        index = torch.randint(len(images), (PICTURES,))
-        batch = torch.where(torch.rand(PICTURES, 1, 1, 1) < 0.5, images[index], images[index].flip(3))
+        index = torch.randint(len(images), (IMAGES,))
+        batch = torch.where(torch.rand(IMAGES, 1, 1, 1) < 0.5, images[index], images[index].flip(3))
         begin = time.perf_counter()
         for group, rate in zip(one.optimizer.param_groups, highest, strict=True):
             group["lr"] = rate * one.rate(spent / limit)
@@ -189,18 +186,20 @@ def main() -> None:
         for name, one in contestants.items():
             spent[name], more = train(one, judge, spent[name], until, limit)
             steps[name] += more
-    table = Table("model", "parameters", "images/s", "FID", "KID", "readable", title=f"{given.minutes:g} minutes each")
+    table = Table(
+        "model", "parameters", "images/s", "FID", "KID", "class accuracy", title=f"{given.minutes:g} minutes each"
+    )
     labels = judge.labels(given.samples)
     for name, one in contestants.items():
         with torch.no_grad():
             averaged = one.averaged.module.eval()
             drawn = torch.cat([one.sample(averaged, part) for part in track(labels.split(BATCH), name)])
         measures = judge.measure(drawn, labels)
-        rate = PICTURES * steps[name] / spent[name]
+        rate = IMAGES * steps[name] / spent[name]
         values = (f"{value:.4f}" for value in measures[:3])
         table.add_row(name, f"{parameters(one.model) / 1e6:.1f} M", f"{rate:.1f}", *values)
     Console().print(table)
-    Console().print(f"{torch.get_num_threads()} threads, {given.samples} samples, {STEPS} steps, scale 1")
+    Console().print(f"{torch.get_num_threads()} threads, {given.samples} samples, {STEPS} steps, guidance scale 1")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Quality of samples by network evaluations for the three samplers, and the seconds of a grid of 64 pictures.
+"""Quality of samples by network evaluations for the three samplers, and the seconds of a grid of 64 images.
 
     python -m benchmarks.ddpm_sampling pretrained/cifar10_ddpm --samples 2000
 
-takes a folder of pretrained/ or a checkpoint. Every row draws from the same noise, at the model's own scale and
-threshold. Where it guides, one evaluation is of a doubled batch. Seconds are medians of three.
+takes a folder of pretrained/, a run or a checkpoint. Every row draws from the same noise, at the model's own guidance
+scale and thresholding. Where it guides, one evaluation is of a doubled batch. Seconds are medians of three.
 """
 
 import argparse
@@ -16,10 +16,12 @@ from rich.table import Table
 
 from benchmarks.command import as_command
 from benchmarks.sample_measures import Judge, draw
-from checkpoints.atomic_checkpoint_io import load_trained
-from diffusion.samplers import SAMPLERS
+from checkpoints.load_trained import load_trained
+from cli.freed_memory import keep_freed_memory
+from diffusion.samplers import DDIMSampler, DDPMSampler, DPMSolver
 from lightning_modules.ddpm import DDPM
-from train import keep_freed_memory
+
+SAMPLERS = {"ddpm": DDPMSampler(), "ddim": DDIMSampler(), "dpm-solver": DPMSolver()}
 
 
 def main() -> None:
@@ -29,20 +31,21 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=2000)
     given = parser.parse_args()
     keep_freed_memory()
-    model = load_trained(DDPM, given.model)
+    model = load_trained(given.model, DDPM)
     judge = Judge(model.hparams.shape[0])
     labels = judge.labels(given.samples)
-    table = Table("sampler", "evaluations", "FID", "KID", "readable", "seconds for 64")
-    for sampler in SAMPLERS:
+    table = Table("sampler", "evaluations", "FID", "KID", "class accuracy", "seconds for 64")
+    for name, sampler in SAMPLERS.items():
         for steps in given.steps:
-            measures = judge.measure(draw(model, labels, sampler=sampler, steps=steps), labels)
-            seconds = median(
-                timed(lambda s=sampler, n=steps: draw(model, labels[:64], sampler=s, steps=n)) for _ in "123"
-            )
+            options = {"sampler": sampler, "sampling_steps": steps}
+            measures = judge.measure(draw(model, labels, **options), labels)
+            seconds = median(timed(lambda given=options: draw(model, labels[:64], **given)) for _ in "123")
             values = (f"{value:.4f}" for value in measures[:3])
-            table.add_row(sampler, str(steps), *values, f"{seconds:.1f}")
+            table.add_row(name, str(steps), *values, f"{seconds:.1f}")
             Console().print(table)
-    Console().print(f"{torch.get_num_threads()} threads, {given.samples} samples, scale {model.hparams.scale:g}")
+    Console().print(
+        f"{torch.get_num_threads()} threads, {given.samples} samples, guidance scale {model.hparams.guidance_scale:g}"
+    )
 
 
 def timed(call) -> float:

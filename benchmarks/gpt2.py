@@ -21,7 +21,7 @@ OURS = {  # their names, and ours
 
 def gpt2_decoder(vocab_size: int, width: int, depth: int, heads: int, max_length: int) -> Decoder:
     """A decoder of GPT-2's shape: learned positions, and nothing to attend but its own text."""
-    return Decoder(vocab_size, width, depth, heads, LearnedPositions(width, heads, max_length))
+    return Decoder(vocab_size, width, depth, heads, max_length, positions=LearnedPositions)
 
 
 def load_gpt2(decoder: Decoder, weights: dict[str, Tensor]) -> None:

@@ -1,9 +1,9 @@
-"""Training pictures a second: our CIFAR-10 batches against torchvision's `CIFAR10` with a `DataLoader`.
+"""Training images a second: our CIFAR-10 batches against torchvision's `CIFAR10` with a `DataLoader`.
 
     python -m benchmarks.image_pipeline
 
 Both shift by up to four pixels (reflected at the sides), flip at random, and give normalised float32 batches of 500.
-torchvision's pictures lie in memory, too, as its data set keeps them; it is taken with and without worker processes.
+torchvision's images lie in memory, too, as its data set keeps them; it is taken with and without worker processes.
 The contestants take turns, an epoch each; figures are medians.
 """
 
@@ -20,17 +20,17 @@ from torchvision import datasets
 from torchvision.transforms import v2
 
 from benchmarks.command import as_command
+from datamodules.augmentation import HorizontalFlip, Shift
 from datamodules.cifar10 import CIFAR10
-from lightning_modules.classifier import channel_statistics
 
 BATCH = 500
-PICTURES = 20_000  # in an epoch here
+IMAGES = 20_000  # in an epoch here
 SHIFT = 4
 WORKERS = (0, 2)
 
 
 class InMemory(datasets.CIFAR10):
-    """torchvision's data set on pictures that are there already, instead of its archive on disk."""
+    """torchvision's data set on images that are there already, instead of its archive on disk."""
 
     def __init__(self, images: torch.Tensor, labels: torch.Tensor, transform: Callable):
         self.data, self.targets = images.permute(0, 2, 3, 1).numpy(), labels.tolist()
@@ -40,8 +40,8 @@ class InMemory(datasets.CIFAR10):
 def ours(data: CIFAR10, mean: torch.Tensor, std: torch.Tensor) -> Callable[[], None]:
     def epoch() -> None:
         for batch in data.train_dataloader():
-            pictures = data.augmented(batch, epoch=0)["image"]
-            _ = (pictures.float() / 255 - mean[:, None, None]) / std[:, None, None]
+            images = data.augmented(batch, epoch=0)["image"]
+            _ = (images.float() / 255 - mean[:, None, None]) / std[:, None, None]
 
     return epoch
 
@@ -54,9 +54,9 @@ def torchvision_pipeline(data: CIFAR10, mean: torch.Tensor, std: torch.Tensor, w
         v2.ToDtype(torch.float32, scale=True),
         v2.Normalize(mean.tolist(), std.tolist()),
     ]
-    pictures = InMemory(data.train_set.images, data.train_set.labels, v2.Compose(steps))
+    images = InMemory(data.train_set.images, data.train_set.labels, v2.Compose(steps))
     loader = DataLoader(
-        pictures, BATCH, shuffle=True, num_workers=workers, drop_last=True, persistent_workers=workers > 0
+        images, BATCH, shuffle=True, num_workers=workers, drop_last=True, persistent_workers=workers > 0
     )
 
     def epoch() -> None:
@@ -69,17 +69,17 @@ def torchvision_pipeline(data: CIFAR10, mean: torch.Tensor, std: torch.Tensor, w
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="epochs of each")
-    parser.add_argument("--source", default="uoft-cs/cifar10", help="where the pictures are, or fonts")
+    parser.add_argument("--source", default="uoft-cs/cifar10", help="where the images are, or fonts")
     args = parser.parse_args()
     data = CIFAR10(
         args.source,
         batch_size=BATCH,
-        augment={"shift": {"pixels": SHIFT, "fill": "reflect"}, "flip": None},
+        augment=[Shift(SHIFT, "reflect"), HorizontalFlip()],
         val_share=0,
     )
     data.setup("fit")
-    data.train_set = data.train_set.subset(torch.arange(min(PICTURES, len(data.train_set))))
-    mean, std = channel_statistics(data.train_set.images)
+    data.train_set = data.train_set.subset(torch.arange(min(IMAGES, len(data.train_set))))
+    mean, std = data.channel_statistics()
     contestants = {"Firstlight": ours(data, mean, std)}
     for workers in WORKERS:
         contestants[f"torchvision, {workers} workers"] = torchvision_pipeline(data, mean, std, workers)
@@ -93,7 +93,7 @@ def main() -> None:
             times[name].append(time.perf_counter() - start)
     table = Table(
         "pipeline",
-        "pictures/s",
+        "images/s",
         "Firstlight's speed to its",
         title=f"training batches, {torch.get_num_threads()} threads",
     )

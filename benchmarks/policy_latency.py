@@ -45,8 +45,8 @@ ROUNDS = 3
 
 OURS = """
 import json, time, torch
-from checkpoints.pretrained import load_pretrained
-policy = load_pretrained("pretrained/pusht")
+from checkpoints.load_trained import load_trained
+policy = load_trained("pretrained/pusht")
 observation = torch.rand(1, policy.hparams.n_obs_steps, 18) * 512
 call = lambda: policy.act(observation)
 parameters = sum(p.numel() for p in policy.parameters())

@@ -6,7 +6,8 @@ The runs are of one config with different seeds. Tests the best checkpoint of ea
 one where the config monitors no metric, and writes
 
     pretrained/NAME/model.safetensors   the first run's weights, fp16, without those that serve training alone
-    pretrained/NAME/config.yaml         its model, data and callbacks: all that a test needs
+    pretrained/NAME/config.yaml         its model, with what it learned from its data, its data and callbacks: all that
+                                        a test needs
     pretrained/NAME/card.json           metrics (of these weights), n, seeds, minutes, command, date, commit, machine;
                                         with several runs also mean_over_seeds and by_seed, the shipped run first
 """
@@ -21,13 +22,13 @@ import subprocess
 from pathlib import Path
 from statistics import mean
 
-import torch
 import yaml
 from safetensors.torch import save_file
 
 import train
 from benchmarks.command import as_command
-from checkpoints.pretrained import build, inference_weights, read_config
+from checkpoints.load_trained import load_trained
+from checkpoints.pretrained import inference_weights, read_config
 
 PRETRAINED = Path("pretrained")
 CHECKPOINTS = ("best.ckpt", "last.ckpt")  # the first that a run has is published
@@ -49,7 +50,10 @@ def machine() -> str:
 
 def for_testing(config: dict) -> dict:
     """What of a run's full config `train.py test` needs: the model, the data, and Firstlight's own callbacks that do
-    something at test."""
+    something at test.
+
+    The model's part also holds what it learned from its data, as a run's config.yaml does: it is built without them.
+    """
     given = [c for c in config["trainer"]["callbacks"] or [] if "weight_averaging" not in c["class_path"]]
     own = [c for c in given if c["class_path"].startswith("callbacks.")]
     return {
@@ -71,9 +75,7 @@ def checkpoint(run: Path) -> Path:
 def put(run: Path, folder: Path) -> int:
     """Write a run's weights and config into a folder; returns the run's seed."""
     config = for_testing(read_config(run / "config.yaml"))
-    module = build(config["model"])
-    module.load_state_dict(torch.load(checkpoint(run), map_location="cpu", weights_only=True)["state_dict"])
-    weights = inference_weights(module)
+    weights = inference_weights(load_trained(checkpoint(run)))
     halved = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
     save_file({key: value.contiguous() for key, value in halved.items()}, folder / "model.safetensors")
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))

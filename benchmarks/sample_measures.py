@@ -1,6 +1,6 @@
 """What the benchmarks of diffusion models measure samples by: features and answers of the classifier of their data.
 
-N pictures, C channels, H height, W width.
+N images, C channels, H height, W width.
 """
 
 from typing import NamedTuple
@@ -10,14 +10,16 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from callbacks.sample_quality import frechet_distance, kernel_distance, look
 from callbacks.saturation import saturated_share
-from checkpoints.pretrained import load_pretrained
+from checkpoints.load_trained import load_trained
 from cli.precision import cpu_has_bfloat16
 from datamodules.cifar10 import CIFAR10
 from datamodules.images import ImageDataModule
 from datamodules.mnist import MNIST
 from diffusion.noise import generators
+from metrics.classifier_features import extract_features
+from metrics.frechet_inception_distance import frechet_distance
+from metrics.kernel_inception_distance import kernel_distance
 
 BATCH = 250
 DATA = {1: (MNIST, "pretrained/mnist_mlp"), 3: (CIFAR10, "pretrained/cifar10_fast")}  # by channels
@@ -28,36 +30,36 @@ class Measures(NamedTuple):
 
     fid: float
     kid: float
-    readable: float
+    class_accuracy: float
     saturated: float
 
 
 class Judge:
-    """Compares samples with the training pictures that a model of `channels` channels learned from."""
+    """Compares samples with the training images that a model of `channels` channels learned from."""
 
     def __init__(self, channels: int):
         kind, classifier = DATA[channels]
         self.data: ImageDataModule = kind()
         self.data.setup()
-        self.reader = load_pretrained(classifier)
-        self.real = look(self.reader, self.data.train_set.images, "training pictures")
+        self.reader = load_trained(classifier)
+        self.real = extract_features(self.reader, self.data.train_set.images, "training images")
 
     def labels(self, count: int) -> Tensor:
-        """Classes to ask for, in the proportions of the training pictures: (N,)."""
+        """Classes to ask for, in the proportions of the training images: (N,)."""
         return self.data.train_set.labels[torch.arange(count) % len(self.data.train_set)]
 
-    def measure(self, pictures: Tensor, wanted: Tensor) -> Measures:
-        """Of samples (N, C, H, W) uint8 that were asked to show the classes `wanted`."""
-        seen = look(self.reader, pictures, "samples")
+    def measure(self, images: Tensor, target: Tensor) -> Measures:
+        """Of samples (N, C, H, W) uint8 of the classes `target`."""
+        seen = extract_features(self.reader, images, "samples")
         return Measures(
             frechet_distance(self.real.features, seen.features),
             kernel_distance(self.real.features, seen.features),
-            (seen.named == wanted).float().mean().item(),
-            saturated_share(pictures),
+            (seen.predicted == target).float().mean().item(),
+            saturated_share(images),
         )
 
-    def floor(self, count: int) -> Measures:
-        """Of so many held-out pictures, in the place of samples."""
+    def real_images(self, count: int) -> Measures:
+        """Of so many held-out images, in the place of samples."""
         held_out = self.data.test_set
         return self.measure(held_out.images[:count], held_out.labels[:count])
 

@@ -1,0 +1,1 @@
+"""What watches a run: samples, figures, rollouts, predictions, the best checkpoint."""

@@ -3,13 +3,14 @@
 B batch, O observations, T actions.
 """
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import lightning as L
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.console import Console
 from torch import Tensor
+
+from callbacks.prediction_files import PredictionFiles, say
 
 POINT = pa.list_(pa.float32())
 SCHEMA = pa.schema(
@@ -17,7 +18,7 @@ SCHEMA = pa.schema(
 )
 
 
-class ActionPredictionWriter(L.Callback):
+class ActionPredictionWriter(PredictionFiles):
     """`predict` leaves actions.parquet in the run's folder: a row for each window of the demonstrations.
 
         index        the window's number
@@ -30,27 +31,32 @@ class ActionPredictionWriter(L.Callback):
     """
 
     def on_predict_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        folder = Path(trainer.log_dir or ".")
-        folder.mkdir(parents=True, exist_ok=True)
-        rank = f"-{trainer.global_rank}" if trainer.global_rank else ""
-        self._path, self._written = folder / f"actions{rank}.parquet", 0
+        super().on_predict_start(trainer, module)
+        self._path = self.folder / f"actions{self.rank}.parquet"
         self._file = pq.ParquetWriter(self._path, SCHEMA)
 
-    def on_predict_batch_end(
-        self, trainer, module, outputs: Tensor, batch: dict[str, Tensor], batch_idx, dataloader_idx=0
+    def write_on_batch_end(
+        self,
+        trainer: L.Trainer,
+        module: L.LightningModule,
+        prediction: Tensor,
+        batch_indices: Sequence[int] | None,
+        batch: dict[str, Tensor],
+        batch_idx: int,
+        dataloader_idx: int,
     ) -> None:
-        count, others = len(outputs), trainer.world_size
-        first = self._written * others + trainer.global_rank
-        numbers = batch["index"].tolist() if "index" in batch else range(first, first + count * others, others)
+        count, processes = len(prediction), trainer.world_size
+        first = self.written * processes + trainer.global_rank
+        own = range(first, first + count * processes, processes)  # where the batch does not number its windows
+        numbers = batch["index"].tolist() if "index" in batch else list(own)
         targets = batch["action"].tolist() if "action" in batch else [None] * count
-        columns = [list(numbers), batch["observation"].tolist(), outputs.tolist(), targets]
+        columns = [numbers, batch["observation"].tolist(), prediction.tolist(), targets]
         self._file.write_table(pa.table(columns, SCHEMA))
-        self._written += count
+        self.written += count
 
     def on_predict_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._file.close()
-        console = Console(soft_wrap=True, highlight=False, markup=False)
-        console.print(f"actions for {self._written} observations in {self._path}")
+        say(f"actions for {self.written} observations in {self._path}")
 
     def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
         if hasattr(self, "_file"):  # what was written until then can be read

@@ -1,41 +1,46 @@
-"""What a transformer attends, as pictures in TensorBoard.
+"""What a transformer attends to, as images.
 
-B batch, H heads, T tokens that ask, L tokens that are attended.
+B batch, H heads, T tokens that attend (queries), L tokens that are attended to (keys).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import lightning as L
-from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from callbacks.figures import pixels
+from callbacks.log_media import log_image
+from callbacks.module_protocols import AttentiveModule, check_module
 from callbacks.validation_rows import validation_rows
 from networks.transformer import Decoder, Encoder
 
-WIDEST = 120  # inches of a picture; long sequences and many heads make small maps rather than a picture of gigabytes
+WIDEST = 120  # inches of an image; long sequences and many heads make small maps rather than an image of gigabytes
 
 
 class AttentionMaps(L.Callback):
-    """Attention weights of the middle row of the validation set, a picture for each layer with its heads side by side.
+    """Logs the attention weights of the middle row of the validation set (`callbacks.log_media`).
 
-    Rows of a map are the tokens that ask, columns those that are attended; black is 1, white 0.
+    Each layer is an image "attention/LAYER", its heads side by side. Rows of a map are the tokens that attend, columns
+    those that are attended to; black is 1, white 0.
     """
+
+    def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        check_module(self, module, AttentiveModule)
 
     # Averaged weights are swapped in between the start and the end of the validation epoch: a batch lies between the
     # two whatever the order of the callbacks.
-    def on_validation_batch_start(self, trainer, module, batch, batch_idx, dataloader_idx=0) -> None:
-        loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-        if batch_idx or dataloader_idx or trainer.sanity_checking or not trainer.is_global_zero or not loggers:
+    def on_validation_batch_start(
+        self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        if batch_idx or dataloader_idx or trainer.sanity_checking or not trainer.is_global_zero:
             return
         for name, figure in self.figures(module, validation_rows(trainer, batch, 1)).items():
-            picture = pixels(figure)
-            for logger in loggers:
-                logger.experiment.add_image(f"attention/{name}", picture, trainer.global_step)
+            log_image(trainer, f"attention/{name}", pixels(figure))
 
     def figures(self, module: L.LightningModule, batch: dict[str, Tensor]) -> dict[str, Figure]:
-        """A picture for each attention of the module that reads this batch of one row."""
+        """A figure for each attention of the module that reads this batch of one row."""
         batch = {name: value.to(module.device) for name, value in batch.items()}
         read: dict[str, list[str]] = {}  # what each part of the network reads, a source before its target
 

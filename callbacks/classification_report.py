@@ -1,7 +1,4 @@
-"""What a classifier gets right and wrong, as pictures in TensorBoard.
-
-Speaks to the module through `confusion`, `class_names`, `filters()` and the logits that its validation and test steps
-return (see `lightning_modules.classifier`); any data set of pictures will do.
+"""What a classifier gets right and wrong, as images.
 
 B batch, C channels, H height, W width, K classes.
 """
@@ -9,39 +6,42 @@ B batch, C channels, H height, W width, K classes.
 import heapq
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import lightning as L
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.figure import Figure
 from torch import Tensor
 from torchvision.utils import make_grid
 
 from callbacks.figures import pixels
-from metrics import confusion_tables as confusion_tables
+from callbacks.log_media import log_image
+from callbacks.module_protocols import ImageClassifier, check_module
+from metrics import confusion_tables
 
 LARGEST = 40  # inches of a figure's side: hundreds of classes would take gigabytes
 
 
 class Mistake(NamedTuple):
-    """Ordered by confidence; `number` differs for all, so that pictures are never compared."""
+    """Ordered by confidence; `number` differs for all, so that images are never compared."""
 
     confidence: float
     number: int
-    picture: Tensor  # (C, H, W) uint8
-    shown: int
-    named: int
+    image: Tensor  # (C, H, W) uint8
+    target: int
+    predicted: int
 
 
 class ClassificationReport(L.Callback):
-    """At the end of every validation and test, under val/ or test/: confusion matrix, accuracy of every class, the most
-    confident mistakes, and the first layer's weights where the module has such.
+    """Logs what a classifier gets right and wrong, at the end of every validation and test.
 
-    Several processes share the counts; pictures of mistakes are those that the first process saw.
+    Under val/ or test/: as images, the confusion matrix, the most confident mistakes and, where the module has such,
+    the first layer's weights (`callbacks.log_media`); as numbers, the accuracy of every class.
+
+    Several processes share the counts; images of mistakes are those that the first process saw.
 
     Args:
-        mistakes: how many mistakes the picture shows.
+        mistakes: how many mistakes are shown.
         filters: how many of the first layer's units are shown at most.
     """
 
@@ -51,46 +51,57 @@ class ClassificationReport(L.Callback):
         self.mistakes, self.filters = mistakes, filters
         self._worst: list[Mistake] = []  # a heap: the least confident first
 
-    def on_validation_epoch_start(self, trainer, module):
+    def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        if stage != "predict":
+            check_module(self, module, ImageClassifier)
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._worst, self._seen = [], 0
 
     on_test_epoch_start = on_validation_epoch_start
 
-    def on_validation_batch_end(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0):
-        confidence, named = outputs.softmax(1).max(1)  # (B,)
-        wrong = (named != batch["label"]).nonzero()[:, 0]
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        confidence, predicted = outputs.softmax(1).max(1)  # (B,)
+        wrong = (predicted != batch["label"]).nonzero()[:, 0]
         for place in wrong[confidence[wrong].argsort(descending=True)[: self.mistakes]].tolist():
             self._seen += 1
-            picture, shown = batch["image"][place].cpu(), int(batch["label"][place])
-            mistake = Mistake(float(confidence[place]), -self._seen, picture, shown, int(named[place]))
+            image, target = batch["image"][place].cpu(), int(batch["label"][place])
+            mistake = Mistake(float(confidence[place]), -self._seen, image, target, int(predicted[place]))
             (heapq.heappush if len(self._worst) < self.mistakes else heapq.heappushpop)(self._worst, mistake)
 
     on_test_batch_end = on_validation_batch_end
 
-    def on_validation_epoch_end(self, trainer, module):
+    def on_validation_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if not trainer.sanity_checking:
             self._report(trainer, module, "val")
 
-    def on_test_epoch_end(self, trainer, module):
+    def on_test_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._report(trainer, module, "test")
 
     def _report(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         confusion = module.confusion.compute().cpu()  # (K, K), asking for it gathers from every process
-        boards = [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-        if not trainer.is_global_zero or not boards:
+        if not trainer.is_global_zero:
             return
-        names, step = module.class_names, trainer.global_step
-        pictures = {f"{stage}/confusion": pixels(confusion_figure(confusion, names))}
+        names, filters = module.class_names, module.filters()
+        accuracies = zip(names, confusion_tables.class_accuracy(confusion).tolist(), strict=True)
+        scalars = {f"{stage}/accuracy_of/{name}": accuracy for name, accuracy in accuracies}
+        for logger in trainer.loggers:
+            logger.log_metrics(scalars, trainer.global_step)
+        log_image(trainer, f"{stage}/confusion", pixels(confusion_figure(confusion, names)))
         if self._worst:
-            pictures[f"{stage}/mistakes"] = pixels(mistakes_figure(sorted(self._worst, reverse=True), names))
-        filters = module.filters()
-        for board in boards:
-            for tag, picture in pictures.items():
-                board.add_image(tag, picture, step)
-            for name, accuracy in zip(names, confusion_tables.class_accuracy(confusion).tolist(), strict=True):
-                board.add_scalar(f"{stage}/accuracy_of/{name}", accuracy, step)
-            if filters is not None:
-                board.add_image(f"{stage}/filters", filter_grid(filters[: self.filters].detach().float().cpu()), step)
+            figure = mistakes_figure(sorted(self._worst, reverse=True), names)
+            log_image(trainer, f"{stage}/mistakes", pixels(figure))
+        if filters is not None:
+            image = filter_grid(filters[: self.filters].detach().float().cpu())
+            log_image(trainer, f"{stage}/filters", image.mul(255).round().byte())
 
 
 def confusion_figure(confusion: Tensor, class_names: Sequence[str]) -> Figure:
@@ -103,25 +114,30 @@ def confusion_figure(confusion: Tensor, class_names: Sequence[str]) -> Figure:
         shade = "white" if shares[row, column] > 0.4 else "black"
         axes.text(column, row, int(confusion[row, column]), ha="center", va="center", color=shade, fontsize=8)
     places = range(len(class_names))
-    axes.set(xlabel="named", ylabel="shown", yticks=places, yticklabels=class_names)
+    axes.set(xlabel="predicted", ylabel="target", yticks=places, yticklabels=class_names)
     axes.set_xticks(places, class_names, rotation=90 if max(map(len, class_names)) > 2 else 0)
     return figure
 
 
 def mistakes_figure(mistakes: Sequence[Mistake], class_names: Sequence[str]) -> Figure:
-    """Pictures in rows of five, each under what it is, what it was taken for, and how surely."""
+    """Images in rows of five, each under its target, what was predicted, and with which probability.
+
+    Of other than one or three channels, their mean is shown.
+    """
     figure = Figure((8, 1.9 * math.ceil(len(mistakes) / 5)), layout="tight")
     for axes in figure.subplots(math.ceil(len(mistakes) / 5), 5, squeeze=False).flat:
         axes.axis("off")
     for axes, mistake in zip(figure.axes, mistakes, strict=False):
-        axes.imshow(mistake.picture.permute(1, 2, 0).numpy(), cmap="gray", vmin=0, vmax=255)
-        title = f"{class_names[mistake.shown]}, not {class_names[mistake.named]} ({mistake.confidence:.0%})"
+        image = mistake.image.float() / 255
+        image = image if len(image) in (1, 3) else image.mean(0, keepdim=True)
+        axes.imshow(image.permute(1, 2, 0).numpy(), cmap="gray", vmin=0, vmax=1)
+        title = f"{class_names[mistake.target]}, not {class_names[mistake.predicted]} ({mistake.confidence:.0%})"
         axes.set_title(title, fontsize=8)
     return figure
 
 
 def filter_grid(filters: Tensor) -> Tensor:
-    """Weights (n, C, h, w) as one picture (3, H, W) in [0, 1], each scaled by itself so that 0 is mid-grey.
+    """Weights (n, C, h, w) as one image (3, H, W) in [0, 1], each scaled by itself so that 0 is mid-grey.
 
     Weights for more than three channels are shown by their mean over channels.
     """
@@ -129,7 +145,7 @@ def filter_grid(filters: Tensor) -> Tensor:
         filters = filters.mean(1, keepdim=True)
     largest = filters.abs().amax((1, 2, 3), keepdim=True).clamp(min=torch.finfo(filters.dtype).tiny)
     scale = max(1, 28 // filters.shape[-1])  # small kernels are enlarged: every pixel stays a square
-    pictures = (0.5 + 0.5 * filters / largest).repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    images = (0.5 + 0.5 * filters / largest).repeat_interleave(scale, 2).repeat_interleave(scale, 3)
     divisors = [n for n in range(1, len(filters) + 1) if len(filters) % n == 0]
     in_a_row = next(n for n in divisors if n * n >= len(filters))  # as square as rows of equal length can be
-    return make_grid(pictures, nrow=in_a_row, pad_value=1.0)
+    return make_grid(images, nrow=in_a_row, pad_value=1.0)

@@ -1,4 +1,4 @@
-"""How a picture comes out of noise.
+"""How an image comes out of noise.
 
 B batch, C channels, H height, W width.
 """
@@ -9,15 +9,16 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from callbacks.module_protocols import StepwiseGenerator
 from callbacks.sample_grid import grid
-from callbacks.sample_picture import SamplePicture
+from callbacks.sample_image import SampleImage
 from callbacks.sampling import MOST
 from limits import whole
 from networks.image_range import to_pixels
 
 
-class DenoisingStrip(SamplePicture):
-    """A row for each of the first classes: the picture that the model has in mind at each step, first to last.
+class DenoisingStrip(SampleImage):
+    """A row for each of the first classes: the image that the model predicts at each step, first to last.
 
     Args:
         classes: rows.
@@ -25,12 +26,13 @@ class DenoisingStrip(SamplePicture):
     """
 
     name = "denoising"
+    asks = StepwiseGenerator
 
     def __init__(self, classes: int = 4, frames: int = 10):
         whole(1, MOST, classes=classes, frames=frames)
         self.classes, self.frames = classes, frames
 
-    def picture(self, module: L.LightningModule, class_names: Sequence[str]) -> Tensor:
+    def image(self, module: L.LightningModule, class_names: Sequence[str]) -> Tensor:
         labels = torch.arange(min(self.classes, len(class_names)), device=module.device)
         seen: list[Tensor] = []
         module.sample(labels, generator=self.noise(len(labels)), on_step=lambda number, x0: seen.append(to_pixels(x0)))

@@ -1,4 +1,4 @@
-"""Matplotlib's figures as pictures."""
+"""Matplotlib's figures as images."""
 
 import gc
 
@@ -17,6 +17,6 @@ def pixels(figure: Figure) -> Tensor:
     """
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    picture = torch.from_numpy(np.array(canvas.buffer_rgba())[..., :3]).permute(2, 0, 1).contiguous()
+    image = torch.from_numpy(np.array(canvas.buffer_rgba())[..., :3]).permute(2, 0, 1).contiguous()
     gc.collect()
-    return picture
+    return image

@@ -6,12 +6,13 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from callbacks.module_protocols import GuidedGenerator
 from callbacks.sample_grid import grid
-from callbacks.sample_picture import SamplePicture
+from callbacks.sample_image import SampleImage
 from diffusion import guidance
 
 
-class GuidanceGrid(SamplePicture):
+class GuidanceGrid(SampleImage):
     """A column for each class, a row for each guidance scale, lowest first; a column's samples begin as the same noise.
 
     Args:
@@ -19,12 +20,13 @@ class GuidanceGrid(SamplePicture):
     """
 
     name = "guidance"
+    asks = GuidedGenerator
 
     def __init__(self, scales: Sequence[float] = (0.0, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)):
         guidance.check_scales(scales)
         self.scales = sorted(scales)
 
-    def picture(self, module: L.LightningModule, class_names: Sequence[str]) -> Tensor:
+    def image(self, module: L.LightningModule, class_names: Sequence[str]) -> Tensor:
         labels = torch.arange(len(class_names), device=module.device)
-        rows = [module.sample(labels, scale=scale, generator=self.noise(len(labels))) for scale in self.scales]
+        rows = [module.sample(labels, guidance_scale=scale, generator=self.noise(len(labels))) for scale in self.scales]
         return grid(torch.cat(rows), len(labels))

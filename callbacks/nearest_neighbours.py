@@ -1,31 +1,31 @@
 """Whether a generative model copies: its samples beside the training images that are most like them.
 
-Speaks to the module through `sample(labels, generator=)` alone.
-
 B batch, C channels, H height, W width, F features, N training images, K classes.
 """
-
-from pathlib import Path
 
 import lightning as L
 import torch
 from rich.console import Console
 from torch import Tensor
-from torchvision.io import write_png
 
+from callbacks.image_sets import training_and_heldout
+from callbacks.log_media import log_image
+from callbacks.module_protocols import ImageGenerator, check_module
 from callbacks.sample_grid import draw, grid
-from callbacks.sample_quality import check_reader, look, training_and_heldout
 from callbacks.sampling import HIGHEST_SEED, MOST, class_names, watching
-from checkpoints.pretrained import load_pretrained
+from checkpoints.load_trained import load_trained
 from limits import whole
+from metrics.classifier_features import check_classifier, extract_features
 
 
 class NearestNeighbours(L.Callback):
-    """At test, writes samples/neighbours.png in the run's folder: a row for each class, first a sample, then the
-    training images that are nearest to it in a classifier's features, then those that are nearest in pixels.
+    """At test, logs samples beside their nearest training images as "test/neighbours" (`callbacks.log_media`).
+
+    A row for each class: first a sample, then the training images that are nearest to it in a classifier's features,
+    then those that are nearest in pixels.
 
     Args:
-        classifier: a folder of `pretrained/` with the classifier.
+        classifier: a trained `lightning_modules.classifier.Classifier`: a folder of `pretrained/`, or a run's.
         neighbours: of each kind.
         seed: of the samples.
     """
@@ -35,27 +35,29 @@ class NearestNeighbours(L.Callback):
         whole(0, HIGHEST_SEED, seed=seed)
         self.classifier, self.neighbours, self.seed = classifier, neighbours, seed
 
+    def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        check_module(self, module, ImageGenerator)
+
     def on_test_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Before anything is drawn: whether classifier and data fit."""
         with watching(module):
-            self._reader = load_pretrained(self.classifier)
-        images = training_and_heldout(trainer)[0].images
-        check_reader(self._reader, self.classifier, images, class_names(trainer, module))
+            self._reader = load_trained(self.classifier)
+        images = training_and_heldout(module)[0].images
+        check_classifier(self._reader, self.classifier, images, class_names(module))
         if self.neighbours > len(images):
             raise ValueError(f"neighbours={self.neighbours} are more than the {len(images)} training images")
 
     def on_test_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        folder = Path(trainer.log_dir or ".") / "samples"
         if not trainer.is_global_zero:
             return
-        images, reader = training_and_heldout(trainer)[0].images, self._reader.to(module.device)
+        images, reader = training_and_heldout(module)[0].images, self._reader.to(module.device)
         with watching(module):
-            samples = draw(module, len(class_names(trainer, module)), 1, self.seed)
-        rows = beside(samples, images, look(reader, samples).features, look(reader, images).features, self.neighbours)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_png(grid(rows.flatten(0, 1), rows.shape[1]), str(folder / "neighbours.png"))
+            samples = draw(module, len(class_names(module)), 1, self.seed)
+        own, real = (extract_features(reader, part).features for part in (samples, images))
+        rows = beside(samples, images, own, real, self.neighbours)
+        path = log_image(trainer, "test/neighbours", grid(rows.flatten(0, 1), rows.shape[1]))
         console = Console(soft_wrap=True, highlight=False, markup=False)
-        console.print(f"samples beside their nearest training images in {folder / 'neighbours.png'}")
+        console.print(f"samples beside their nearest training images in {path}")
 
 
 def beside(samples: Tensor, images: Tensor, sample_features: Tensor, features: Tensor, count: int) -> Tensor:

@@ -1,9 +1,12 @@
-"""A loss that is no number ends the run before it can reach the weights, and weights that are none are not saved."""
+"""A loss that is NaN or infinite ends the run before it reaches the weights, and such weights are not saved."""
+
+from typing import Any
 
 import lightning as L
 import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
+from torch.optim import Optimizer
 
 
 class NonFiniteGuard(L.Callback):
@@ -19,19 +22,19 @@ class NonFiniteGuard(L.Callback):
     def __init__(self):
         self._batch = 0
 
-    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int) -> None:
         self._batch = batch_idx
 
     def on_before_backward(self, trainer: L.Trainer, module: L.LightningModule, loss: Tensor) -> None:
         if not torch.isfinite(loss):
-            self._end(trainer, f"the loss is {loss.item()}", "this loss taught nothing")
+            self._end(trainer, f"the loss is {loss.item()}", "nothing was learned from it")
 
-    def on_before_optimizer_step(self, trainer: L.Trainer, module: L.LightningModule, optimizer) -> None:
+    def on_before_optimizer_step(self, trainer: L.Trainer, module: L.LightningModule, optimizer: Optimizer) -> None:
         if getattr(trainer.precision_plugin, "scaler", None) is not None:
             return
         weights = (weight for group in optimizer.param_groups for weight in group["params"])
         if not torch.isfinite(get_total_norm([weight.grad for weight in weights if weight.grad is not None])):
-            self._end(trainer, "the gradient is NaN or infinite where the loss is not", "no weight took this step")
+            self._end(trainer, "the gradient is NaN or infinite where the loss is not", "no weight was changed by it")
 
     def on_save_checkpoint(self, trainer: L.Trainer, module: L.LightningModule, checkpoint: dict) -> None:
         if not all(torch.isfinite(weight).all() for weight in module.parameters()):

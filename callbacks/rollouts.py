@@ -5,33 +5,33 @@ is what happens when it acts, so the checkpoint follows the score on validation 
 while training.
 """
 
-import io
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
-import imageio.v3 as iio
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from tensorboard.compat.proto.summary_pb2 import Summary
 
+from callbacks.log_media import log_video
+from callbacks.module_protocols import Policy, check_module
 from callbacks.sampling import watching
-from checkpoints.atomic_checkpoint_io import load_trained
+from checkpoints.load_trained import load_trained
 from diffusion.noise import generators
 from envs import video
+from envs.episode_statistics import summarize
 from envs.rollout import Episode, rollout
 from lightning_modules.diffusion_policy import DiffusionPolicy
 from limits import whole
-from metrics.episode_statistics import Metric, summarize
+from metrics.confidence_interval import ConfidenceInterval
 
 VAL_SEEDS = range(0, 1000)
 FIRST_TEST_SEED = 100_000  # where the published figures start
 WAVE = 50  # episodes that are played at once
+FPS = 20  # of videos: twice as fast as the world's 10 Hz
 
 
 class Rollouts(L.Callback):
@@ -42,7 +42,8 @@ class Rollouts(L.Callback):
         success_rate        1 where the coverage ever exceeded 0.95
         mean_final_coverage the coverage at the end
         mean_steps          steps until success, 300 without one
-    each with a 95 % interval (/low, /high), and writes videos of the first episodes to the run folder and TensorBoard.
+    each with a 95 % interval (/low, /high), and a video of the first episodes as STAGE/rollouts
+    (`callbacks.log_media`).
 
     Args:
         val_episodes: episodes at each validation, on seeds 0, 1, ... (at most 1000).
@@ -57,20 +58,29 @@ class Rollouts(L.Callback):
         whole(0, 100, video_episodes=video_episodes)
         self.val_episodes, self.test_episodes, self.video_episodes = val_episodes, test_episodes, video_episodes
 
+    def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        check_module(self, module, Policy)
+
     # Averaged weights are swapped in between the start and the end of the validation epoch: the first batch lies
     # between the two whatever the order of the callbacks.
-    def on_validation_batch_start(self, trainer, module, batch, batch_idx, dataloader_idx=0):
+    def on_validation_batch_start(
+        self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         if batch_idx == 0 and not trainer.sanity_checking:
             self._run(trainer, module, "val", VAL_SEEDS[: self.val_episodes])
 
-    def on_test_batch_start(self, trainer, module, batch, batch_idx, dataloader_idx=0):
+    def on_test_batch_start(
+        self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         if batch_idx == 0:
             seeds = range(FIRST_TEST_SEED, FIRST_TEST_SEED + self.test_episodes)
             metrics = self._run(trainer, module, "test", seeds)
             if trainer.is_global_zero:
                 Console().print(table({"this policy": metrics}, len(seeds), seeds[0]))
 
-    def _run(self, trainer: L.Trainer, module: L.LightningModule, stage: str, seeds) -> dict[str, Metric]:
+    def _run(
+        self, trainer: L.Trainer, module: L.LightningModule, stage: str, seeds: Sequence[int]
+    ) -> dict[str, ConfidenceInterval]:
         own = list(seeds)[trainer.global_rank :: trainer.world_size]
         episodes = run_policy(
             module, own, progress=trainer.is_global_zero and trainer.progress_bar_callback is not None
@@ -85,17 +95,12 @@ class Rollouts(L.Callback):
             module.log(f"{stage}/{name}", metric.mean, batch_size=1, prog_bar=name == "score")
             module.log(f"{stage}/{name}/low", metric.low, batch_size=1)
             module.log(f"{stage}/{name}/high", metric.high, batch_size=1)
-        folder = Path(trainer.log_dir or ".") / "videos"  # asking for it is a broadcast: every process must
         if trainer.is_global_zero and self.video_episodes:
-            self._show(trainer, stage, folder, episodes[: self.video_episodes])
+            shown = episodes[: self.video_episodes]
+            frames = video.wall(shown, columns=min(4, len(shown)), size=128)
+            frames = np.concatenate([frames, np.repeat(frames[-1:], FPS, 0)])  # the end stands still for a second
+            log_video(trainer, f"{stage}/rollouts", frames, FPS)
         return metrics
-
-    def _show(self, trainer: L.Trainer, stage: str, folder: Path, episodes: list[Episode]) -> None:
-        pictures = video.wall(episodes, columns=min(4, len(episodes)), size=128)
-        video.write(folder / f"{stage}-step{trainer.global_step:07d}.mp4", pictures)
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                _add_gif(logger, f"{stage}/rollouts", pictures, trainer.global_step)
 
 
 def run_policy(
@@ -135,10 +140,12 @@ def run_policy(
 
 def run_checkpoint(path: str, seeds: Sequence[int]) -> list[Episode]:
     """One episode from each seed with the policy in a checkpoint or a folder of pretrained/."""
-    return run_policy(load_trained(DiffusionPolicy, path), seeds)
+    return run_policy(load_trained(path, DiffusionPolicy), seeds)
 
 
-def table(rows: dict[str, dict[str, Metric]], n: int, first_seed: int, starts: str = "legacy initial states") -> Table:
+def table(
+    rows: dict[str, dict[str, ConfidenceInterval]], n: int, first_seed: int, starts: str = "legacy initial states"
+) -> Table:
     """Policies against metrics with their 95 % intervals."""
     result = Table(title=f"Push-T, {n} episodes, {starts} of seeds {first_seed} to {first_seed + n - 1}")
     result.add_column("policy")
@@ -149,15 +156,6 @@ def table(rows: dict[str, dict[str, Metric]], n: int, first_seed: int, starts: s
     return result
 
 
-def _in_words(metric: Metric) -> str:
+def _in_words(metric: ConfidenceInterval) -> str:
     digits = 1 if metric.high > 1 else 3  # of steps or of a share
     return f"{metric.mean:.{digits}f} [{metric.low:.{digits}f}, {metric.high:.{digits}f}]"
-
-
-def _add_gif(logger: TensorBoardLogger, tag: str, pictures: np.ndarray, step: int) -> None:
-    """TensorBoard shows an animated GIF as an image; its own add_video does the same through moviepy."""
-    buffer = io.BytesIO()
-    iio.imwrite(buffer, pictures[::2], extension=".gif", duration=100, loop=0)
-    height, width = pictures.shape[1:3]
-    image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=buffer.getvalue())
-    logger.experiment.file_writer.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)

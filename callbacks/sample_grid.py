@@ -1,20 +1,18 @@
 """How samples of the same noise change while a generative model trains.
 
-Speaks to the module through `sample(labels, generator=)` alone.
-
 B batch, C channels, H height, W width, K classes.
 """
 
 import sys
-from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
-from torchvision.io import write_png
 from torchvision.utils import make_grid
 
+from callbacks.log_media import log_image
+from callbacks.module_protocols import ImageGenerator, check_module
 from callbacks.sampling import MOST, class_names, watching
 from diffusion.noise import generators
 from limits import whole
@@ -23,8 +21,8 @@ from limits import whole
 class SampleGrid(L.Callback):
     """A grid of samples, a column for each class, every `every_n_steps` optimizer steps and when training ends.
 
-    All grids are drawn from the same noise. Each goes to TensorBoard and to samples/step-NNNNNNN.png in the run's
-    folder. A GAN takes two optimizer steps a batch.
+    All grids are drawn from the same noise, and logged as "samples" (`callbacks.log_media`). A GAN takes two optimizer
+    steps a batch.
 
     Args:
         every_n_steps: counted as `trainer.global_step`.
@@ -36,40 +34,42 @@ class SampleGrid(L.Callback):
         whole(1, MOST, rows=rows)
         self.every_n_steps, self.rows = every_n_steps, rows
 
-    def on_train_start(self, trainer, module) -> None:
+    def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        check_module(self, module, ImageGenerator)
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._drawn = trainer.global_step // self.every_n_steps
 
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         if trainer.global_step // self.every_n_steps > self._drawn:
             self._drawn = trainer.global_step // self.every_n_steps
-            self._show(trainer, module)
+            self._log(trainer, module)
 
-    def on_train_end(self, trainer, module) -> None:
-        self._show(trainer, module)
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._log(trainer, module)
 
-    def _show(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        folder = Path(trainer.log_dir or ".") / "samples"  # asking for it is a broadcast: every process must
+    def _log(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if not trainer.is_global_zero:
             return
         with watching(module):
-            picture = grid(draw(module, len(class_names(trainer, module)), self.rows))
-        folder.mkdir(parents=True, exist_ok=True)
-        write_png(picture, str(folder / f"step-{trainer.global_step:07d}.png"))
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image("samples", picture, trainer.global_step)
+            image = grid(draw(module, len(class_names(module)), self.rows))
+        log_image(trainer, "samples", image)
 
 
 def draw(module: L.LightningModule, classes: int, rows: int, seed: int = 0) -> Tensor:
-    """Samples of all classes, one after the other, row by row: (rows * K, C, H, W) uint8. Each has noise of its own,
-    from the seed and its place."""
+    """Samples of all classes, one after the other, row by row: (rows * K, C, H, W) uint8.
+
+    Each has noise of its own, from the seed and its place.
+    """
     labels = torch.arange(classes, device=module.device).repeat(rows)
     return module.sample(labels, generator=generators(seed, range(len(labels)))).cpu()
 
 
-def grid(pictures: Tensor, columns: int = 10, scale: int = 2) -> Tensor:
-    """Pictures (B, C, H, W) uint8 side by side, each pixel as `scale` x `scale`: (3, height, width) uint8."""
+def grid(images: Tensor, columns: int = 10, scale: int = 2) -> Tensor:
+    """Images (B, C, H, W) uint8 side by side, each pixel as `scale` x `scale`: (3, height, width) uint8."""
     whole(1, 10_000, columns=columns)
     whole(1, 100, scale=scale)
-    pictures = pictures.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
-    return make_grid(pictures, nrow=columns, padding=scale, pad_value=255)
+    images = images.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    return make_grid(images, nrow=columns, padding=scale, pad_value=255)

@@ -1,4 +1,4 @@
-"""What the callbacks that draw in the middle of a run share."""
+"""What callbacks that draw samples in the middle of a run share."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,16 +7,20 @@ import lightning as L
 import torch
 
 from callbacks.resume.random_state import random_state, set_random_state
+from lightning_modules import data_contract
 from networks.evaluation import evaluating
 
 HIGHEST_SEED = 2**64 - 1
-MOST = 1000  # rows, columns or frames of a picture
+MOST = 1000  # rows, columns or frames of an image
 
 
 @contextmanager
 def watching(module: L.LightningModule) -> Iterator[None]:
-    """Draw without a trace: in eval mode and without gradients; afterwards the modes of all parts (train, eval) and the
-    global generators (Python, NumPy, torch) are as they were, and the run goes on as if nobody had looked."""
+    """Draw without a trace, in eval mode and without gradients.
+
+    Afterwards the modes of all parts (train, eval) and the global generators (Python, NumPy, torch) are as they were:
+    the run goes on as if nothing had been drawn.
+    """
     state = random_state()
     try:
         with evaluating(module), torch.no_grad():
@@ -25,7 +29,7 @@ def watching(module: L.LightningModule) -> Iterator[None]:
         set_random_state(state)
 
 
-def class_names(trainer: L.Trainer, module: L.LightningModule) -> Sequence[str]:
+def class_names(module: L.LightningModule) -> Sequence[str]:
     """Those of the data; numbers, as many as the module knows classes, where the data do not say."""
-    numbers = [str(number) for number in range(max(1, module.hparams.get("num_classes", 1)))]
-    return getattr(trainer.datamodule, "class_names", numbers)
+    names = data_contract.class_names(module)
+    return [str(number) for number in range(max(1, module.hparams.get("num_classes", 1)))] if names is None else names

@@ -1,19 +1,32 @@
 """Print what a model answers in `predict`."""
 
+from collections.abc import Sequence
+
 import lightning as L
-from rich.console import Console
+from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
+from callbacks.prediction_files import say
 
-class TextPredictionWriter(L.Callback):
+
+class TextPredictionWriter(BasePredictionWriter):
     """One line `question -> answer` for each row that `predict` gives to the model.
 
     The module's `predict_step` returns the answers as texts; its `vocabulary` spells the questions.
     """
 
-    def on_predict_batch_end(
-        self, trainer, module, outputs: list[str], batch: dict[str, Tensor], batch_idx, dataloader_idx=0
+    def __init__(self):
+        super().__init__("batch")
+
+    def write_on_batch_end(
+        self,
+        trainer: L.Trainer,
+        module: L.LightningModule,
+        prediction: list[str],
+        batch_indices: Sequence[int] | None,
+        batch: dict[str, Tensor],
+        batch_idx: int,
+        dataloader_idx: int,
     ) -> None:
-        console = Console(soft_wrap=True, highlight=False, markup=False)
-        for question, answer in zip(module.vocabulary.decode(batch["source"]), outputs, strict=True):
-            console.print(f"{question} -> {answer}")
+        for question, answer in zip(module.vocabulary.decode(batch["source"]), prediction, strict=True):
+            say(f"{question} -> {answer}")

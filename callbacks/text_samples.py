@@ -1,15 +1,20 @@
-"""What a sequence model answers on held-out questions, as text in TensorBoard."""
+"""What a sequence model answers on held-out questions."""
+
+from typing import Any
 
 import lightning as L
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
+from callbacks.log_media import log_table
+from callbacks.module_protocols import TextAnswerer, check_module
 from callbacks.validation_rows import validation_rows
 from limits import whole
 
+COLUMNS = ("source", "target", "answer", "")
+
 
 class TextSamples(L.Callback):
-    """A table of question, expected answer and the model's own, at every validation.
+    """Logs a table "val/samples" of questions, expected answers and the model's own, at every validation.
 
     Rows are taken from all over the first validation set, and are the same each time, so that the slider over steps
     shows how answers improve.
@@ -22,28 +27,22 @@ class TextSamples(L.Callback):
         whole(count=count)
         self.count = count
 
+    def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        check_module(self, module, TextAnswerer)
+
     # Averaged weights are swapped in between the start and the end of the validation epoch: a batch lies between the
     # two whatever the order of the callbacks.
-    def on_validation_batch_start(self, trainer, module, batch, batch_idx, dataloader_idx=0) -> None:
-        loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-        if batch_idx or dataloader_idx or trainer.sanity_checking or not trainer.is_global_zero or not loggers:
+    def on_validation_batch_start(
+        self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        if batch_idx or dataloader_idx or trainer.sanity_checking or not trainer.is_global_zero:
             return
-        table = self.table(module, validation_rows(trainer, batch, self.count))
-        for logger in loggers:
-            logger.experiment.add_text("val/samples", table, trainer.global_step)
+        log_table(trainer, "val/samples", COLUMNS, self.rows(module, validation_rows(trainer, batch, self.count)))
 
-    def table(self, module: L.LightningModule, batch: dict[str, Tensor]) -> str:
-        """The samples and the module's answers as a Markdown table."""
+    def rows(self, module: L.LightningModule, batch: dict[str, Tensor]) -> list[tuple[str, ...]]:
+        """The batch's questions and targets, the module's answers, and whether these are right."""
         batch = {name: value.to(module.device) for name, value in batch.items()}
-        questions, expected = (module.vocabulary.decode(batch[name]) for name in ("source", "target"))
+        questions, targets = (module.vocabulary.decode(batch[name]) for name in ("source", "target"))
         ids = module.generate(batch["source"], batch["source_mask"])
-        answers, right = module.vocabulary.decode(ids), module.is_exact(ids, batch).tolist()
-        lines = ["| source | target | answer | |", "| --- | --- | --- | --- |"]
-        for *texts, exact in zip(questions, expected, answers, right, strict=True):
-            lines.append(f"| {' | '.join(map(_cell, texts))} | {'right' if exact else '**wrong**'} |")
-        return "\n".join(lines)
-
-
-def _cell(text: str) -> str:
-    """Text that Markdown leaves alone."""
-    return "`` " + text.replace("|", "¦") + " ``"
+        right = ["right" if exact else "wrong" for exact in module.is_exact(ids, batch).tolist()]
+        return list(zip(questions, targets, module.vocabulary.decode(ids), right, strict=True))

@@ -1,4 +1,4 @@
-"""Rows of the validation set that pictures and tables are made of, the same at every validation."""
+"""Rows of the validation set that figures and tables are made of, the same at every validation."""
 
 import lightning as L
 from torch import Tensor

@@ -6,11 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
-
-from checkpoints.pretrained import load_pretrained
 
 HANDED_BACK = ".temp.ckpt"  # what Lightning's spawned processes (ddp_spawn) hand back: weights alone
 
@@ -22,12 +19,18 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     moment leaves the one from before. (Lightning writes into the system's folder for temporary files; from there to
     another disk a file is copied, and half a copy is left where that is cut off.)
 
+    A checkpoint holds tensors and plain values: of a module's hyperparameters, objects are left out. They stand in the
+    run's config.yaml, which lies beside the checkpoints.
+
     Raises OSError where a file cannot be written, ValueError for one that is torn, or is no checkpoint.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         path = Path(path)
         partial = path.with_name(path.name + ".part")
+        if "hyper_parameters" in checkpoint:
+            hyperparameters = {name: v for name, v in checkpoint["hyper_parameters"].items() if _is_plain(v)}
+            checkpoint = checkpoint | {"hyper_parameters": hyperparameters}
         content = io.BytesIO()
         torch.save(checkpoint, content)
         try:
@@ -64,14 +67,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return checkpoint
 
 
-def load_trained(kind: type[L.LightningModule], path: str | Path) -> L.LightningModule:
-    """A model of that class from a checkpoint (.ckpt) or a folder of pretrained/, in eval mode on the CPU.
-
-    Raises OSError where there is none, ValueError for a file that is torn, or no checkpoint.
-    """
-    if not Path(path).exists():
-        raise FileNotFoundError(f"there is no model {path}; name a checkpoint (.ckpt) or a folder of pretrained/")
-    if Path(path).is_dir():
-        return load_pretrained(path)
-    AtomicCheckpointIO().load_checkpoint(path)  # says what is wrong with the file
-    return kind.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
+def _is_plain(value: Any) -> bool:
+    """Whether weights-only loading reads a value back: numbers, strings, tensors, and collections of them."""
+    if isinstance(value, dict):
+        return type(value) is dict and all(_is_plain(part) for pair in value.items() for part in pair)
+    if isinstance(value, list | tuple):
+        return type(value) in (list, tuple) and all(map(_is_plain, value))
+    return value is None or type(value) in (bool, int, float, complex, str, torch.Tensor)

@@ -1,6 +1,5 @@
-"""Weights that come without a checkpoint: a folder of `pretrained/` with `config.yaml` and `model.safetensors`."""
+"""Weights in files: where they are, which of them answers need, and how they get into a module."""
 
-from importlib import import_module
 from pathlib import Path
 
 import lightning as L
@@ -12,22 +11,6 @@ from torch import Tensor
 
 SHIPPED = Path(__file__).parent.parent / "pretrained"
 CHECKPOINTS = ("checkpoints/best.ckpt", "checkpoints/last.ckpt")  # of a run, from its folder
-
-
-def load_pretrained(folder: str | Path) -> L.LightningModule:
-    """The module that the folder's config names, with the folder's weights, in eval mode on the CPU.
-
-    >>> policy = load_pretrained("pretrained/pusht")
-
-    Raises FileNotFoundError where the folder lacks one of its two files, ValueError where they do not fit.
-    """
-    folder = Path(folder)
-    for name in ("config.yaml", "model.safetensors"):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder} holds no {name}; name a folder of pretrained/, such as pretrained/pusht")
-    module = build(read_config(folder / "config.yaml")["model"])
-    load_weights(module, folder / "model.safetensors")
-    return module.eval()
 
 
 def read_config(path: str | Path) -> dict:
@@ -42,15 +25,6 @@ def read_config(path: str | Path) -> dict:
     if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
         raise ValueError(f"the config {path} names no model; it needs model: with class_path: and init_args:")
     return config
-
-
-def build(model: dict) -> L.LightningModule:
-    """The untrained module of a config's part `model`. Raises ValueError where that names something else."""
-    package, name = model["class_path"].rsplit(".", 1)
-    kind = getattr(import_module(package), name)
-    if not (isinstance(kind, type) and issubclass(kind, L.LightningModule)):
-        raise ValueError(f"the config's model.class_path is {model['class_path']}, which is no LightningModule")
-    return kind(**model.get("init_args", {}))
 
 
 def inference_weights(module: L.LightningModule) -> dict[str, Tensor]:

@@ -1,0 +1,1 @@
+"""The command line, and commands that let a trained policy act."""

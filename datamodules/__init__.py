@@ -1,0 +1,1 @@
+"""What is trained on: from a source to tensors in memory to batches."""

@@ -1,4 +1,4 @@
-"""Classes to draw, for `predict` of a model that draws pictures: it needs no data set.
+"""Classes to draw, for `predict` of a model that draws images: it needs no data set.
 
 B batch, K classes.
 """
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from datamodules.stateful_loader import already_collated
 from limits import whole
 
 
@@ -29,11 +30,11 @@ class Labels(Dataset):
 
 
 class ClassLabels(L.LightningDataModule):
-    """What `predict` is to draw: `count` pictures of all classes in turn.
+    """What `predict` is to draw: `count` images of all classes in turn.
 
     Args:
         class_names: of the K classes.
-        count: how many pictures.
+        count: how many images.
         batch_size: how many are drawn at once.
     """
 
@@ -46,9 +47,4 @@ class ClassLabels(L.LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader:
         labels = Labels(self.count, len(self.class_names))
-        return DataLoader(labels, batch_size=self.batch_size, collate_fn=_as_is)
-
-
-def _as_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A batch is made whole by `__getitems__`: nothing to collate."""
-    return batch
+        return DataLoader(labels, batch_size=self.batch_size, collate_fn=already_collated)

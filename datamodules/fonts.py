@@ -1,11 +1,11 @@
-"""Digits drawn from fonts: a picture set for every place without data and without a network.
+"""Digits drawn from fonts: an image set for every place without data and without a network.
 
-The fonts are the TrueType files that Matplotlib brings along. Each picture has its own font, size, place, angle and
+The fonts are the TrueType files that Matplotlib brings along. Each image has its own font, size, place, angle and
 stroke, and in colour its own ink and ground.
 """
 
 import math
-from functools import cache as remembered
+from functools import cache as memoised
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,11 +25,11 @@ SIZES = {"train": 10_000, "test": 2_000}
 SEEDS = {"train": 0, "test": 1}
 OVERSAMPLING = 4  # drawn larger, then averaged: smooth edges and places between pixels
 SYMBOLS = {"cmex10", "cmsy10"}  # fonts that have other signs where others have digits
-DRAWING = 1  # raise it when pictures are drawn differently: old cache files are then left alone
+DRAWING = 1  # raise it when images are drawn differently: old cache files are then left alone
 
 
 def digits(split: str, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
-    """The pictures (N, C, H, W) uint8 and their labels (N,) of a split, always the same ones; kept in a cache file."""
+    """The images (N, C, H, W) uint8 and their labels (N,) of a split, always the same ones; kept in a cache file."""
     if split not in SIZES:
         raise ValueError(f"there are no digits from fonts for the split {split!r}; use one of {', '.join(SIZES)}")
     versions = [version(package) for package in ("pillow", "matplotlib")]
@@ -58,8 +58,8 @@ def draw(
         [_ink(label, height, width, rng) for label in track(labels, progress or "", transient=True, disable=quiet)]
     )  # (n, H, W), 0 ground to 1 ink
     ground, colour = _colours(n, channels, rng)  # (n, C)
-    pictures = ground[:, :, None, None] + (colour - ground)[:, :, None, None] * ink[:, None]
-    return torch.from_numpy(pictures.round().astype(np.uint8)), torch.from_numpy(labels.astype(np.int64))
+    images = ground[:, :, None, None] + (colour - ground)[:, :, None, None] * ink[:, None]
+    return torch.from_numpy(images.round().astype(np.uint8)), torch.from_numpy(labels.astype(np.int64))
 
 
 def _ink(label: int, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
@@ -90,7 +90,7 @@ def _colours(n: int, channels: int, rng: np.random.Generator) -> tuple[np.ndarra
     return ground.astype(np.float32), ink.clip(0, 255).astype(np.float32)
 
 
-@remembered
+@memoised
 def fonts() -> tuple[Path, ...]:
     """Matplotlib's fonts that have digits."""
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -103,6 +103,6 @@ def _has_digits(path: Path) -> bool:
     return len({bytes(font.getmask(digit)) for digit in CLASS_NAMES}) == len(CLASS_NAMES)
 
 
-@remembered
+@memoised
 def _font(path: Path, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(path, size)

@@ -1,12 +1,12 @@
-"""One picture file as 8-bit grey or RGB pixels: the reader of training sets and of `predict` alike.
+"""One image file as 8-bit grey or RGB pixels: the reader of training sets and of `predict` alike.
 
     file ─► first frame ─► 8 bits a channel ─► on an opaque ground ─► grey or RGB ─► turned as its camera says
 
-Brightness. 8-bit pictures stay as they are. Grey values of 16 or 32 bits or floating point carry no scale of their own
-in Pillow: the first of the ranges 0 to 1 (floating point only), 0 to 255 and 0 to 65,535 that holds all of a picture's
+Brightness. 8-bit images stay as they are. Grey values of 16 or 32 bits or floating point carry no scale of their own
+in Pillow: the first of the ranges 0 to 1 (floating point only), 0 to 255 and 0 to 65,535 that holds all of an image's
 values becomes 0 to 255. Values below 0, above 65,535 or not finite are refused.
 
-Transparency. What is transparent lies on white, as in a browser, or on black where the picture itself (its mean grey,
+Transparency. What is transparent lies on white, as in a browser, or on black where the image itself (its mean grey,
 weighted by opacity) is lighter than mid-grey: white ink on nothing does not vanish.
 
 H height, W width.
@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-MODES = {1: "L", 3: "RGB"}  # channels -> what Pillow calls such a picture
-TURNS = {  # EXIF orientation -> what brings the picture upright
+MODES = {1: "L", 3: "RGB"}  # channels -> what Pillow calls such an image
+TURNS = {  # EXIF orientation -> what brings the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -31,55 +31,55 @@ TURNS = {  # EXIF orientation -> what brings the picture upright
 
 
 def read_image(file: Path | bytes, channels: int) -> Image.Image:
-    """The picture in a file, or in the bytes of one, of mode L (1 channel) or RGB (3).
+    """The image in a file, or in the bytes of one, of mode L (1 channel) or RGB (3).
 
     Raises ValueError, in one line, where it cannot be read.
     """
     if channels not in MODES:
         raise ValueError(f"channels={channels} must be 1 (grey) or 3 (red, green and blue)")
     try:
-        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as picture:
-            picture.load()
-            upright = TURNS.get(_orientation(picture))
-            pixels = opaque(picture, MODES[channels])
+        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+            image.load()
+            upright = TURNS.get(_orientation(image))
+            pixels = opaque(image, MODES[channels])
     except UnidentifiedImageError as error:
-        raise ValueError("it is no picture, or of a format that Pillow does not read") from error
+        raise ValueError("it is no image, or of a format that Pillow does not read") from error
     except Exception as error:  # Pillow's readers meet a damaged file with errors of every kind
         reason = str(error).strip() or type(error).__name__
         raise ValueError(" ".join(reason.split())) from error
     return pixels if upright is None else pixels.transpose(upright)
 
 
-def _orientation(picture: Image.Image):
+def _orientation(image: Image.Image):
     """As `ImageOps.exif_transpose` reads it; that writes the other tags anew, and fails where one has a wrong type."""
     try:
-        return picture.getexif().get(ExifTags.Base.Orientation)
+        return image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # a block that cannot be read turns nothing
         return None
 
 
-def opaque(picture: Image.Image, mode: str) -> Image.Image:
-    if picture.mode == "F" or picture.mode.startswith("I"):
-        picture = _eight_bits(picture)
-    if not picture.has_transparency_data:
-        return picture.convert("RGB").convert(mode) if picture.mode not in ("1", "L") else picture.convert(mode)
-    rgba = picture.convert("LA" if picture.mode == "La" else picture.mode).convert("RGBA")
+def opaque(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode == "F" or image.mode.startswith("I"):
+        image = _eight_bits(image)
+    if not image.has_transparency_data:
+        return image.convert("RGB").convert(mode) if image.mode not in ("1", "L") else image.convert(mode)
+    rgba = image.convert("LA" if image.mode == "La" else image.mode).convert("RGBA")
     grey, opacity = np.asarray(rgba.convert("L"), np.float64), np.asarray(rgba.getchannel("A"), np.float64)  # (H, W)
     light = (grey * opacity).sum() > 127.5 * opacity.sum()
     ground = Image.new("RGBA", rgba.size, "black" if light else "white")
     return Image.alpha_composite(ground, rgba).convert(mode)
 
 
-def _eight_bits(picture: Image.Image) -> Image.Image:
+def _eight_bits(image: Image.Image) -> Image.Image:
     """Grey of 16 or 32 bits or floating point as L, with transparency as LA where one grey value stands for it."""
-    values = np.asarray(picture).astype(np.float64)  # (H, W)
+    values = np.asarray(image).astype(np.float64)  # (H, W)
     low, high = values.min(), values.max()
     if not (low >= 0 and high <= 65535):  # also where one is not a number
         raise ValueError(
             f"its grey values go from {low:g} to {high:g}; save it with values from 0 to 1, to 255 or to 65535"
         )
-    full = next(full for full in (1, 255, 65535) if high <= full and (full > 1 or picture.mode == "F"))
+    full = next(full for full in (1, 255, 65535) if high <= full and (full > 1 or image.mode == "F"))
     grey = Image.fromarray((values * (255 / full)).round().astype(np.uint8))
-    if "transparency" in picture.info:
-        grey.putalpha(Image.fromarray(np.where(values == picture.info["transparency"], 0, 255).astype(np.uint8)))
+    if "transparency" in image.info:
+        grey.putalpha(Image.fromarray(np.where(values == image.info["transparency"], 0, 255).astype(np.uint8)))
     return grey

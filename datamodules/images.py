@@ -1,10 +1,11 @@
-"""Labelled pictures in memory: decoded once to uint8, indexed a batch at a time, augmented on the device.
+"""Labelled images in memory: decoded once to uint8, indexed a batch at a time, augmented on the device.
 
     source ─► rows ─► decoded once, kept in a cache file ─► ImageSet ─► batch of uint8 ─► device ─► augmentation
+                                                               └─► mean and std of each channel
 
 A data set of its own is a subclass of `ImageDataModule` that says what it holds (see `datamodules.mnist`).
 
-N pictures of a set, B of a batch, C channels, H height, W width.
+N images of a set, B of a batch, C channels, H height, W width.
 """
 
 from collections.abc import Sequence
@@ -23,16 +24,18 @@ from torch.utils.data import DataLoader, Dataset
 
 import limits
 from datamodules import augmentation, cache, fonts, held_out, sources
+from datamodules.augmentation import Augmentation
+from datamodules.channel_statistics import channel_statistics
+from datamodules.image_files import ImageFiles, dark_on_light, read_image_files
 from datamodules.image_reader import read_image
-from datamodules.pictures import PictureSet, dark_on_light, read_pictures
-from datamodules.stateful_loader import StatefulLoader
+from datamodules.stateful_loader import StatefulLoader, already_collated
 
 FONTS = "fonts"
-READING = 2  # raise it when pictures are read differently: old cache files are then left alone
+READING = 2  # raise it when images are read differently: old cache files are then left alone
 
 
 class ImageSet(Dataset):
-    """Pictures and their classes, a batch at a time: {"image": (B, C, H, W) uint8, "label": (B,), "index": (B,)}.
+    """Images and their classes, a batch at a time: {"image": (B, C, H, W) uint8, "label": (B,), "index": (B,)}.
 
     Args:
         images: (N, C, H, W) uint8.
@@ -54,7 +57,7 @@ class ImageSet(Dataset):
         return {name: values[0] for name, values in self.__getitems__([index]).items()}
 
     def subset(self, indices: Tensor) -> "ImageSet":
-        """A set of its own with a copy of some of the pictures."""
+        """A set of its own with a copy of some of the images."""
         return ImageSet(self.images[indices], self.labels[indices], self.class_names)
 
 
@@ -67,14 +70,14 @@ def read_images(
     label_column: str = "label",
     other_names: bool = True,
 ) -> ImageSet:
-    """All pictures of one split of a source (`datamodules.sources`), or digits drawn from fonts where it is "fonts".
+    """All images of one split of a source (`datamodules.sources`), or digits drawn from fonts where it is "fonts".
 
-    Pictures of another colour mode are converted to `shape`'s channels (`datamodules.image_reader`); another height or
+    Images of another colour mode are converted to `shape`'s channels (`datamodules.image_reader`); another height or
     width is an error. A class is the place of its name in `class_names`, whatever number the data have for that name;
     without names in the data, labels are these places. Names of other classes take the place of `class_names` where
     `other_names` allows.
 
-    Raises FileNotFoundError where there is nothing at the source, ValueError where it does not hold such pictures.
+    Raises FileNotFoundError where there is nothing at the source, ValueError where it does not hold such images.
     """
     if source == FONTS:
         return ImageSet(*fonts.digits(split, shape), fonts.CLASS_NAMES)
@@ -86,7 +89,7 @@ def read_images(
         if "lacks the column" not in str(error):
             raise
         raise ValueError(
-            f"{error}; say which hold pictures and labels with --data.image_column and --data.label_column"
+            f"{error}; say which hold images and labels with --data.image_column and --data.label_column"
         ) from error
     labels, files = [], []
     for rows in parts:
@@ -125,14 +128,14 @@ def _labels(column: pa.ChunkedArray, what: str, class_names: Sequence[str], name
 
 
 def _files(column: pa.ChunkedArray, what: str, place: str) -> list[bytes]:
-    """Encoded pictures, from a column of their bytes, or one as `datasets` keeps pictures: their bytes, or else paths
+    """Encoded images, from a column of their bytes, or one as `datasets` keeps images: their bytes, or else paths
     of files that lie in the folder of the data."""
     if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
         if column.null_count:
-            raise ValueError(f"{what} holds no picture in {column.null_count} of its rows")
+            raise ValueError(f"{what} holds no image in {column.null_count} of its rows")
         return column.to_pylist()
     if not (pa.types.is_struct(column.type) and {"bytes", "path"} <= {field.name for field in column.type}):
-        raise ValueError(f"{what} holds {column.type} where pictures are needed (PNG or JPEG)")
+        raise ValueError(f"{what} holds {column.type} where images are needed (PNG or JPEG)")
     encoded, paths = (pc.struct_field(column, name).to_pylist() for name in ("bytes", "path"))
     pairs = zip(encoded, paths, strict=True)
     return [_beside(path, what, place) if data is None else data for data, path in pairs]
@@ -143,49 +146,47 @@ def _beside(path: str | None, what: str, place: str) -> bytes:
     folder = (Path(place) if Path(place).is_dir() else Path(place).parent).resolve()
     file = (folder / (path or "")).resolve()
     if not (file.is_relative_to(folder) and file.is_file()):
-        raise ValueError(
-            f"{what} names the picture {path!r}, which is no file in {folder}; put the pictures' bytes there"
-        )
+        raise ValueError(f"{what} names the image {path!r}, which is no file in {folder}; put the images' bytes there")
     return file.read_bytes()
 
 
 def _decode(files: list[bytes], shape: tuple[int, int, int], source: str) -> Tensor:
     channels, height, width = shape
-    pictures = np.empty((len(files), height, width, channels), np.uint8)
+    images = np.empty((len(files), height, width, channels), np.uint8)
     progress = track(files, f"decoding {source}", transient=True, disable=rank_zero_only.rank != 0)
     for number, data in enumerate(progress):
         try:
-            picture = read_image(data, channels)
+            image = read_image(data, channels)
         except ValueError as error:
-            raise ValueError(f"picture {number} of {source!r} cannot be read: {error}") from error
-        if picture.size != (width, height):
+            raise ValueError(f"image {number} of {source!r} cannot be read: {error}") from error
+        if image.size != (width, height):
             raise ValueError(
-                f"picture {number} of {source!r} has {picture.height} x {picture.width} pixels; "
+                f"image {number} of {source!r} has {image.height} x {image.width} pixels; "
                 f"all must have {height} x {width}"
             )
-        pictures[number] = np.asarray(picture).reshape(height, width, channels)
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
+        images[number] = np.asarray(image).reshape(height, width, channels)
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
 
 
 class ImageDataModule(L.LightningDataModule):
-    """Training, validation and test pictures of one data set. After `setup`: `train_set`, `val_set`, `test_set`.
+    """Training, validation and test images of one data set. After `setup`: `train_set`, `val_set`, `test_set`.
 
     A subclass says what its data are (`shape`, `class_names`, names of columns) and where they are by default.
 
     Args:
-        source: where the pictures are: a Hub id, a folder (`datamodules.sources`), or "fonts" (`datamodules.fonts`).
-        batch_size: pictures in a batch.
-        augment: what happens to training batches, in this order, such as {"shift": 2, "cutout": 8}: names and arguments
-            of `datamodules.augmentation`. None for nothing.
+        source: where the images are: a Hub id, a folder (`datamodules.sources`), or "fonts" (`datamodules.fonts`).
+        batch_size: images in a batch.
+        augment: what happens to training batches, in this order (`datamodules.augmentation`). None for nothing.
         val_share: share of the training split that is held out for validation; 0 for none.
         split_seed: draws which ones.
-        pictures: for `predict`, a folder with pictures of your own, of any size (`datamodules.pictures`); without it
-            `predict` takes the test pictures.
-        image_column: which column of the source holds pictures, where it is not the data set's own.
+        images: for `predict`, a folder with images of your own, of any size (`datamodules.image_files`); without it
+            `predict` takes the test images.
+        image_column: which column of the source holds images, where it is not the data set's own.
         label_column: which one holds classes, likewise.
         class_names: the classes, where they are not the data set's own; by default other ones are those that the source
-            names. After `setup` of a stage that reads the source, `self.class_names` are those that labels count.
-        invert: take the negative of every picture: for dark ink on light paper where the model knows light on dark.
+            names. Files on this machine are asked at once, others when `setup` reads them: of these say it here, so
+            that the model has as many classes.
+        invert: take the negative of every image: for dark ink on light paper where the model knows light on dark.
     """
 
     shape: tuple[int, int, int]  # (C, H, W)
@@ -193,15 +194,18 @@ class ImageDataModule(L.LightningDataModule):
     image_column = "image"
     label_column = "label"
     light_on_dark = False  # whether the data set shows light ink on a dark ground
+    train_set: ImageSet
+    val_set: ImageSet
+    test_set: ImageSet
 
     def __init__(
         self,
         source: str,
         batch_size: int = 512,
-        augment: dict | None = None,
+        augment: list[Augmentation] | None = None,
         val_share: float = 0.05,
         split_seed: int = 0,
-        pictures: str | None = None,
+        images: str | None = None,
         image_column: str | None = None,
         label_column: str | None = None,
         class_names: list[str] | None = None,
@@ -210,7 +214,7 @@ class ImageDataModule(L.LightningDataModule):
         super().__init__()
         if not hasattr(self, "shape"):
             raise ValueError(
-                f"{type(self).__name__} does not say what its pictures are; take datamodules.mnist.MNIST, "
+                f"{type(self).__name__} does not say what its images are; take datamodules.mnist.MNIST, "
                 "datamodules.cifar10.CIFAR10 or datamodules.svhn.SVHN, or a subclass with a shape and class_names"
             )
         limits.whole(batch_size=batch_size)
@@ -220,16 +224,56 @@ class ImageDataModule(L.LightningDataModule):
                 "digits from fonts have names of their own" if source == FONTS else "each class needs a name of its own"
             )
             raise ValueError(f"class_names={class_names}: {wrong}")
-        self.save_hyperparameters()
-        self.augmentation = augmentation.build(augment or {}, self.shape)
-        self.class_names = fonts.CLASS_NAMES if source == FONTS else tuple(class_names or self.class_names)
+        self.save_hyperparameters(ignore=["augment"])
+        self.augment = list(augment or [])
+        augmentation.check(self.augment, self.shape)
         self.image_column, self.label_column = image_column or self.image_column, label_column or self.label_column
+        self.class_names = self._class_names()
+
+    def _class_names(self) -> tuple[str, ...]:
+        """Those that were given, those that the source names, as far as it can be asked at once, or the data set's."""
+        if self.hparams.source == FONTS:
+            return fonts.CLASS_NAMES
+        if self.hparams.class_names:
+            return tuple(self.hparams.class_names)
+        own = sources.local_class_names(self.hparams.source, self.label_column)
+        return tuple(self.class_names if own is None or set(own) <= set(self.class_names) else own)
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return len(self.class_names)
+
+    def channel_statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of each channel of the training images, in [0, 1]: (C,) each.
+
+        Raises ValueError before `setup("fit")`.
+        """
+        return channel_statistics(self._training_set().images)
+
+    def training_images(self, count: int) -> Tensor:
+        """The first `count` training images, or all where they are fewer, as they are: (n, C, H, W) uint8.
+
+        Raises ValueError before `setup("fit")`.
+        """
+        limits.whole(count=count)
+        return self._training_set().images[:count]
+
+    def _training_set(self) -> ImageSet:
+        if not hasattr(self, "train_set"):
+            raise ValueError('the training images are not read yet; call setup("fit") first')
+        return self.train_set
+
+    def training_and_test_sets(self) -> tuple[ImageSet, ImageSet]:
+        """All training and all test images, whatever stage was set up; what is not read yet is read now."""
+        self.setup()
+        return self.train_set, self.test_set
 
     def setup(self, stage: str | None = None) -> None:
         if stage in (None, "fit", "validate") and not hasattr(self, "train_set"):
             self.train_set, self.val_set = self._split(self._read("train"))
-        if stage == "predict" and self.hparams.pictures is not None:
-            self.pictures = self._read_pictures()
+        if stage == "predict" and self.hparams.images is not None:
+            self.predict_set = self._read_own()
         elif stage in (None, "test", "predict") and not hasattr(self, "test_set"):
             self.test_set = self._read("test")
 
@@ -245,25 +289,25 @@ class ImageDataModule(L.LightningDataModule):
     def _has_read(self) -> bool:
         return hasattr(self, "train_set") or hasattr(self, "test_set")
 
-    def _read_pictures(self) -> PictureSet:
-        found = read_pictures(self.hparams.pictures, self.shape)
+    def _read_own(self) -> ImageFiles:
+        found = read_image_files(self.hparams.images, self.shape)
         if self.hparams.invert:
             found.images = 255 - found.images
         dark = int(dark_on_light(found.images).sum()) if self.light_on_dark else 0
         if dark and rank_zero_only.rank == 0:
             other = "false" if self.hparams.invert else "true"
             Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(
-                f"{dark} of {len(found)} pictures look like dark ink on light paper, and {type(self).__name__} shows "
+                f"{dark} of {len(found)} images look like dark ink on light paper, and {type(self).__name__} shows "
                 f"light ink on a dark ground: they may be misread; try --data.invert {other}"
             )
         return found
 
     def _split(self, images: ImageSet) -> tuple[ImageSet, ImageSet]:
-        train, val = held_out.split(len(images), "pictures", self.hparams.val_share, self.hparams.split_seed)
+        train, val = held_out.split(len(images), "images", self.hparams.val_share, self.hparams.split_seed)
         return images.subset(train), images.subset(val)
 
-    def _loader(self, images: ImageSet | PictureSet, **options) -> DataLoader:
-        return StatefulLoader(images, batch_size=self.hparams.batch_size, collate_fn=_as_is, **options)
+    def _loader(self, images: ImageSet | ImageFiles, **options) -> DataLoader:
+        return StatefulLoader(images, batch_size=self.hparams.batch_size, collate_fn=already_collated, **options)
 
     def train_dataloader(self) -> DataLoader:
         return self._loader(self.train_set, shuffle=True, drop_last=len(self.train_set) >= self.hparams.batch_size)
@@ -275,24 +319,19 @@ class ImageDataModule(L.LightningDataModule):
         return self._loader(self.test_set)
 
     def predict_dataloader(self) -> DataLoader:
-        return self._loader(self.test_set if self.hparams.pictures is None else self.pictures)
+        return self._loader(self.test_set if self.hparams.images is None else self.predict_set)
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
         return self.augmented(batch, self.trainer.current_epoch) if self.trainer and self.trainer.training else batch
 
     def augmented(self, batch: dict[str, Tensor], epoch: int) -> dict[str, Tensor]:
-        """A training batch of that epoch with its pictures changed as `augment` says."""
+        """A training batch of that epoch with its images changed as `augment` says."""
         image = batch["image"]
-        for augment in self.augmentation:
+        for augment in self.augment:
             image = augment(image, batch["index"], epoch)
         return {**batch, "image": image}
 
 
-def _as_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A batch is made whole by `__getitems__`: nothing to collate."""
-    return batch
-
-
 def batch_size(batch: dict[str, Tensor]) -> int:
-    """Pictures in a batch, for Lightning's `ThroughputMonitor`."""
+    """Images in a batch, for Lightning's `ThroughputMonitor`."""
     return len(batch["image"])

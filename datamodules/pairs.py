@@ -1,7 +1,10 @@
-"""Pairs of sequences in memory, given out in whole batches without padding to spare, each epoch other ones.
+"""Pairs of sequences in memory, read in whole batches with little padding; those of training are new in each epoch.
 
 N pairs, B of them in a batch, S tokens of the source, T of the target.
 """
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import lightning as L
 import torch
@@ -53,6 +56,32 @@ class Pairs(Dataset):
         return Pairs(self.source[order], self.target[order])
 
 
+class EpochPairs(Dataset):
+    """Pairs that are drawn anew in each epoch, when its first batch is read.
+
+    Args:
+        draw: the pairs of an epoch, by its number.
+        epoch: the number of the epoch that is running.
+        count: how many pairs an epoch has.
+    """
+
+    def __init__(self, draw: Callable[[int], Pairs], epoch: Callable[[], int], count: int):
+        self.draw, self.epoch, self.count = draw, epoch, count
+        self._drawn: tuple[int, Pairs] | None = None
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
+        epoch = self.epoch()
+        if self._drawn is None or self._drawn[0] != epoch:
+            self._drawn = epoch, self.draw(epoch)
+        return self._drawn[1].__getitems__(indices)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {name: values[0] for name, values in self.__getitems__([index]).items()}
+
+
 def padded(rows: list[list[int]]) -> Tensor:
     """N rows of ids, any of which may be empty, padded on the right with PAD: (N, L)."""
     tensors = [torch.tensor(ids, dtype=torch.long) for ids in rows]
@@ -74,31 +103,33 @@ def similar_lengths(lengths: Tensor, batch_size: int, generator: torch.Generator
     return torch.cat([*shuffled, *batches[full:]])
 
 
-class PairsDataModule(L.LightningDataModule):
+class PairsDataModule(L.LightningDataModule, ABC):
     """Pairs that are drawn anew for each training epoch, and fixed ones for validation and test.
 
-    A subclass has the hyperparameters `batch_size`, `train_size` and `seed`, sets `val_pairs` and a list `test_pairs`
-    in `make_held_out`, names the latter in `test_names`, and draws the pairs of an epoch in `draw_training`.
+    A subclass has the hyperparameters `batch_size`, `train_size` and `seed`, and the `vocab_size` of its tokenizer. It
+    sets `val_pairs` and a list `test_pairs` in `make_held_out`, names the latter in `test_names`, and draws the pairs
+    of an epoch in `draw_training`.
     """
 
+    vocab_size: int
     val_pairs: Pairs
     test_pairs: list[Pairs]
     test_names: list[str]
 
+    @abstractmethod
     def make_held_out(self) -> None:
-        raise NotImplementedError
+        """Make the pairs of validation and test."""
 
+    @abstractmethod
     def draw_training(self, epoch: int) -> Pairs:
-        raise NotImplementedError
+        """`train_size` pairs for an epoch, in any order; the same ones whenever they are asked for."""
 
     def setup(self, stage: str | None = None) -> None:
         whole(batch_size=self.hparams.batch_size)
         whole(0, SEEDS - 1, seed=self.hparams.seed)
         for name in {"train_size", "val_size", "test_size"} & self.hparams.keys():
             whole(1, MOST, **{name: self.hparams[name]})
-        if self.trainer:  # so that `train_dataloader` is asked for a fresh one
-            self.trainer.reload_dataloaders_every_n_epochs = 1
-        if stage != "predict" and not hasattr(self, "val_pairs"):  # what is asked in `predict` needs no other data
+        if stage != "predict" and not hasattr(self, "val_pairs"):  # to predict, a question is enough
             self.make_held_out()
 
     def train_pairs(self, epoch: int) -> Pairs:
@@ -107,13 +138,17 @@ class PairsDataModule(L.LightningDataModule):
         generator = torch.Generator().manual_seed(self.hparams.seed + epoch)
         return pairs.reordered(similar_lengths(pairs.source_lengths, self.hparams.batch_size, generator))
 
-    def loader(self, pairs: Pairs, **options) -> DataLoader:
+    def loader(self, pairs: Pairs | EpochPairs, **options) -> DataLoader:
         """Batches of pairs in their order."""
         return StatefulLoader(pairs, batch_size=self.hparams.batch_size, collate_fn=_as_is, in_order=True, **options)
 
     def train_dataloader(self) -> DataLoader:
-        epoch = self.trainer.current_epoch if self.trainer else 0
-        return self.loader(self.train_pairs(epoch), drop_last=self.hparams.train_size >= self.hparams.batch_size)
+        pairs = EpochPairs(self.train_pairs, self._epoch, self.hparams.train_size)
+        return self.loader(pairs, drop_last=self.hparams.train_size >= self.hparams.batch_size)
+
+    def _epoch(self) -> int:
+        """The number of the epoch that the trainer is in; 0 where it repeats a few batches (`overfit_batches`)."""
+        return self.trainer.current_epoch if self.trainer and not self.trainer.overfit_batches else 0
 
     def val_dataloader(self) -> DataLoader:
         return self.loader(self.val_pairs)
@@ -123,5 +158,5 @@ class PairsDataModule(L.LightningDataModule):
 
 
 def _as_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A batch is made whole by `Pairs.__getitems__`: nothing to collate."""
+    """`Pairs.__getitems__` gives a whole batch: there is nothing to collate."""
     return batch

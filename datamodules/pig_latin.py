@@ -23,7 +23,7 @@ from datamodules.pig_latin_rules import TRANSLATED, WORD, translate
 from datamodules.pseudo_words import PseudoWords, dressed
 from datamodules.punctuation import punctuated
 from datamodules.sentences import PYDOC, plain, read_text, read_words, sentences
-from datamodules.tokenization import bpe_tokenizer, character_tokenizer
+from datamodules.tokenization import CharacterTokenizer, TextTokenizer
 from limits import whole
 from networks.vocabulary import Vocabulary
 
@@ -34,7 +34,6 @@ SHORTEST_LIMIT = 40  # characters
 WORDS_PUNCTUATED = 0.3  # share of single words
 NUMBERED = 0.15  # share of sentences and parts of sentences
 EVERYDAY = 200  # sentences of each kind
-TOKENIZERS = {"characters": lambda texts: character_tokenizer(), "bpe": bpe_tokenizer}
 
 
 def side(text: str) -> str:
@@ -65,7 +64,7 @@ class PigLatin(PairsDataModule):
         source: the corpus: "pydoc", a text file, or a data set with a column `text` (`datamodules.sources`).
         words: a word list, one a line; by default the one in FIRSTLIGHT_DATA, if that is set.
         train_on_words: train on the list's training words, too.
-        tokenizer: "characters" or "bpe".
+        tokenizer: of characters (the default), or by byte-pair encoding: `datamodules.tokenization`.
         max_length: longest source in characters, at least 40: a word with signs around it may take as many.
         batch_size: pairs in a batch; those of one batch have similar lengths.
         train_size: pairs in an epoch, each epoch other ones.
@@ -80,7 +79,7 @@ class PigLatin(PairsDataModule):
         source: str = PYDOC,
         words: str | None = None,
         train_on_words: bool = False,
-        tokenizer: str = "characters",
+        tokenizer: TextTokenizer | None = None,
         max_length: int = 120,
         batch_size: int = 128,
         train_size: int = 12_800,
@@ -90,8 +89,6 @@ class PigLatin(PairsDataModule):
         text: str | None = None,
     ):
         super().__init__()
-        if tokenizer not in TOKENIZERS:
-            raise ValueError(f"tokenizer={tokenizer!r} is none of {', '.join(TOKENIZERS)}")
         for name, share in [("word_share", word_share), ("pseudo_share", pseudo_share)]:
             if not 0 <= share <= 1:
                 raise ValueError(f"{name}={share} must lie between 0 and 1")
@@ -104,8 +101,10 @@ class PigLatin(PairsDataModule):
                 f"the text to translate has {len(text)} characters, max_length={max_length} is the most; "
                 "shorten it or translate it in parts"
             )
-        self.save_hyperparameters(logger=False)  # max_length is a name of the model's, too
-        self.tokenizer: Tokenizer | None = character_tokenizer() if tokenizer == "characters" else None
+        self.save_hyperparameters(ignore=["tokenizer"], logger=False)
+        self.text_tokenizer = CharacterTokenizer() if tokenizer is None else tokenizer
+        self.vocab_size = self.text_tokenizer.vocab_size
+        self.tokenizer: Tokenizer | None = None if self.text_tokenizer.learned else self.text_tokenizer.train([])
 
     def make_held_out(self) -> None:
         hp = self.hparams
@@ -142,7 +141,10 @@ class PigLatin(PairsDataModule):
         if hp.train_on_words:
             self.train_words += [word for word in word_list if side(word) == "train"]
         self.pseudo_words = PseudoWords(self.train_words)
-        self.tokenizer = TOKENIZERS[hp.tokenizer]([text for s in self.train_sentences for text in (s, translate(s))])
+        if self.text_tokenizer.learned:
+            self.tokenizer = self.text_tokenizer.train(
+                [text for s in self.train_sentences for text in (s, translate(s))]
+            )
         test_sets = {name: texts for name, texts in test_sets.items() if texts}
         self.test_names = list(test_sets)
         self.test_pairs = [self.pairs(texts) for texts in test_sets.values()]

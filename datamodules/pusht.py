@@ -2,132 +2,45 @@
 
 For step t of an episode, with O = n_obs_steps and T = horizon:
 
-    observations   t-O+1 .. t         (O, 18) pointer and the block's 8 corners, pixels
-    actions                t .. t+T-1 (T, 2)  targets of the pointer, pixels
+    observation    t-O+1 .. t         (O, 18) pointer and the block's 8 corners, pixels
+    action                t .. t+T-1  (T, 2)  targets of the pointer, pixels
+    action_is_pad         t .. t+T-1  (T,)    whether that action lies past the end of the episode
 
-    taken                  t .. t+T-1 (T,)    whether that action lies within the episode
+Before an episode's first step its first observation is repeated, after its last one its last action, as padding.
 
-Before an episode's first step its first observation is repeated, after its last one its last action (not taken).
+B windows of a batch.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-
 import lightning as L
-import numpy as np
 import torch
-from datasets import Dataset as Rows
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 import limits
-from datamodules import held_out, sources
-from datamodules.stateful_loader import StatefulLoader
-from envs import t_block
+from datamodules import held_out
+from datamodules.action_scale import action_scale
+from datamodules.demonstrations import Demonstrations, read_demonstrations
+from datamodules.hindsight_alignment import align_ends
+from datamodules.mirror_image import mirror
+from datamodules.stateful_loader import StatefulLoader, already_collated
 
-EPISODE, FRAME = "episode_index", "frame_index"
-COLUMNS = ["observation.state", "observation.environment_state", "action", EPISODE]
-BUNDLED = "bundled"
 LONGEST = 10_000  # steps of a window at most: nothing that anybody records acts on more at once
-BUNDLED_FILES = sorted((Path(__file__).parent / "bundled").glob("pusht*.parquet"))
-
-
-@dataclass
-class Demonstrations:
-    """Episodes, one after the other. N steps in all, E episodes."""
-
-    observations: Tensor  # (N, 18) pixels
-    actions: Tensor  # (N, 2) pixels
-    starts: Tensor  # (E,) index of each episode's first step
-    ends: Tensor  # (E,) index after each episode's last step
-
-    def __post_init__(self):
-        self.lengths = self.ends - self.starts
-
-
-def read_demonstrations(source: str | Sequence[str]) -> Demonstrations:
-    """All episodes at a source (see `datamodules.sources`) or several, one source after the other.
-
-    An episode is the rows of one file with one `episode_index`, in order of their `frame_index`; without that column,
-    rows that follow one another. "bundled" are the episodes that come with Firstlight.
-
-    Raises FileNotFoundError where there is nothing at a source, ValueError where it holds no whole episodes.
-    """
-    if source == BUNDLED:
-        source = [str(file) for file in BUNDLED_FILES]
-    if not isinstance(source, str):
-        if not source:
-            raise ValueError("source=[] names no demonstrations; name at least one file, folder or Hub id")
-        return _joined([read_demonstrations(one) for one in source])
-    parts = sources.load_files(source, columns=COLUMNS, optional=[FRAME])
-    return _joined([_read(rows, source) for rows in parts if len(rows)])
-
-
-def _read(rows: Rows, source: str) -> Demonstrations:
-    """The episodes of one file."""
-    values = rows.with_format("numpy")[:]
-    pointer, corners, action = (np.asarray(values[column]) for column in COLUMNS[:3])
-    for name, array, width in [(COLUMNS[0], pointer, 2), (COLUMNS[1], corners, 16), (COLUMNS[2], action, 2)]:
-        if array.shape != (len(rows), width):
-            raise ValueError(f"column {name} of {source!r} holds rows of shape {array.shape[1:]}; expected ({width},)")
-        if array.dtype.kind not in "fiu":
-            raise ValueError(f"column {name} of {source!r} holds {array.dtype}; expected numbers")
-        if not np.isfinite(array.astype(np.float64)).all():
-            raise ValueError(f"column {name} of {source!r} holds values that are not finite")
-    for name in rows.column_names[3:]:
-        if np.asarray(values[name]).dtype.kind not in "iu":
-            raise ValueError(f"column {name} of {source!r} must hold whole numbers; it has {rows.features[name]}")
-    order, borders = _episodes(np.asarray(values[EPISODE]), values.get(FRAME), source)
-    return Demonstrations(
-        observations=torch.from_numpy(np.concatenate([pointer, corners], 1)[order].astype(np.float32)),
-        actions=torch.from_numpy(action[order].astype(np.float32)),
-        starts=torch.from_numpy(np.concatenate([[0], borders])),
-        ends=torch.from_numpy(np.concatenate([borders, [len(order)]])),
-    )
-
-
-def _episodes(episode: np.ndarray, frame: np.ndarray | None, source: str) -> tuple[np.ndarray, np.ndarray]:
-    """The order of rows in which episodes follow one another, frame by frame, and the places where one ends.
-
-    Raises ValueError where rows of an episode are missing, or are there twice.
-    """
-    if frame is None:
-        changes = np.flatnonzero(np.diff(episode)) + 1
-        if len(changes) + 1 != len(np.unique(episode)):
-            raise ValueError(
-                f"the episodes of {source!r} lie among one another, and no column {FRAME} says which row follows which"
-            )
-        return np.arange(len(episode)), changes
-    order = np.lexsort([frame, episode])
-    episode, frame = episode[order], frame[order]
-    borders = np.flatnonzero(np.diff(episode)) + 1
-    lengths = np.diff(borders, prepend=0, append=len(episode))
-    wrong = np.flatnonzero(frame != np.arange(len(frame)) - np.repeat(np.cumsum(lengths) - lengths, lengths))
-    if len(wrong):
-        own = frame[episode == episode[wrong[0]]]
-        raise ValueError(
-            f"episode {episode[wrong[0]]} of {source!r} has {len(own)} rows with {FRAME} from {own[0]} to {own[-1]}; "
-            "the steps of an episode must count from 0, each once in its file"
-        )
-    return order, borders
-
-
-def _joined(parts: list[Demonstrations]) -> Demonstrations:
-    offsets = np.cumsum([0, *(len(part.actions) for part in parts)])[:-1].tolist()
-    return Demonstrations(
-        observations=torch.cat([part.observations for part in parts]),
-        actions=torch.cat([part.actions for part in parts]),
-        starts=torch.cat([part.starts + offset for part, offset in zip(parts, offsets, strict=True)]),
-        ends=torch.cat([part.ends + offset for part, offset in zip(parts, offsets, strict=True)]),
-    )
+PART = 2**18  # actions that are measured at once
 
 
 class Windows(Dataset):
-    """Windows of some episodes, a batch at a time: {"observation": (B, O, 18), "action": (B, T, 2), "taken": (B, T)},
-    and "index" (B,), which number them.
+    """Windows of some episodes, a batch at a time.
 
-    A window starts at every step of an episode from which at most `pad_after` of its actions lie past the end.
+    {"observation": (B, O, 18), "action": (B, T, 2), "action_is_pad": (B, T), "index": (B,)}; the index is a window's
+    place among all. A window starts at every step of an episode from which at most `pad_after` of its actions lie past
+    the end.
+
+    Args:
+        demos: all episodes.
+        episodes: which of them, by number.
+        n_obs_steps: O.
+        horizon: T.
+        pad_after: how many actions of a window may be padding.
     """
 
     def __init__(self, demos: Demonstrations, episodes: Tensor, n_obs_steps: int, horizon: int, pad_after: int):
@@ -155,7 +68,7 @@ class Windows(Dataset):
         return {
             "observation": self.demos.observations[past],
             "action": self.demos.actions[future],
-            "taken": now + torch.arange(self.horizon) <= last,
+            "action_is_pad": now + torch.arange(self.horizon) > last,
             "index": index,
         }
 
@@ -170,38 +83,6 @@ def _check_window(n_obs_steps: int, horizon: int, pad_after: int) -> None:
         raise ValueError(f"pad_after={pad_after} must be less than horizon={horizon}")
 
 
-def aligned(demos: Demonstrations) -> Demonstrations:
-    """Every episode turned and shifted as a whole so that its block ends exactly on the target.
-
-    People stop at a coverage of 0.85 to 0.90, about six pixels short. Physics does not care where the target is painted
-    (only the walls stay behind, by the same few pixels), so each episode is a perfect demonstration for the target that
-    it did reach: hindsight relabelling (Andrychowicz et al. 2017) by a rigid motion instead of a new goal.
-    """
-    poses = t_block.pose_of(demos.observations[demos.ends - 1, 2:].unflatten(-1, (8, 2)).numpy())  # (E, 3)
-    angle = torch.from_numpy(t_block.TARGET_POSE[2] - poses[:, 2])
-    rotation = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], -1).unflatten(-1, (2, 2))  # (E, 2, 2)
-    episode = torch.repeat_interleave(torch.arange(len(demos.starts)), demos.lengths)
-    rotation, reached = rotation[episode], torch.from_numpy(poses[:, :2])[episode]
-    target = torch.from_numpy(t_block.TARGET_POSE[:2])
-
-    def move(points: Tensor) -> Tensor:  # (N, 2 k) pixels
-        offsets = points.double().unflatten(-1, (-1, 2)) - reached[:, None]
-        return ((offsets @ rotation.mT) + target).flatten(1).float()
-
-    return Demonstrations(move(demos.observations), move(demos.actions), demos.starts, demos.ends)
-
-
-def mirror(observation: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-    """The same scene in the mirror x + y = 512: (..., 18) and (..., 2) pixels.
-
-    The target, the walls and the physics are their own mirror images, so a mirrored demonstration is as good as a new
-    one. (x, y) becomes (512 - y, 512 - x), and the T's left corners become its right ones.
-    """
-    points = (t_block.WORLD - observation.unflatten(-1, (9, 2))).flip(-1)
-    order = torch.cat([torch.zeros(1, dtype=torch.long), 1 + torch.from_numpy(t_block.MIRRORED_CORNERS)])
-    return points[..., order.to(points.device), :].flatten(-2), (t_block.WORLD - action).flip(-1)
-
-
 class PushTDemos(L.LightningDataModule):
     """Demonstrations from `source`: a Hub id, a folder, a Parquet file of recordings, or "bundled".
 
@@ -211,8 +92,8 @@ class PushTDemos(L.LightningDataModule):
         horizon: T, how many actions it predicts.
         pad_after: how many actions of a window may lie past its episode's end; all but the first by default.
         batch_size: windows in a batch.
-        align_ends: move every episode so that it ends exactly on the target (see `aligned`).
-        mirror: show every window as it is or mirrored, with equal odds.
+        align_ends: move every episode so that it ends exactly on the target (`datamodules.hindsight_alignment`).
+        mirror: show every window as it is or mirrored, with equal odds (`datamodules.mirror_image`).
         val_share: share of the episodes held out for the validation loss, at least one; 0 for none. Then there is no
             validation, and test shows the episodes that were trained on.
         split_seed: draws which ones.
@@ -235,6 +116,7 @@ class PushTDemos(L.LightningDataModule):
         held_out.check(val_share, split_seed)
         _check_window(n_obs_steps, horizon, horizon - 1 if pad_after is None else pad_after)
         self.save_hyperparameters()
+        self.n_obs_steps, self.horizon = n_obs_steps, horizon
 
     def setup(self, stage: str | None = None) -> None:
         if hasattr(self, "train_windows"):
@@ -242,15 +124,25 @@ class PushTDemos(L.LightningDataModule):
         hp = self.hparams
         demos = read_demonstrations(hp.source)
         if hp.align_ends:
-            demos = aligned(demos)
+            demos = align_ends(demos)
         train, val = held_out.split(len(demos.starts), "episodes", hp.val_share, hp.split_seed, at_least=1)
         pad_after = hp.horizon - 1 if hp.pad_after is None else hp.pad_after
         sizes = (hp.n_obs_steps, hp.horizon, pad_after)
         self.val_windows = Windows(demos, val.sort().values, *sizes) if len(val) else None
         self.train_windows = Windows(demos, train.sort().values, *sizes)
 
+    def action_scale(self) -> Tensor:
+        """(T, 1) pixels: root mean square of the training actions at each step, relative to the pointer.
+
+        As they were recorded, once each: mirroring does not change it. Raises ValueError before `setup("fit")`.
+        """
+        if not hasattr(self, "train_windows"):
+            raise ValueError('the demonstrations are not read yet; call setup("fit") first')
+        parts = torch.arange(len(self.train_windows)).split(max(1, PART // self.horizon))
+        return action_scale(self.train_windows.__getitems__(part.tolist()) for part in parts)
+
     def _loader(self, windows: Windows, **options) -> DataLoader:
-        return StatefulLoader(windows, batch_size=self.hparams.batch_size, collate_fn=_as_is, **options)
+        return StatefulLoader(windows, batch_size=self.hparams.batch_size, collate_fn=already_collated, **options)
 
     def train_dataloader(self) -> DataLoader:
         return self._loader(
@@ -277,8 +169,3 @@ class PushTDemos(L.LightningDataModule):
             observation = torch.where(flip[:, None, None], mirrored_observation, observation)
             action = torch.where(flip[:, None, None], mirrored_action, action)
         return {**batch, "observation": observation, "action": action}
-
-
-def _as_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A batch is made whole by `__getitems__`: nothing to collate."""
-    return batch

@@ -72,8 +72,9 @@ class Sorting(PairsDataModule):
                 f"min_length={min_length} and max_length={max_length} must be in this order and within "
                 f"{LENGTHS[0]} to {LENGTHS[1]}"
             )
-        self.save_hyperparameters(logger=False)  # max_length is a name of the model's, too
+        self.save_hyperparameters(logger=False)
         self.tokenizer = number_tokenizer(NUMBERS)
+        self.vocab_size = self.tokenizer.get_vocab_size()
         self.test_names = ["exact_match", *["exact_match_long"] * test_long]
         if text is not None and numbers is None:
             numbers = text.replace(",", " ").split()

@@ -114,6 +114,22 @@ def splits(source: str) -> list[str]:
     return list(files) or _asked(source, lambda: get_dataset_split_names(place, HUB_CONFIGS.get(place)))
 
 
+def local_class_names(source: str, column: str) -> list[str] | None:
+    """Names of the classes in a column of Parquet files on this machine, by what these say of their columns.
+
+    None where they name none, or where `source` is not such files or cannot be read: `load` says why.
+    """
+    if not Path(resolve(source)).exists():
+        return None
+    try:
+        files, features = _asked(source, lambda: _local(source))
+        first = next(iter(files.values()))[0] if files else None
+        own = _asked(source, lambda: Features.from_arrow_schema(parquet.read_schema(first))) if first else {}
+    except (ValueError, FileNotFoundError):
+        return None
+    return getattr((features or {}).get(column) or own.get(column), "names", None)
+
+
 def _local(source: str) -> tuple[dict[str, list[str]], Features | None]:
     """Parquet files of each split, and their features where a README says them; no files where `source` is not made of
     Parquet files on this machine.

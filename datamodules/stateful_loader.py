@@ -1,7 +1,12 @@
 """A loader that goes on within an epoch where a checkpoint stopped.
 
-Lightning asks a loader with `state_dict` and `load_state_dict` for its place, and keeps it in checkpoints. With the
+Lightning asks a loader with `state_dict` and `load_state_dict` for its state, and keeps it in checkpoints. With the
 global generator's state beside it (`callbacks.resume.random_state`) a resumed run equals one that never stopped.
+
+Why not `torchdata.StatefulDataLoader` (read as of version 0.12): it draws from torch's global generator when it is
+made, and for each new iterator, which asking for its state makes, too, so that what a resumed run draws next differs.
+Lightning saves after an epoch's last batch without asking for one more; it takes that for a place within the epoch, and
+resumes with an epoch of no batches. And it goes on with another batch size, number of rows or of processes unasked.
 """
 
 from collections.abc import Iterator
@@ -9,9 +14,10 @@ from itertools import islice
 
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from datamodules.unpadded_distributed_sampler import fair_share
+from datamodules.unpadded_distributed_sampler import unpadded
 
 
 class StatefulLoader(DataLoader):
@@ -29,7 +35,7 @@ class StatefulLoader(DataLoader):
         **options: those of `DataLoader`.
 
     Raises ValueError where a process's share of the rows makes no batch, and for `persistent_workers`, whose random
-    numbers no checkpoint holds.
+    state no checkpoint holds.
     """
 
     def __init__(self, dataset: Dataset, in_order: bool = False, **options):
@@ -40,7 +46,7 @@ class StatefulLoader(DataLoader):
             )
         sampler, self.in_order = options.get("sampler"), in_order
         if isinstance(sampler, DistributedSampler):  # Lightning's
-            options["sampler"] = fair_share(dataset, sampler, in_order, options.get("drop_last", False))
+            options["sampler"] = unpadded(dataset, sampler, in_order, options.get("drop_last", False))
         super().__init__(dataset, **{**options, "generator": torch.Generator()})
         if isinstance(sampler, DistributedSampler) and not len(self):
             raise ValueError(
@@ -63,14 +69,14 @@ class StatefulLoader(DataLoader):
             yield batch
 
     def state_dict(self) -> dict[str, int | None]:
-        """The epoch's number and how many of its batches were given; none of them at the end of an epoch."""
-        place = {"seed": self._seed, "given": self._given % len(self)}
-        return {**place, "batches": len(self), "batch_size": self.batch_size}
+        """The number that the epoch's order follows from, and how many of its batches were given: 0 at its end."""
+        state = {"seed": self._seed, "given": self._given % len(self)}
+        return {**state, "batches": len(self), "batch_size": self.batch_size}
 
     def load_state_dict(self, state: dict[str, int | None]) -> None:
         """The next iteration begins after the batches that were given.
 
-        Raises ValueError for a place within an epoch of other batches: of another size, number of rows or of processes.
+        Raises ValueError in the middle of an epoch of other batches: of another size, number of rows or of processes.
         """
         before = (state.get("batches", len(self)), state.get("batch_size", self.batch_size))
         if state["given"] and before != (len(self), self.batch_size):
@@ -80,3 +86,8 @@ class StatefulLoader(DataLoader):
                 "and the number of processes that it had, or from the end of an epoch"
             )
         self._seed, self._skipped = state["seed"], state["given"]
+
+
+def already_collated(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The `collate_fn` of data sets whose `__getitems__` gives whole batches."""
+    return batch

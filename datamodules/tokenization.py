@@ -6,6 +6,8 @@ know becomes padding, which `Vocabulary.encode` answers with an error.
 """
 
 import string
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -36,7 +38,7 @@ def number_tokenizer(numbers: int = 100) -> Tokenizer:
     return tokenizer
 
 
-def bpe_tokenizer(texts: list[str], size: int = 512) -> Tokenizer:
+def bpe_tokenizer(texts: Sequence[str], size: int = 512) -> Tokenizer:
     """Byte-pair encoding (Sennrich et al. 2016, Sec. 3.2) with at most `size` tokens, learned from `texts`.
 
     A token never spans two words; a word's first token holds the blank before it. Every printable ASCII character is a
@@ -60,3 +62,52 @@ def bpe_tokenizer(texts: list[str], size: int = 512) -> Tokenizer:
     tokenizer.pre_tokenizer = learner.pre_tokenizer
     tokenizer.decoder = decoders.Fuse()
     return tokenizer
+
+
+class TextTokenizer(ABC):
+    """How text is split into tokens: makes a tokenizer, which may have to be learned from text.
+
+    Attributes:
+        vocab_size: how many tokens it has, special ones included.
+        learned: whether it is learned from text; otherwise it is always the same.
+    """
+
+    vocab_size: int
+    learned: bool
+
+    @abstractmethod
+    def train(self, texts: Sequence[str]) -> Tokenizer:
+        """The tokenizer, learned from `texts` where it is learned. Raises ValueError where they are too few for it."""
+
+
+class CharacterTokenizer(TextTokenizer):
+    """One token for each printable ASCII character (`character_tokenizer`)."""
+
+    vocab_size = len(SPECIAL_TOKENS) + len(ALPHABET)
+    learned = False
+
+    def train(self, texts: Sequence[str] = ()) -> Tokenizer:
+        return character_tokenizer()
+
+
+class BPETokenizer(TextTokenizer):
+    """Byte-pair encoding (`bpe_tokenizer`).
+
+    Args:
+        vocab_size: of the tokenizer, at least 99: all characters and special tokens.
+    """
+
+    learned = True
+
+    def __init__(self, vocab_size: int = 512):
+        whole(CharacterTokenizer.vocab_size, 1_000_000, vocab_size=vocab_size)
+        self.vocab_size = vocab_size
+
+    def train(self, texts: Sequence[str]) -> Tokenizer:
+        tokenizer = bpe_tokenizer(texts, self.vocab_size)
+        if tokenizer.get_vocab_size() != self.vocab_size:
+            raise ValueError(
+                f"the text is too short for vocab_size={self.vocab_size}: byte-pair encoding found "
+                f"{tokenizer.get_vocab_size()} tokens in it; take as many, or more text"
+            )
+        return tokenizer

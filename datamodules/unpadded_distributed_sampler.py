@@ -6,7 +6,7 @@ from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch.utils.data import DistributedSampler
 
 
-def fair_share(dataset: Sized, given: DistributedSampler, in_order: bool, drop_last: bool) -> DistributedSampler:
+def unpadded(dataset: Sized, given: DistributedSampler, in_order: bool, drop_last: bool) -> DistributedSampler:
     """A process's rows, in place of the `given` sampler, which repeats some so that all processes get as many.
 
     With `drop_last`, as in training, up to one row a process is left out instead (in random order others each epoch).

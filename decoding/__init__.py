@@ -1,0 +1,1 @@
+"""From logits to sequences: generation, sampling, beam search."""

@@ -1,0 +1,1 @@
+"""Noise schedules, samplers, guidance, thresholding: functions of tensors and a model."""

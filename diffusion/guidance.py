@@ -1,7 +1,7 @@
 """Classifier-free guidance: Ho & Salimans 2022. One network learns data with and without their class.
 
-Our scale is s = 1 + w of the paper: 0 leaves the class out, 1 is the conditional model as it is, more exaggerates what
-tells the class from the rest.
+Our guidance scale is s = 1 + w of the paper: 0 leaves the class out, 1 is the conditional model as it is, more
+exaggerates what tells the class from the rest.
 
 B batch.
 """
@@ -24,15 +24,19 @@ def drop_labels(labels: Tensor, null: int, share: float, generator: torch.Genera
     return labels.masked_fill(dropped, null)
 
 
-def check(scale: float, interval: Sequence[int] | None = None) -> None:
+def check_guidance(guidance_scale: float, guidance_interval: Sequence[int] | None = None) -> None:
     """Raises ValueError for a guidance scale or an interval of steps that `guided` does not know."""
-    if not 0 <= scale <= HIGHEST_SCALE:
+    if not 0 <= guidance_scale <= HIGHEST_SCALE:
         raise ValueError(
-            f"scale={scale} must lie between 0 and {HIGHEST_SCALE}: 0 leaves the class out, 1 is the conditional model"
+            f"guidance_scale={guidance_scale} must lie between 0 and {HIGHEST_SCALE}: 0 leaves the class out, 1 is the "
+            "conditional model"
         )
-    if interval is not None and not (len(interval) == 2 and 0 <= interval[0] <= interval[1]):
+    if guidance_interval is None:
+        return
+    if not (len(guidance_interval) == 2 and 0 <= guidance_interval[0] <= guidance_interval[1]):
         raise ValueError(
-            f"interval={interval} must be a first and a last step, counted from 0, the first not above the last"
+            f"guidance_interval={guidance_interval} must be a first and a last step, counted from 0, the first not "
+            "above the last"
         )
 
 
@@ -48,12 +52,12 @@ def guided(
     model: Callable[[Tensor, Tensor, Tensor], Tensor],
     labels: Tensor,
     null: int,
-    scale: float,
-    interval: Sequence[int] | None = None,
+    guidance_scale: float,
+    guidance_interval: Sequence[int] | None = None,
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """A model of (x_t, t, labels) as one of (x_t, t), pulled towards the labels: the paper's Eq. 6 with w = scale - 1.
+    """A model of (x_t, t, labels) as one of (x_t, t), pulled towards the labels: the paper's Eq. 6 with w = s - 1.
 
-        output = s * model(x_t, t, labels) + (1 - s) * model(x_t, t, null)
+        predicted = s * model(x_t, t, labels) + (1 - s) * model(x_t, t, null)
 
     What the model predicts may be noise, x_0 or v: each is an affine function of the other for a given x_t, and the two
     weights add up to 1. Both halves are evaluated in one batch of 2 B; one whose weight is 0 is left out.
@@ -62,22 +66,22 @@ def guided(
         model: (B, ...), (B,), (B,) -> (B, ...).
         labels: (B,) classes.
         null: the class of no class.
-        scale: s.
-        interval: first and last step, both included, at which to guide; the conditional model is used at the others
-            (Kynkäänniemi et al. 2024, "Applying Guidance in a Limited Interval"). None for all.
+        guidance_scale: s.
+        guidance_interval: first and last step, both included, at which to guide; the conditional model is used at the
+            others (Kynkäänniemi et al. 2024, "Applying Guidance in a Limited Interval"). None for all.
     """
-    check(scale, interval)
+    check_guidance(guidance_scale, guidance_interval)
     whole(0, LARGEST, null=null)
     nothing = torch.full_like(labels, null)
 
-    def output(x: Tensor, t: Tensor) -> Tensor:
-        outside = interval is not None and not interval[0] <= int(t[0]) <= interval[1]
-        if outside or scale == 1:
+    def predicted(x: Tensor, t: Tensor) -> Tensor:
+        outside = guidance_interval is not None and not guidance_interval[0] <= int(t[0]) <= guidance_interval[1]
+        if outside or guidance_scale == 1:
             return model(x, t, labels)
-        if scale == 0:
+        if guidance_scale == 0:
             return model(x, t, nothing)
         both = model(torch.cat([x, x]), torch.cat([t, t]), torch.cat([labels, nothing]))
         conditional, unconditional = both.chunk(2)
-        return scale * conditional + (1 - scale) * unconditional
+        return guidance_scale * conditional + (1 - guidance_scale) * unconditional
 
-    return output
+    return predicted

@@ -1,146 +1,153 @@
-"""From noise to data: the reverse process, as functions with one signature.
+"""From noise to data: the reverse process.
 
-    sampler(denoise, x, scheduler, steps, generator=None, on_step=None) -> x_0
+A sampler is called with a `denoise(x_t, t) -> x_0`, which is any predictor of the clean data. How a network becomes one
+is in `diffusion.prediction_type`; `diffusion.guidance` and `diffusion.thresholding` may lie between.
 
-`denoise(x_t, t) -> x_0` is any predictor of the clean data (see `diffusion.objectives` for how a network becomes one,
-`diffusion.guidance` and `diffusion.thresholding` for what may lie between), `x` is standard normal noise (B, ...),
-`steps` how many of the scheduler's T steps are visited, `generator` draws what noise a sampler adds on the way: one for
-the batch, or a list with one for each sample (`diffusion.noise`).
-`on_step(number, x0)` is called after each of them, number = 1..steps, with the x_0 predicted there: for a progress bar,
-or to look at. The last step returns the predicted x_0 itself: it adds no noise.
+B batch.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from numbers import Integral
 
 import torch
 from torch import Tensor
 
 from diffusion.noise import Generators, randn
-from diffusion.scheduler import MOST_STEPS, NoiseScheduler, at
-from limits import number, whole
+from diffusion.scheduler import NoiseScheduler, at
+from diffusion.timesteps import LogSNRTimesteps, Timesteps, UniformTimesteps
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 OnStep = Callable[[int, Tensor], None]
-Rule = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # x_t, x_0, t, the step that follows -> x there
+Update = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""x_t (B, ...), the x_0 predicted there (B, ...), t (B,), the step that follows (B,) -> x at that step (B, ...)."""
 
 
-def timesteps(total: int, steps: int) -> list[int]:
-    """`steps` of the steps 0..total-1, evenly spaced, descending, from total-1 down to 0 ("linspace" spacing)."""
-    whole(1, MOST_STEPS, total=total)
-    if not (isinstance(steps, Integral) and 1 <= steps <= total):
-        raise ValueError(f"steps={steps} must be a whole number from 1 to the total of {total} training steps")
-    return torch.linspace(total - 1, 0, steps, dtype=torch.float64).round().long().tolist()
+class Sampler(ABC):
+    """Visits some of the scheduler's steps, predicts x_0 at each, and returns the last prediction.
 
+    A subclass says how x gets from one step to the next (`update`); one that evaluates the network otherwise than once
+    a step overrides `__call__`.
 
-def even_log_snr_timesteps(scheduler: NoiseScheduler, steps: int, quiet: float = -5.0) -> list[int]:
-    """`steps` different steps, descending to 0, as evenly spaced in lambda, half the log-SNR, as whole steps can be.
-
-    They start at the first step where lambda is not above `quiet`: later ones, where alpha_bar is below 5e-5, show
-    nothing of x_0 yet and would take up a third of the range. For solvers whose error depends on differences of lambda
-    (Lu et al. 2022, "DPM-Solver", Sec. 3.4). A single step is the noisiest, as with any other spacing.
-    """
-    number("[-inf, inf]", quiet=quiet)
-    alone = timesteps(scheduler.steps, steps)
-    if steps == 1:
-        return alone
-    table = scheduler.half_log_snr
-    first = min(int((table > quiet).sum()), scheduler.steps - 1)
-    wanted = torch.linspace(float(table[0]), float(table[first]), steps).to(table)  # ascending steps
-    nearest = (table - wanted[:, None]).abs().argmin(1)
-    count = torch.arange(steps, device=table.device)
-    rising = (nearest - count).cummax(0).values + count  # each at least one above the one before
-    return rising.minimum(count + scheduler.steps - steps).flip(0).tolist()
-
-
-@torch.no_grad()
-def ddpm(
-    denoise: Denoiser,
-    x: Tensor,
-    scheduler: NoiseScheduler,
-    steps: int | None = None,
-    generator: Generators = None,
-    on_step: OnStep | None = None,
-    large_variance: bool = False,
-) -> Tensor:
-    """Ancestral sampling: Ho et al. 2020, Algorithm 2, by Eq. 6 and 7 from the predicted x_0. All T steps by default.
-
-    `large_variance` takes beta for the variance in place of Eq. 7's (Sec. 3.2). With fewer than T steps it is the
-    ancestral process of the subsequence.
+    Args:
+        timesteps: which steps are visited; evenly spaced in t by default.
     """
 
-    def rule(x: Tensor, x0: Tensor, t: Tensor, following: Tensor) -> Tensor:
-        posterior = scheduler.posterior(x0, x, t, following)
-        variance = posterior.beta if large_variance else posterior.variance
-        return posterior.mean + variance.sqrt() * randn(x.shape, generator, x.device, x.dtype)
+    def __init__(self, timesteps: Timesteps | None = None):
+        self.timesteps = UniformTimesteps() if timesteps is None else timesteps
 
-    return _reverse(denoise, x, timesteps(scheduler.steps, scheduler.steps if steps is None else steps), rule, on_step)
+    @torch.no_grad()
+    def __call__(
+        self,
+        denoise: Denoiser,
+        x: Tensor,
+        scheduler: NoiseScheduler,
+        steps: int,
+        generator: Generators = None,
+        on_step: OnStep | None = None,
+    ) -> Tensor:
+        """Standard normal noise x (B, ...) -> x_0 (B, ...). The last step is a prediction of x_0: it adds no noise.
+
+        Args:
+            denoise: predicts x_0 (B, ...) from x_t (B, ...) and steps t (B,).
+            x: where to start.
+            scheduler: whose steps are visited.
+            steps: how many of them.
+            generator: draws the noise that is added on the way: one for the batch, or a list with one for each sample
+                (`diffusion.noise`).
+            on_step: is called as `on_step(number, x0)` after each step, number = 1..steps, with the x_0 predicted
+                there: for a progress bar, or to look at.
+        """
+        visited = self.timesteps(scheduler, steps)
+        update = self.update(scheduler, generator)
+        for count, step in enumerate(visited, 1):
+            t = torch.full((len(x),), step, device=x.device)
+            x0 = denoise(x, t)
+            if on_step is not None:
+                on_step(count, x0)
+            if count < len(visited):
+                x = update(x, x0, t, torch.full_like(t, visited[count]))
+        return x0
+
+    @abstractmethod
+    def update(self, scheduler: NoiseScheduler, generator: Generators) -> Update:
+        """A function from one visited step to the next, made for each call: it may keep what earlier steps gave."""
 
 
-@torch.no_grad()
-def ddim(
-    denoise: Denoiser,
-    x: Tensor,
-    scheduler: NoiseScheduler,
-    steps: int,
-    generator: Generators = None,
-    on_step: OnStep | None = None,
-    eta: float = 0.0,
-) -> Tensor:
-    """Song et al. 2021, "Denoising Diffusion Implicit Models", Eq. 12. eta = 0 is deterministic, 1 is ancestral."""
-    if not 0 <= eta <= 1:
-        raise ValueError(f"eta={eta} must lie between 0, deterministic, and 1, ancestral")
+class DDPMSampler(Sampler):
+    """Ancestral sampling: Ho et al. 2020, Algorithm 2, by Eq. 6 and 7 from the predicted x_0.
 
-    def rule(x: Tensor, x0: Tensor, t: Tensor, following: Tensor) -> Tensor:
-        noise = scheduler.noise_from_x0(x, x0, t)
-        alpha_bar = at(scheduler.alpha_bar, t, x)
-        alpha_bar_next = at(scheduler.alpha_bar, following, x)
-        # Eq. 16: sigma of the step from t to the one that follows
-        sigma = eta * ((1 - alpha_bar_next) / (1 - alpha_bar) * (1 - alpha_bar / alpha_bar_next)).sqrt()
-        x = alpha_bar_next.sqrt() * x0 + (1 - alpha_bar_next - sigma**2).clamp(min=0).sqrt() * noise
-        return x + sigma * randn(x.shape, generator, x.device, x.dtype) if eta > 0 else x
+    With fewer than T steps it is the ancestral process of the subsequence.
 
-    return _reverse(denoise, x, timesteps(scheduler.steps, steps), rule, on_step)
-
-
-@torch.no_grad()
-def dpm_solver(
-    denoise: Denoiser,
-    x: Tensor,
-    scheduler: NoiseScheduler,
-    steps: int,
-    generator: Generators = None,
-    on_step: OnStep | None = None,
-) -> Tensor:
-    """DPM-Solver++(2M): Lu et al. 2022, "DPM-Solver++", Algorithm 2. Deterministic; `generator` is not used.
-
-    Second order: the x_0 of two steps are extrapolated along lambda, half the log-SNR. Steps are spaced evenly in it:
-    evenly spaced in t, lambda's last stride is several times as long as the one before, and extrapolation overshoots.
+    Args:
+        large_variance: take beta for the variance in place of Eq. 7's (Sec. 3.2).
+        timesteps: as `Sampler`'s.
     """
-    before: list[tuple[Tensor, Tensor]] = []  # lambda and x_0 of the step before
 
-    def rule(x: Tensor, x0: Tensor, t: Tensor, following: Tensor) -> Tensor:
-        sigma, sigma_next = (at(scheduler.sqrt_one_minus_alpha_bar, step, x) for step in (t, following))
-        here, there = (at(scheduler.half_log_snr, step, x) for step in (t, following))
-        data = x0
-        if before:
-            earlier, earlier_x0 = before.pop()
-            data = x0 + (x0 - earlier_x0) * (there - here) / (here - earlier) / 2
-        before.append((here, x0))
-        return sigma_next / sigma * x - at(scheduler.sqrt_alpha_bar, following, x) * torch.expm1(here - there) * data
+    def __init__(self, large_variance: bool = False, timesteps: Timesteps | None = None):
+        super().__init__(timesteps)
+        self.large_variance = large_variance
 
-    return _reverse(denoise, x, even_log_snr_timesteps(scheduler, steps), rule, on_step)
+    def update(self, scheduler: NoiseScheduler, generator: Generators) -> Update:
+        def ancestral(x: Tensor, x0: Tensor, t: Tensor, following: Tensor) -> Tensor:
+            posterior = scheduler.posterior(x0, x, t, following)
+            variance = posterior.beta if self.large_variance else posterior.variance
+            return posterior.mean + variance.sqrt() * randn(x.shape, generator, x.device, x.dtype)
 
-
-SAMPLERS = {"ddpm": ddpm, "ddim": ddim, "dpm-solver": dpm_solver}
+        return ancestral
 
 
-def _reverse(denoise: Denoiser, x: Tensor, visited: list[int], rule: Rule, on_step: OnStep | None) -> Tensor:
-    for count, step in enumerate(visited, 1):
-        t = torch.full((len(x),), step, device=x.device)
-        x0 = denoise(x, t)
-        if on_step is not None:
-            on_step(count, x0)
-        if count < len(visited):
-            x = rule(x, x0, t, torch.full_like(t, visited[count]))
-    return x0
+class DDIMSampler(Sampler):
+    """Song et al. 2021, "Denoising Diffusion Implicit Models", Eq. 12.
+
+    Args:
+        eta: 0 is deterministic, 1 is ancestral.
+        timesteps: as `Sampler`'s.
+    """
+
+    def __init__(self, eta: float = 0.0, timesteps: Timesteps | None = None):
+        super().__init__(timesteps)
+        if not 0 <= eta <= 1:
+            raise ValueError(f"eta={eta} must lie between 0, deterministic, and 1, ancestral")
+        self.eta = eta
+
+    def update(self, scheduler: NoiseScheduler, generator: Generators) -> Update:
+        def implicit(x: Tensor, x0: Tensor, t: Tensor, following: Tensor) -> Tensor:
+            noise = scheduler.noise_from_x0(x, x0, t)
+            alpha_bar = at(scheduler.alpha_bar, t, x)
+            alpha_bar_next = at(scheduler.alpha_bar, following, x)
+            # Eq. 16: sigma of the step from t to the one that follows
+            sigma = self.eta * ((1 - alpha_bar_next) / (1 - alpha_bar) * (1 - alpha_bar / alpha_bar_next)).sqrt()
+            x = alpha_bar_next.sqrt() * x0 + (1 - alpha_bar_next - sigma**2).clamp(min=0).sqrt() * noise
+            return x + sigma * randn(x.shape, generator, x.device, x.dtype) if self.eta > 0 else x
+
+        return implicit
+
+
+class DPMSolver(Sampler):
+    """DPM-Solver++(2M): Lu et al. 2022, "DPM-Solver++", Algorithm 2. Deterministic; a generator is not used.
+
+    Second order: the x_0 of two steps are extrapolated along lambda, half the log-SNR.
+
+    Args:
+        timesteps: by default evenly spaced in lambda: evenly spaced in t, its last stride is several times as long as
+            the one before, and extrapolation overshoots.
+    """
+
+    def __init__(self, timesteps: Timesteps | None = None):
+        super().__init__(LogSNRTimesteps() if timesteps is None else timesteps)
+
+    def update(self, scheduler: NoiseScheduler, generator: Generators) -> Update:
+        before: list[tuple[Tensor, Tensor]] = []  # lambda and x_0 of the step before
+
+        def extrapolated(x: Tensor, x0: Tensor, t: Tensor, following: Tensor) -> Tensor:
+            sigma, sigma_next = (at(scheduler.sqrt_one_minus_alpha_bar, step, x) for step in (t, following))
+            here, there = (at(scheduler.half_log_snr, step, x) for step in (t, following))
+            data = x0
+            if before:
+                earlier, earlier_x0 = before.pop()
+                data = x0 + (x0 - earlier_x0) * (there - here) / (here - earlier) / 2
+            before.append((here, x0))
+            decayed = sigma_next / sigma * x
+            return decayed - at(scheduler.sqrt_alpha_bar, following, x) * torch.expm1(here - there) * data
+
+        return extrapolated

@@ -1,66 +1,16 @@
-"""The noise schedule of a DDPM and every closed form that follows from it.
+"""The closed forms that follow from a noise schedule: the forward process, its inversions and its posterior.
 
 Ho et al. 2020, "Denoising Diffusion Probabilistic Models"; symbols as in the paper. Time steps count from 0 to T-1
-(the paper's t is ours plus one), `alpha_bar` before step 0 is 1.
+(the paper's t is ours plus one), `alpha_bar` before step 0 is 1. Schedules are in `diffusion.noise_schedule`.
+
+B batch, T steps.
 """
 
-import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-
-from limits import number, whole
-
-MAX_BETA = 0.999
-MOST_STEPS = 1_000_000  # an entry each in the tables of a scheduler
-NOISE = 1e-2  # alpha_bar, the share of x_0 in the variance, below which x_T counts as noise
-
-
-def linear_betas(steps: int, start: float = 1e-4, end: float = 2e-2) -> Tensor:
-    """Ho et al. 2020, Sec. 4: beta grows linearly. (T,) float64.
-
-    `start` and `end` are meant for 1,000 steps. With T others both are multiplied by 1000 / T, as in the code of Nichol
-    & Dhariwal 2021: 50 steps with the betas of 1,000 would leave 60 % of x_0's variance in what is taken for noise.
-    """
-    whole(1, MOST_STEPS, steps=steps)
-    scale = 1000 / steps
-    if not 0 < start <= end:
-        raise ValueError(f"start={start} and end={end} must be above 0, the end not below the start")
-    betas = torch.linspace(scale * start, scale * end, steps, dtype=torch.float64).clamp(max=MAX_BETA)
-    return _to_noise(betas, "linear")
-
-
-def squared_cosine_betas(steps: int, offset: float = 0.008, max_beta: float = MAX_BETA) -> Tensor:
-    """Nichol & Dhariwal 2021, Eq. 17: alpha_bar follows a squared cosine. (T,) float64."""
-    whole(1, MOST_STEPS, steps=steps)
-    number("[0, 1]", offset=offset)
-    number("(0, 1)", max_beta=max_beta)
-    time = torch.arange(steps + 1, dtype=torch.float64) / steps
-    alpha_bar = torch.cos((time + offset) / (1 + offset) * math.pi / 2) ** 2
-    return _to_noise((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=max_beta), "squared cosine")
-
-
-def cosine_betas(steps: int, max_beta: float = MAX_BETA) -> Tensor:
-    """Salimans & Ho 2022, Sec. 4: sqrt(alpha_bar) = cos(pi t / 2), the squared cosine without its offset. (T,) float64.
-
-    Its first steps are nearly free of noise: beta of step 0 is about (pi / 2T)^2.
-    """
-    return squared_cosine_betas(steps, 0.0, max_beta)
-
-
-def _to_noise(betas: Tensor, name: str) -> Tensor:
-    """The betas, if they end in noise: samplers start from x_T as from a standard normal draw."""
-    left = float(torch.log1p(-betas).sum().exp())
-    if left > NOISE:
-        raise ValueError(
-            f"the {name} schedule of steps={len(betas)} leaves {left:.2g} of x_0's variance at its last step, where "
-            f"sampling starts from noise alone; at most {NOISE:g} may be left: take more steps or larger betas"
-        )
-    return betas
-
-
-SCHEDULES = {"linear": linear_betas, "cosine": cosine_betas, "squared-cosine": squared_cosine_betas}
 
 
 class Posterior(NamedTuple):
@@ -81,7 +31,17 @@ class NoiseScheduler(nn.Module):
     Computed in float64 and kept as float32 buffers that are not saved (they follow from `betas`), whatever the layers
     beside them compute in. Every method takes `t` as a (B,) tensor of steps in 0..T-1 and tensors (B, ...) of any
     further shape.
+
+    Args:
+        betas: (T,), each between 0 and 1, both excluded, as a `diffusion.noise_schedule.NoiseSchedule` gives them.
     """
+
+    betas: Tensor
+    alpha_bar: Tensor
+    log_alpha_bar: Tensor
+    half_log_snr: Tensor
+    sqrt_alpha_bar: Tensor
+    sqrt_one_minus_alpha_bar: Tensor
 
     def __init__(self, betas: Tensor):
         super().__init__()
@@ -103,12 +63,12 @@ class NoiseScheduler(nn.Module):
         for name, table in tables.items():
             self.register_buffer(name, table.float(), persistent=False)
 
-    def _apply(self, fn, recurse: bool = True) -> "NoiseScheduler":
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "NoiseScheduler":
         return super()._apply(lambda table: table.to(fn(table).device), recurse)
 
     @property
-    def steps(self) -> int:
-        """T, the number of training steps."""
+    def num_train_timesteps(self) -> int:
+        """T, the number of steps that a network is trained on."""
         return len(self.betas)
 
     def add_noise(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:

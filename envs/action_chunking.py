@@ -1,6 +1,7 @@
-"""Receding horizon: an environment that is stepped by chunks of actions and shows its last observations."""
+"""Action chunking (receding horizon): an environment stepped by chunks of actions that shows its last observations."""
 
 from collections import deque
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -9,7 +10,7 @@ import limits
 from envs.pusht import MAX_EPISODE_STEPS
 
 
-class ActionChunking(gym.Wrapper):
+class ActionChunking(gym.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
     """`step(chunk)` carries out a whole chunk (n_action_steps, A) and stops early where the episode ends.
 
     Observations are the last `n_obs_steps` ones, stacked (n_obs_steps, ...); before the first step, the first one is
@@ -18,31 +19,36 @@ class ActionChunking(gym.Wrapper):
     longest one.
     """
 
-    def __init__(self, env: gym.Env, n_action_steps: int, n_obs_steps: int):
+    def __init__(self, env: gym.Env[np.ndarray, np.ndarray], n_action_steps: int, n_obs_steps: int):
         limits.whole(1, MAX_EPISODE_STEPS, n_action_steps=n_action_steps, n_obs_steps=n_obs_steps)
         super().__init__(env)
-        self.n_action_steps = n_action_steps
+        self.n_action_steps, self.n_obs_steps = n_action_steps, n_obs_steps
         self.action_space = gym.vector.utils.batch_space(env.action_space, n_action_steps)
         self.observation_space = gym.vector.utils.batch_space(env.observation_space, n_obs_steps)
-        self._observations: deque = deque(maxlen=n_obs_steps)
+        self._observations: deque[np.ndarray] = deque(maxlen=n_obs_steps)
+        self._terminated = self._truncated = False
 
-    def reset(self, **kwargs):
-        observation, info = self.env.reset(**kwargs)
-        self._observations.extend([observation] * self._observations.maxlen)
-        self._ended = False, False
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin an episode; the observation (n_obs_steps, ...) is the first one, repeated."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._observations.extend([observation] * self.n_obs_steps)
+        self._terminated = self._truncated = False
         return self._stacked(), info
 
-    def step(self, chunk):
-        total, info = 0.0, {}
+    def step(self, chunk: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Carry out a chunk (n_action_steps, A)."""
+        total, info = 0.0, dict[str, Any]()
         coverages = np.full(self.n_action_steps, np.nan)
         for i, action in enumerate(chunk):
-            if any(self._ended):
+            if self._terminated or self._truncated:
                 break
-            observation, reward, *self._ended, info = self.env.step(action)
+            observation, reward, self._terminated, self._truncated, info = self.env.step(action)
             self._observations.append(observation)
-            total += reward
+            total += float(reward)
             coverages[i] = info["coverage"]
-        return self._stacked(), total, *self._ended, {**info, "coverages": coverages}
+        return self._stacked(), total, self._terminated, self._truncated, {**info, "coverages": coverages}
 
     def _stacked(self) -> np.ndarray:
         return np.stack(self._observations)

@@ -1,4 +1,4 @@
-"""What the commands of this folder take: types for argparse, whose errors name what was given."""
+"""Types for argparse, whose errors name what was given, and the seeds that commands take."""
 
 import argparse
 from collections.abc import Callable
@@ -6,10 +6,11 @@ from pathlib import Path
 
 LARGEST_COUNT = 1_000_000
 LARGEST_SEED = 2**32 - 1  # of the paper's own start states
+FIRST_RECORDING_SEED = 1_000_000  # far from those of validation (0 to 999) and test (100000 and up)
 
 
 def whole_number(low: int, high: int) -> Callable[[str], int]:
-    """A whole number from `low` to `high`."""
+    """A parser of whole numbers from `low` to `high`."""
 
     def parse(text: str) -> int:
         digits = text.removeprefix("-")
@@ -33,7 +34,7 @@ def seeds_from(first: int, count: int) -> range:
 
 
 def parquet_file(text: str) -> Path:
-    """The path of recordings, read or to be written."""
+    """The path of a Parquet file, which need not exist yet."""
     if not text.endswith(".parquet"):
         raise argparse.ArgumentTypeError(f"{text} must end in .parquet")
     return Path(text)

@@ -1,7 +1,7 @@
 """Thousands of short Push-T rollouts: the environment's own space, stepped through the compiled functions of pymunk.
 
-Every step of `PushT.step` is done in the same order with the same numbers, so that states are equal to the bit; what is
-left out are Python objects, observations and rewards, and physics while nothing can move: the block rests and the
+Every step of `PushT.step` is done in the same order with the same numbers, so states are equal to the bit. Python
+objects, observations and rewards are left out, and so is physics while nothing can move: while the block rests and the
 pointer is too far away to touch it.
 
 N counts rollouts, L control steps of 0.1 s, S the physics steps in one of them. A state (10,) is what a rollout starts
@@ -11,8 +11,8 @@ from:
     4 5  block x, y        6    its angle                     pixels, radians (not wrapped)
     7 8  its velocity      9    its angular velocity          pixels/s, radians/s
 
-What a state lacks are the impulses that the solver remembers between bodies in contact: a rollout that begins in the
-middle of a push differs a little from the environment's. Whoever needs certainty replays in the environment.
+A state lacks the impulses that the solver remembers between bodies in contact: a rollout that begins in the middle of a
+push differs a little from the environment's. Replay in the environment to be certain.
 """
 
 import numpy as np
@@ -26,17 +26,17 @@ from envs.pusht import (
     POINTER_RADIUS,
     PROPORTIONAL_GAIN,
     PushT,
-    numbers,
+    finite_vector,
 )
 
-STATE = 10
+STATE_SIZE = 10
 SLACK = 3.0  # px the block may have moved since it was found how far the pointer passes it
 REACH = 150.0  # px, more than any point of the block is from its origin
 # Centre and half sides of the block's two parts, in its frame.
 PARTS = [((part.min(0) + part.max(0)) / 2, (part.max(0) - part.min(0)) / 2) for part in (t_block.BAR, t_block.STEM)]
 
 
-def state_of(env: PushT) -> np.ndarray:
+def get_state(env: PushT) -> np.ndarray:
     """(10,) the state in which an environment is now."""
     pointer, block = env._pointer, env._block
     return np.array(
@@ -44,9 +44,9 @@ def state_of(env: PushT) -> np.ndarray:
     )
 
 
-def place(env: PushT, state: np.ndarray) -> None:
-    """Reset an environment to a state (10,); velocities, too, which `reset_to_state` leaves at zero."""
-    state = numbers(state, STATE, "a state has 10 finite numbers")
+def set_state(env: PushT, state: np.ndarray) -> None:
+    """Reset an environment to a state (10,), with its velocities, which `reset_to_state` leaves at zero."""
+    state = finite_vector(state, STATE_SIZE, "a state has 10 finite numbers")
     pose, speeds = state[[0, 1, 4, 5, 6]], state[[2, 3, 7, 8, 9]]
     env.reset(options={"reset_to_state": pose})
     env._begin(pose, speeds)
@@ -100,9 +100,9 @@ def pointer_paths(pointers: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray
 
 
 class Simulator:
-    """One world, used again for every rollout."""
+    """One Push-T space, used again for every rollout."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._env = env = PushT("state")  # the owner of what is used below
         env.reset(options={"reset_to_state": [0, 0, *t_block.TARGET_POSE]})
         self._space, self._pointer, self._block = env._space._space, env._pointer._body, env._block._body
@@ -119,25 +119,28 @@ class Simulator:
         lengths = np.full(n, length) if lengths is None else lengths
         positions, velocities = pointer_paths(states[:, :4], actions)
         distances = distance_to_block(to_block(positions, states[:, 4:7]))  # (N, L, S)
-        near = (distances < POINTER_RADIUS + SLACK).any(-1).tolist()
+        near: list[list[bool]] = np.any(distances < POINTER_RADIUS + SLACK, axis=-1).tolist()  # (N, L)
         before = np.concatenate([states[:, None, :2], positions[:, :-1, -1]], 1)  # (N, L, 2) pointer before each step
-        after = np.full((n, length, STATE), np.nan)
+        after = np.full((n, length, STATE_SIZE), np.nan)
         done = np.arange(length) < lengths[:, None]
         after[..., :2][done], after[..., 2:4][done] = positions[:, :, -1][done], velocities[:, :, -1][done]
-        blocks: list[tuple] = []
+        blocks: list[tuple[float, ...]] = []
         for i in range(n):
-            blocks += self._one(states[i].tolist(), before[i], velocities[i], near[i], int(lengths[i]))
+            blocks += self._block_rollout(states[i].tolist(), before[i], velocities[i], near[i], int(lengths[i]))
         after[..., 4:][done] = np.array(blocks).reshape(-1, 6)
         return after
 
     def _restore(self, state: list[float]) -> None:
-        """Put both bodies into a state, as if the space were new: the order in which the solver goes through contacts
-        depends on the shapes' numbers and on how they met, so they are taken out and added as `PushT.reset` does."""
+        """Put both bodies into a state, as if the space were new.
+
+        The order in which the solver goes through contacts depends on the shapes' numbers and on how they met, so they
+        are taken out and added as `PushT.reset` does.
+        """
         space, pointer, block = self._space, self._pointer, self._block
         for shape in self._shapes:
             lib.cpSpaceRemoveShape(space, shape)  # and with it what the solver remembers of its contacts
         for body in (pointer, block):
-            lib.cpBodyUpdatePosition(body, 0.0)  # does away with what the solver wants to part by
+            lib.cpBodyUpdatePosition(body, 0.0)  # forgets how far the solver wants to push bodies apart
             lib.cpBodySetVelocity(body, (0.0, 0.0))
             lib.cpBodySetAngle(body, 0.0)
             lib.cpBodySetPosition(body, (0.0, 0.0))
@@ -152,7 +155,9 @@ class Simulator:
         lib.cpBodySetVelocity(block, state[7:9])
         lib.cpBodySetAngularVelocity(block, state[9])
 
-    def _one(self, state, before: np.ndarray, velocities: np.ndarray, near: list[bool], length: int) -> list[tuple]:
+    def _block_rollout(
+        self, state: list[float], before: np.ndarray, velocities: np.ndarray, near: list[bool], length: int
+    ) -> list[tuple[float, ...]]:
         """The block's (x, y, angle, velocity x, y, angular velocity) after each of the first `length` steps."""
         self._restore(state)
         space, pointer, block = self._space, self._pointer, self._block
@@ -160,9 +165,10 @@ class Simulator:
         get_position, get_angle = lib.cpBodyGetPosition, lib.cpBodyGetAngle
         get_velocity, get_spin = lib.cpBodyGetVelocity, lib.cpBodyGetAngularVelocity
         vectors = ffi.from_buffer("cpVect[]", velocities)
-        x0, y0, angle0 = pose = tuple(state[4:7])
+        x0, y0, angle0 = state[4:7]
+        pose: tuple[float, ...] = (x0, y0, angle0)
         resting = skipped = False
-        rows = []
+        rows: list[tuple[float, ...]] = []
         for i in range(length):
             if resting and not near[i]:
                 skipped = True
@@ -175,14 +181,14 @@ class Simulator:
                 set_velocity(pointer, vectors[k])
                 step(space, PHYSICS_DT)
             position, velocity = get_position(block), get_velocity(block)
-            following = (position.x, position.y, get_angle(block))
+            following: tuple[float, ...] = (position.x, position.y, get_angle(block))
             # A whole step away from the pointer and without a motion: no velocity is left and no contact remembered.
-            resting = following == pose and not near[i] and _moved(following, x0, y0, angle0) < SLACK
+            resting = following == pose and not near[i] and _largest_motion(following, x0, y0, angle0) < SLACK
             pose = following
             rows.append((*pose, velocity.x, velocity.y, get_spin(block)))
         return rows
 
 
-def _moved(pose: tuple, x: float, y: float, angle: float) -> float:
+def _largest_motion(pose: tuple[float, ...], x: float, y: float, angle: float) -> float:
     """Pixels that no point of the block has moved farther than since it lay at x, y, angle."""
     return abs(pose[0] - x) + abs(pose[1] - y) + REACH * abs(pose[2] - angle)

@@ -10,22 +10,24 @@ import json
 import secrets
 import threading
 import webbrowser
+from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import limits
 from envs import t_block
 from envs.arguments import LARGEST_SEED, parquet_file, start_seed, whole_number
-from envs.pusht import PushT, target_of
-from envs.recording import Take, record
+from envs.pusht import PushT, pointer_target
+from envs.recording import EpisodeActions, record
 
 PAGE = Path(__file__).with_name("play.html")
 FIRST_SEED = 10_000_000  # far from the seeds of validation (0 and up), test (100000), recordings (1000000)
 LONGEST_BODY = 1000  # bytes
-PATIENCE = 5.0  # seconds until a request that stalls is given up
+PATIENCE = 5.0  # seconds to wait for a request that stalls
 
 
 class Game:
@@ -35,26 +37,28 @@ class Game:
         limits.whole(0, LARGEST_SEED, first_seed=first_seed)
         self.env = PushT("keypoints", legacy_resets=True)
         self.out, self.seed = out, first_seed - 1
-        self.kept: list[Take] = []
+        self.kept: list[EpisodeActions] = []
+        self.actions: list[np.ndarray] = []
+        self._now: tuple[np.ndarray, dict[str, Any]]  # observation and info after the last step
         self.reset()
 
-    def reset(self) -> dict:
+    def reset(self) -> dict[str, Any]:
         """The next seed's start."""
         self.seed += 1
         self._now = self.env.reset(seed=self.seed)
-        self.actions: list[np.ndarray] = []
+        self.actions = []
         return self.view()
 
-    def step(self, target: list[float]) -> dict:
+    def step(self, target: list[float]) -> dict[str, Any]:
         """Drive the pointer towards `target` (2,) pixels for a tenth of a second; nothing moves once it is solved."""
-        action = target_of(target, "target").astype(np.float32)
+        action = pointer_target(target, "target").astype(np.float32)
         if not self.solved:
             observation, _, _, _, info = self.env.step(action)
             self._now = observation, info
             self.actions.append(action)
         return self.view()
 
-    def keep(self, unsolved: bool | None = None) -> dict:
+    def keep(self, unsolved: bool | None = None) -> dict[str, Any]:
         """Write this episode, with those kept before, to the file, and start the next one.
 
         One that is not solved is only kept where `unsolved` is True.
@@ -65,16 +69,17 @@ class Game:
             raise ValueError("nothing has been done yet: there is nothing to keep")
         if not self.solved and unsolved is not True:
             raise ValueError("not solved: it is only kept when you say so")
-        takes = [*self.kept, Take({"seed": self.seed}, np.stack(self.actions))]
-        record(takes, self.out, {"made_by": "python -m envs.play"})
-        self.kept = takes
+        kept = [*self.kept, EpisodeActions({"seed": self.seed}, np.stack(self.actions))]
+        record(kept, self.out, {"made_by": "python -m envs.play"})
+        self.kept = kept
         return self.reset()
 
     @property
     def solved(self) -> bool:
-        return self._now[1]["is_success"]
+        """Whether this episode has ended in success."""
+        return bool(self._now[1]["is_success"])
 
-    def view(self) -> dict:
+    def view(self) -> dict[str, Any]:
         """What the page draws."""
         observation, info = self._now
         return {
@@ -89,7 +94,7 @@ class Game:
 
 
 class Refused(Exception):
-    """A request that is not answered, with the status to say so."""
+    """A request that is refused, with its HTTP status."""
 
     def __init__(self, status: int, why: str):
         super().__init__(why)
@@ -100,11 +105,11 @@ def make_server(game: Game, port: int) -> ThreadingHTTPServer:
     """Serves the page and the game on this machine only, and to this page only.
 
     Other pages in the same browser can send requests here, too. They are told apart by the `Host` that they ask for
-    (another one where a foreign name was bound to this address), by their `Origin`, and by a token that only the page
-    knows. What a request says is read, briefly, before it gets hold of the game.
+    (another one under DNS rebinding), by their `Origin`, and by a token that only this page knows. A request is read,
+    within `PATIENCE` seconds, before it takes the lock of the game.
     """
     lock, token = threading.Lock(), secrets.token_urlsafe()
-    moves = {
+    moves: dict[str, Callable[[Any], dict[str, Any]]] = {
         "/view": lambda _: game.view(),
         "/reset": lambda _: game.reset(),
         "/step": game.step,
@@ -114,14 +119,14 @@ def make_server(game: Game, port: int) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         timeout = PATIENCE
 
-        def handle(self):
-            with suppress(ConnectionError):  # whoever asked has gone
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # the client has gone
                 super().handle()
 
-        def do_GET(self):
+        def do_GET(self) -> None:
             self._answer_with(self._page)
 
-        def do_POST(self):
+        def do_POST(self) -> None:
             self._answer_with(self._move)
 
         def _page(self) -> tuple[str, bytes]:
@@ -155,8 +160,8 @@ def make_server(game: Game, port: int) -> ThreadingHTTPServer:
             except TimeoutError:
                 raise Refused(408, f"the body did not come within {PATIENCE:.0f} s") from None
 
-        def _answer_with(self, content):
-            port = f":{self.server.server_port}".removesuffix(":80")
+        def _answer_with(self, content: Callable[[], tuple[str, bytes]]) -> None:
+            port = f":{server.server_port}".removesuffix(":80")
             hosts = [name + port for name in ("127.0.0.1", "localhost")]
             try:
                 if self.headers.get("Host") not in hosts:
@@ -173,14 +178,16 @@ def make_server(game: Game, port: int) -> ThreadingHTTPServer:
             self.end_headers()
             self.wfile.write(words)
 
-        def log_message(self, *_):
-            """Ten requests a second need no log."""
+        def log_message(self, *_: object) -> None:
+            """Nothing: there are ten requests a second."""
 
-    return ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    return server
 
 
 def main(args: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m envs.play", description=__doc__.split("\n\n")[0])
+    """`python -m envs.play`."""
+    parser = argparse.ArgumentParser(prog="python -m envs.play", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--out", type=parquet_file, help="a Parquet file for the episodes that you keep")
     parser.add_argument(
         "--seed", type=start_seed, default=FIRST_SEED, help=f"the first start state (default {FIRST_SEED})"

@@ -7,7 +7,7 @@ One `step` is 0.1 s: ten physics steps of 0.01 s.
 
 import math
 from array import array
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
@@ -16,7 +16,7 @@ from gymnasium.error import ResetNeeded
 
 import limits
 from envs import t_block
-from envs.drawing import LARGEST_PICTURE, draw
+from envs.drawing import MAX_IMAGE_SIZE, draw
 
 ObservationKind = Literal["state", "keypoints", "pixels"]
 
@@ -36,15 +36,15 @@ OPTIONS = ("reset_to_state", "benchmark_order")
 
 def reward_of(coverage: float) -> float:
     """min(coverage / 0.95, 1): 1 exactly where an episode counts as solved."""
-    limits.number("[-inf, inf]", coverage=coverage)  # which NaN lies outside of
+    limits.number("[-inf, inf]", coverage=coverage)  # refuses NaN
     return min(float(coverage) / SUCCESS_COVERAGE, 1.0)
 
 
-def numbers(values: Any, count: int, what: str) -> np.ndarray:
-    """`values` as (count,) float64. ValueError, one line that begins with `what`, if they are not finite numbers."""
+def finite_vector(values: Any, count: int, what: str) -> np.ndarray:
+    """`values` as (count,) float64; ValueError, one line that begins with `what`, unless all are finite numbers."""
     try:
         given = np.asarray(values)
-    except (ValueError, TypeError, RuntimeError):  # rows of several lengths, tensors that are elsewhere
+    except (ValueError, TypeError, RuntimeError):  # rows of different lengths, tensors on another device
         given = np.asarray(None)
     if given.dtype.kind in "iuf":
         values = given = given.astype(np.float64)
@@ -54,9 +54,9 @@ def numbers(values: Any, count: int, what: str) -> np.ndarray:
     raise ValueError(f"{what}; got {' '.join(str(words).split())[:100]}")
 
 
-def target_of(action: Any, name: str = "an action") -> np.ndarray:
+def pointer_target(action: Any, name: str = "an action") -> np.ndarray:
     """Where an action sends the pointer: (2,) pixels, cut off at the edge of the world. `name` is for its errors."""
-    return np.clip(numbers(action, 2, f"{name} is two finite numbers, x and y in pixels"), 0, t_block.WORLD)
+    return np.clip(finite_vector(action, 2, f"{name} is two finite numbers, x and y in pixels"), 0, t_block.WORLD)
 
 
 def legacy_state(seed: int) -> np.ndarray:
@@ -87,7 +87,7 @@ def _within(points: np.ndarray, room: float) -> bool:
     return bool(((points >= -room) & (points <= t_block.WORLD + room)).all())
 
 
-class PushT(gym.Env):
+class PushT(gym.Env[np.ndarray, np.ndarray]):
     """Gymnasium environment `firstlight/PushT-v0`.
 
     Action: (2,) target position of the pointer, pixels in [0, 512]; one outside is cut off at the edge.
@@ -97,7 +97,7 @@ class PushT(gym.Env):
     Observation, by `observation`:
         "state"      (5,) pointer x, y, block x, y, angle in [0, 2 pi)
         "keypoints"  (18,) pointer x, y, then x, y of the block's corners 0 to 7 (drawn in `envs.t_block`)
-        "pixels"     (96, 96, 3) uint8 picture
+        "pixels"     (96, 96, 3) uint8 image
 
     The pointer stays in the world; the block can be pushed through a wall, so its bounds leave `ROOM` on every side.
 
@@ -116,7 +116,7 @@ class PushT(gym.Env):
     contact has left behind, so a copy is made by taking the episode's actions again.
     """
 
-    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}  # noqa: RUF012  as gymnasium
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class PushT(gym.Env):
         count_contacts: bool = False,
     ):
         world, outside = [(0.0, t_block.WORLD)] * 2, (-ROOM, t_block.WORLD + ROOM)
-        spaces = {
+        spaces: dict[str, gym.spaces.Box] = {
             "state": _box([*world, outside, outside, (0.0, 2 * np.pi)]),
             "keypoints": _box([*world, *[outside] * 16]),
             "pixels": gym.spaces.Box(0, 255, (PIXELS, PIXELS, 3), np.uint8),
@@ -138,7 +138,7 @@ class PushT(gym.Env):
             raise ValueError(
                 f"render_mode={render_mode!r} is unknown; use 'rgb_array' or None ('human' works in gymnasium.make)"
             )
-        limits.whole(1, LARGEST_PICTURE, render_size=render_size)
+        limits.whole(1, MAX_IMAGE_SIZE, render_size=render_size)
         self.observation = observation
         self.observation_space = spaces[observation]
         self.action_space = gym.spaces.Box(0, t_block.WORLD, (2,), np.float32)
@@ -149,7 +149,10 @@ class PushT(gym.Env):
         self._start: dict[str, Any] | None = None  # how this episode began
         self._targets = array("d")  # x, y of every action since
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin an episode, at `options["reset_to_state"]` or where `seed` puts it; ValueError for a state outside."""
         if seed is not None:
             limits.whole(0, 2**128, seed=seed)  # any that NumPy takes; the paper's own rule has limits of its own
         super().reset(seed=seed)
@@ -160,7 +163,7 @@ class PushT(gym.Env):
         benchmark_order = state is None or bool(options.get("benchmark_order", False))
         if state is None:
             state = self._draw_state(seed)
-        state = numbers(state, 5, "reset_to_state takes 5 finite numbers (pointer x, y, block x, y, angle)")
+        state = finite_vector(state, 5, "reset_to_state takes 5 finite numbers (pointer x, y, block x, y, angle)")
         possible = _within(state[:2], 0) and _within(state[2:4], ROOM)
         if possible:
             self._begin(state, np.zeros(5), benchmark_order)
@@ -174,16 +177,17 @@ class PushT(gym.Env):
         info = self._info()
         return self._observe(), info
 
-    def step(self, action):
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Drive the pointer towards `action` (2,) pixels for 0.1 s; ValueError unless it is two finite numbers."""
         self._check_started()
-        contacts = self._drive(*target_of(action).tolist())
+        contacts = self._drive(*pointer_target(action).tolist())
         info = self._info()
         if self.count_contacts:
             info["n_contacts"] = math.ceil(contacts / PHYSICS_STEPS)
         return self._observe(), reward_of(info["coverage"]), info["is_success"], False, info
 
-    def render(self):
-        """(render_size, render_size, 3) uint8 picture of the world now."""
+    def render(self) -> np.ndarray | None:
+        """(render_size, render_size, 3) uint8 image of the world now; None without a render mode."""
         if self.render_mode is None:
             return None
         self._check_started()

@@ -1,13 +1,13 @@
 """Demonstrations as Parquet files, in the columns of the human data.
 
-A recorder needs only a start state and the actions: the world is deterministic, so an episode is written by stepping it
-again, and what is written is what really happens.
+The world is deterministic: an episode follows from its start and its actions. It is written by stepping it again, so
+what is in the file is what happens in the environment.
 """
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -40,21 +40,23 @@ def _rounded(pixels: np.ndarray) -> np.ndarray:
     return np.round(pixels * 64) / 64
 
 
-class Take(NamedTuple):
-    """One episode to write: how it began and what was done. `reset` are the arguments of `PushT.reset`."""
+class EpisodeActions(NamedTuple):
+    """All that an episode follows from: how it began and what was done."""
 
-    reset: dict
-    actions: np.ndarray  # (L, 2) pixels
+    reset: dict[str, Any]  # arguments of `PushT.reset`
+    actions: np.ndarray  # (L, 2) targets of the pointer, pixels
 
 
-def record(takes: Iterable[Take], path: str | Path, provenance: dict, legacy_resets: bool = True) -> int:
-    """Step every take again and write its rows to `path`; `provenance` becomes the file's metadata.
+def record(
+    episodes: Iterable[EpisodeActions], path: str | Path, provenance: dict[str, Any], legacy_resets: bool = True
+) -> int:
+    """Step every episode again and write its rows to `path`; `provenance` becomes the file's metadata.
 
     Returns the number of rows. The file appears under its name only when it is complete.
     """
     env = PushT("keypoints", legacy_resets=legacy_resets, count_contacts=True)
-    columns: dict[str, list] = {name: [] for name in SCHEMA.names}
-    for episode, (reset, actions) in enumerate(takes):
+    columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
+    for episode, (reset, actions) in enumerate(episodes):
         observation, info = env.reset(**reset)
         for frame, action in enumerate(actions):
             pose = info["block_pose"]

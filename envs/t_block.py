@@ -21,7 +21,7 @@ UNIT = 30.0
 BAR = np.array([(-2, 0), (2, 0), (2, 1), (-2, 1)]) * UNIT  # corners 0 to 3
 STEM = np.array([(-0.5, 1), (0.5, 1), (0.5, 4), (-0.5, 4)]) * UNIT  # corners 4 to 7
 CORNERS = np.concatenate([BAR, STEM])  # (8, 2)
-OUTLINE = np.array([0, 1, 2, 5, 6, 7, 4, 3])  # the corners in their order round the T
+OUTLINE = np.array([0, 1, 2, 5, 6, 7, 4, 3])  # the corners in their order around the T
 AREA = 7 * UNIT**2
 
 WORLD = 512.0

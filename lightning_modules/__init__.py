@@ -1,0 +1,1 @@
+"""LightningModules: steps, what is logged, optimizers."""

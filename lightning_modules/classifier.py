@@ -1,83 +1,113 @@
-"""What every picture classifier shares: steps, losses, optimizer, metrics, and a report at test.
+"""Images to classes by any network: steps, losses, metrics, and a report at test.
 
-B batch, C channels, H height, W width, F features, K classes.
+B batch, V views, C channels, H height, W width, F features, K classes.
 """
+
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from rich.console import Console
-from torch import Tensor, nn
+from torch import Tensor, nn, optim
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
+from lightning_modules import data_contract
+from lightning_modules.optimized_module import OptimizedModule
 from limits import number, whole
-from metrics import confusion_tables as confusion_tables
-from metrics import distributed_mean as distributed_mean
+from metrics import confusion_tables, distributed_mean
 from networks.class_names import ClassNames
-from networks.measured import Measured
-from optim.lr_schedule import OwnRates
+from networks.cnn import ResNet
+from networks.image_classifier import FeatureNetwork, FilterNetwork, NetworkFactory, WhitenedNetwork
+from networks.image_shape import image_shape
+from networks.statistics_flag import StatisticsFlag
+from optim.lr_schedule import LRSchedule
+from optim.parameter_groups import OptimizerFactory
+from optim.progressive_resizing import ProgressiveResizing
+from optim.selection_via_proxy import SelectionViaProxy
+from optim.training_length import planned_steps, total_steps
+
+WHITENED_ON = 5_000  # images
 
 
-class Classifier(OwnRates):
-    """Trained on {"image": (B, C, H, W) uint8, "label": (B,)}. A subclass builds `self.network`: pictures to logits.
+class Classifier(OptimizedModule):
+    """Trained on {"image": (B, C, H, W) uint8, "label": (B,)}.
 
-    Pictures come as uint8 and are normalised here; mean, standard deviation and the classes' names are part of the
-    checkpoint.
+    Images come as uint8 and are normalised here; mean, standard deviation and the classes' names are part of the
+    checkpoint. What the network may offer beyond logits is said in `networks.image_classifier`.
 
     Args:
-        shape: C, H, W of the pictures.
+        network: makes the network, of `shape` and `num_classes`.
+        shape: C, H, W of the images.
         num_classes: K.
-        mean: of each channel, in [0, 1]; measured on the training pictures when training starts, where it is neither
-            given nor loaded.
+        mean: of each channel, in [0, 1]; the training data's where it is neither given nor loaded.
         std: standard deviation of each channel, likewise.
         label_smoothing: share of the target that is spread evenly over all classes, in the training loss only.
-        lr: the highest learning rate, after warm-up; from there it falls to 0 along a cosine until the last step, or
-            the end of the trainer's `max_time`. A training without an end goes on at this rate.
-        weight_decay: the optimizer's.
-        warmup: share of all steps (of 10,000 in a training without an end) in which the learning rate rises linearly
-            from 0.
-        tta_flip: at test, average the logits over the picture and its mirror image.
-        tta_shift: at test, average the logits also over the picture moved by so many pixels up and to
-            the left, and down and to the right; its sides are reflected.
+        lr: the highest learning rate.
+        optimizer: as `OptimizedModule`'s.
+        lr_schedule: as `OptimizedModule`'s.
+        progressive_resizing: shows small images at first; without it all are whole.
+        selection: trains on the hardest part of each batch; `train/loss` and `train/accuracy` are then of this part,
+            and `train/proxy_loss` is the proxy's loss on it.
+        tta_flip: at test, average the logits over the image and its mirror image.
+        tta_shift: at test, average the logits also over the image moved by so many pixels up and to the left, and down
+            and to the right; its sides are reflected.
     """
 
-    network: nn.Module
+    mean: Tensor  # (C, 1, 1)
+    std: Tensor  # (C, 1, 1)
 
     def __init__(
         self,
+        network: NetworkFactory = ResNet,
         shape: list[int] = (1, 28, 28),
         num_classes: int = 10,
         mean: list[float] | None = None,
         std: list[float] | None = None,
         label_smoothing: float = 0.0,
         lr: float = 1e-3,
-        weight_decay: float = 0.0,
-        warmup: float = 0.1,
+        optimizer: OptimizerFactory = optim.AdamW,
+        lr_schedule: LRSchedule | None = None,
+        progressive_resizing: ProgressiveResizing | None = None,
+        selection: SelectionViaProxy | None = None,
         tta_flip: bool = False,
         tta_shift: int = 0,
     ):
-        super().__init__()
-        for size in shape:
-            whole(shape=size)
+        super().__init__(lr, optimizer, lr_schedule)
+        channels, *sides = image_shape(shape)
         whole(2, num_classes=num_classes)
         whole(0, tta_shift=tta_shift)
-        number("[0, 1)", label_smoothing=label_smoothing, warmup=warmup)
-        number("[0, inf)", lr=lr, weight_decay=weight_decay)
-        if len(shape) != 3:
-            raise ValueError(f"shape={list(shape)} must be three numbers: channels, height and width")
-        if (mean is None) != (std is None) or any(len(given) != shape[0] for given in (mean, std) if given is not None):
-            raise ValueError(f"mean={mean} and std={std}: give both, a number for each of {shape[0]} channels, or none")
-        for deviation in std or ():
-            number("(0, inf)", std=deviation)
-        if tta_shift >= min(shape[1:]):
+        number("[0, 1)", label_smoothing=label_smoothing)
+        if (mean is None) != (std is None) or any(len(given) != channels for given in (mean, std) if given is not None):
+            raise ValueError(f"mean={mean} and std={std}: give both, a number for each of {channels} channels, or none")
+        for value in std or ():
+            number("(0, inf)", std=value)
+        if tta_shift >= min(sides):
             raise ValueError(f"tta_shift={tta_shift} must be less than the sides of shape={list(shape)}")
-        self.save_hyperparameters()
-        self.register_buffer("mean", torch.tensor(mean or [0.0] * shape[0])[:, None, None])  # (C, 1, 1)
-        self.register_buffer("std", torch.tensor(std or [1.0] * shape[0])[:, None, None])
-        self.measured = Measured(known=mean is not None)  # mean and std
+        for part in (progressive_resizing, selection):
+            if part is not None and part.size is not None and part.size > min(sides):
+                raise ValueError(f"size={part.size} of {type(part).__name__} is larger than shape={list(shape)}")
+        self.save_hyperparameters(
+            {
+                "shape": list(shape),
+                "num_classes": num_classes,
+                "mean": mean,
+                "std": std,
+                "label_smoothing": label_smoothing,
+                "lr": lr,
+                "tta_flip": tta_flip,
+                "tta_shift": tta_shift,
+            }
+        )
+        self.register_buffer("mean", torch.tensor(mean or [0.0] * channels)[:, None, None])
+        self.register_buffer("std", torch.tensor(std or [1.0] * channels)[:, None, None])
+        self.measured = StatisticsFlag(known=mean is not None)  # of mean and std
         self.names = ClassNames()
         self.accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.plain_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.confusion = MulticlassConfusionMatrix(num_classes)  # of the validation or test that ran last
+        self.progressive_resizing, self.selection = progressive_resizing, selection
+        self.network = network(tuple(shape), num_classes)
+        self.proxy = None if selection is None else selection.proxy(tuple(shape), num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits: (B, C, H, W) uint8 -> (B, K)."""
@@ -89,37 +119,55 @@ class Classifier(OwnRates):
         return self.names.names or tuple(str(number) for number in range(self.hparams.num_classes))
 
     def features(self, images: Tensor) -> Tensor:
-        """What the last layer (`head`) reads: (B, C, H, W) uint8 -> (B, F)."""
-        return self.network.features(self._checked(images)).float()
+        """What the last layer (`head`) reads: (B, C, H, W) uint8 -> (B, F). ValueError for a network without any."""
+        return self._feature_network().features(self._checked(images)).float()
 
     @property
     def head(self) -> nn.Linear:
-        """The last layer, features to logits."""
-        return self.network.head
+        """The last layer, features to logits. ValueError for a network without any."""
+        return self._feature_network().head
+
+    def _feature_network(self) -> FeatureNetwork:
+        if not (hasattr(self.network, "features") and hasattr(self.network, "head")):
+            raise ValueError(
+                f"the network {type(self.network).__name__} has no features() and head, and cannot be asked for "
+                "features; add them as networks.image_classifier.FeatureNetwork says"
+            )
+        return cast(FeatureNetwork, self.network)
+
+    def filters(self) -> Tensor | None:
+        """Weights of the first layer as images, (n, C, h, w), or None for a network without such."""
+        known = hasattr(self.network, "first_filters")
+        return cast(FilterNetwork, self.network).first_filters() if known else None
 
     def _checked(self, images: Tensor) -> Tensor:
-        """uint8 pictures of the right size, normalised."""
+        """uint8 images of the right size, normalised."""
         if images.dtype != torch.uint8 or list(images.shape[1:]) != list(self.hparams.shape):
             raise ValueError(
-                f"this classifier takes uint8 pictures of {' x '.join(map(str, self.hparams.shape))}; "
+                f"this classifier takes uint8 images of {' x '.join(map(str, self.hparams.shape))}; "
                 f"got {images.dtype} of {' x '.join(map(str, images.shape[1:]))}"
             )
         return self.normalised(images)
 
     def normalised(self, images: Tensor) -> Tensor:
-        """uint8 pictures as the network takes them: mean 0, standard deviation 1 over the training pictures."""
+        """uint8 images as the network takes them: mean 0, standard deviation 1 over the training images."""
         return ((images.float() / 255 - self.mean) / self.std).to(self.dtype)
 
     def training_logits(self, images: Tensor) -> Tensor:
-        """What a training step goes by: those of `forward`, unless a subclass shows its network something else."""
-        return self(images)
+        """What a training step goes by: (B, C, H, W) uint8 -> (B, K), small ones while `progressive_resizing` says."""
+        pixels = self._checked(images)
+        if self.progressive_resizing is not None:
+            step = self.trainer.global_step
+            total = total_steps(self.trainer, step, planned_steps(self.trainer))
+            pixels = self.progressive_resizing(pixels, step, total)
+        return self.network(pixels).float()
 
     def view_logits(self, images: Tensor) -> Tensor:
         """Logits of each view, (V, B, K): first those of `forward`. Their mean is what test and predict go by."""
         return torch.stack([self(view) for view in self.views(images)])
 
     def views(self, images: Tensor) -> list[Tensor]:
-        """The pictures as they are, and changed as `tta_flip` and `tta_shift` say."""
+        """The images as they are, and changed as `tta_flip` and `tta_shift` say."""
         views, pixels = [images], self.hparams.tta_shift
         if pixels:
             height, width = images.shape[-2:]
@@ -127,39 +175,54 @@ class Classifier(OwnRates):
             views += [padded[..., start : start + height, start : start + width] for start in (0, 2 * pixels)]
         return views + [view.flip(-1) for view in views] if self.hparams.tta_flip else views
 
-    def filters(self) -> Tensor | None:
-        """Weights of the first layer as pictures, (n, C, h, w), or None for a network without such."""
-        return None
-
     def setup(self, stage: str) -> None:
-        data = self.trainer.datamodule
-        names = getattr(data, "class_names", None)
+        """Take the classes' names from the data and, where they are not known yet, the statistics of its images."""
+        data_contract.check_image_data(self, self.hparams.shape, self.hparams.num_classes)
+        names = data_contract.class_names(self)
         if names is not None:
-            if len(names) != self.hparams.num_classes:
-                raise ValueError(f"the model has num_classes={self.hparams.num_classes}, its data {len(names)} classes")
-            self.names.adopt(tuple(names), training=stage == "fit")
-        if stage == "fit" and not self.measured.known:
-            mean, std = channel_statistics(self._training_images("mean and std"))
+            self.names.adopt(names, training=stage == "fit")
+        if stage == "fit":
+            self._measure()
+
+    def _measure(self) -> None:
+        if not self.measured.known:
+            mean, std = data_contract.channel_statistics(self)
             self.mean.copy_(mean[:, None, None])
             self.std.copy_(std[:, None, None])
-            self.measured.note()
-
-    def _training_images(self, what: str) -> Tensor:
-        """Those of the datamodule, (N, C, H, W) uint8, to measure something on."""
-        images = getattr(getattr(self.trainer.datamodule, "train_set", None), "images", None)
-        if images is None:
-            raise ValueError(
-                f"{what} can only be measured on a datamodule with a train_set of images; train with one, start from "
-                "weights, or give mean and std where these are all"
-            )
-        return images
+            self.measured.set()
+        able = [cast(WhitenedNetwork, net) for net in (self.network, self.proxy) if hasattr(net, "whiten")]
+        unknown = [network for network in able if not network.whitened.known]
+        if unknown:
+            images = data_contract.training_images(self, WHITENED_ON, "the first layer's filters")
+            for network in unknown:
+                network.whiten(self.normalised(images))
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """The loss that is minimised: cross-entropy, and the proxy's where there is a `selection`."""
+        if self.selection is None:
+            return self._training_loss(batch)
+        hard = self.hardest(batch)
+        proxy_loss = self._proxy_losses(hard).mean()
+        self.log("train/proxy_loss", proxy_loss)
+        return self._training_loss(hard) + proxy_loss
+
+    def _training_loss(self, batch: dict[str, Tensor]) -> Tensor:
         logits = self.training_logits(batch["image"])
         loss = F.cross_entropy(logits, batch["label"], label_smoothing=self.hparams.label_smoothing)
         self.log("train/loss", loss, prog_bar=True)
         self.log("train/accuracy", (logits.argmax(1) == batch["label"]).float().mean(), prog_bar=True)
         return loss
+
+    @torch.no_grad()
+    def hardest(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The part of a batch that `selection` chooses."""
+        index = self.selection.hardest(self._proxy_losses(batch))
+        return {name: values[index] for name, values in batch.items()}
+
+    def _proxy_losses(self, batch: dict[str, Tensor]) -> Tensor:
+        """The proxy's loss on each image: (B,)."""
+        images, smoothing = self._checked(batch["image"]), self.hparams.label_smoothing
+        return self.selection.losses(self.proxy, images, batch["label"], smoothing)
 
     def on_validation_epoch_start(self) -> None:
         self.confusion.reset()
@@ -188,25 +251,12 @@ class Classifier(OwnRates):
         self.log(f"{stage}/accuracy", self.accuracy, prog_bar=True, batch_size=len(label))
 
     def on_test_epoch_end(self) -> None:
-        confusion = self.confusion.compute().cpu()  # (K, K), rows are what was shown
+        confusion = self.confusion.compute().cpu()  # (K, K), a row for each target
         if self.trainer.is_global_zero:
             for table in confusion_tables.tables(confusion, self.class_names):
                 Console().print(table)
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """{"label": (B,), "probability": (B, K)}"""
+        """The prediction of each image: {"label": (B,), "probability": (B, K)}."""
         probability = self.view_logits(batch["image"]).mean(0).softmax(1)
         return {"label": probability.argmax(1), "probability": probability}
-
-
-def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel of (N, C, H, W) uint8 pictures, in [0, 1]: (C,) each.
-
-    A channel without any variation gets a deviation of one grey level.
-    """
-    count, total, squares = images.numel() / images.shape[1], 0.0, 0.0
-    for part in images.split(4096):  # in parts: the whole set as float64 would take eight times its memory
-        pixels = part.double() / 255
-        total, squares = total + pixels.sum((0, 2, 3)), squares + pixels.square().sum((0, 2, 3))
-    mean = total / count
-    return mean.float(), (squares / count - mean.square()).clamp(min=1 / 255**2).sqrt().float()

@@ -1,23 +1,20 @@
-"""Pictures to classes by a plain residual network."""
+"""Images to classes by a residual network."""
 
-from torch import Tensor
+from functools import partial
 
-from lightning_modules.plain_classifier import PlainClassifier
+from lightning_modules.classifier import Classifier
 from networks.cnn import ResNet
 
 
-class CNNClassifier(PlainClassifier):
-    """A `PlainClassifier` on `networks.cnn.ResNet`.
+class CNNClassifier(Classifier):
+    """A `Classifier` on `networks.cnn.ResNet`.
 
     Args:
         widths: channels of each stage.
         blocks: residual blocks in a stage.
-        **options: those of `PlainClassifier`.
+        **options: those of `Classifier`.
     """
 
     def __init__(self, widths: list[int] = (64, 128, 256), blocks: int = 2, **options):
-        super().__init__(**options)
-        self.network = ResNet(self.hparams.shape[0], self.hparams.num_classes, widths, blocks)
-
-    def filters(self) -> Tensor:
-        return self.network.first.weight
+        super().__init__(network=partial(ResNet, widths=widths, blocks=blocks), **options)
+        self.save_hyperparameters({"widths": list(widths), "blocks": blocks})

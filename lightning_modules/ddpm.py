@@ -1,158 +1,183 @@
-"""Denoising diffusion of pictures, with classes to ask for (Ho et al. 2020; Ho & Salimans 2022).
+"""Denoising diffusion of images, with classes to ask for (Ho et al. 2020; Ho & Salimans 2022).
 
-    picture ─► [-1, 1] ─► noised to a random step ─► network, told the class or nothing ─► velocity ─► squared error
-    noise ─► network with and without the class ─► guided ─► x_0 ─► thresholded ─► step to less noise ─► ... ─► picture
+    image ─► [-1, 1] ─► noised to a random step ─► network, told the class or nothing ─► velocity ─► squared error
+    noise ─► network with and without the class ─► guided ─► x_0 ─► thresholded ─► step to less noise ─► ... ─► image
 
 The maths is in `diffusion/`, which the policy for Push-T shares (`lightning_modules.diffusion_policy`).
 
 B batch, C channels, H height, W width, K classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from diffusion import guidance, objectives, samplers, scheduler, thresholding
+from diffusion import guidance
+from diffusion.loss import min_snr_weight, squared_errors
 from diffusion.noise import Generators, randint, randn
+from diffusion.noise_schedule import MAX_TIMESTEPS, NoiseSchedule, SquaredCosineSchedule
+from diffusion.prediction_type import PredictionType, VPrediction
 from diffusion.sample_noise import noise_of
-from lightning_modules import drawing
-from lightning_modules.choices import choose
-from lightning_modules.sampling_steps import check_sampling_steps
+from diffusion.samplers import DPMSolver, OnStep, Sampler
+from diffusion.scheduler import NoiseScheduler
+from diffusion.thresholding import DynamicThresholding, Thresholding
+from diffusion.timesteps import check_sampling_steps
+from lightning_modules.data_contract import check_image_data
+from lightning_modules.optimized_module import OptimizedModule
 from limits import number, whole
-from metrics import distributed_mean as distributed_mean
+from metrics import distributed_mean
+from networks.class_labels import MOST_CLASSES, MOST_SAMPLES, class_labels, wanted
 from networks.evaluation import evaluating
 from networks.image_range import from_pixels, to_pixels
+from networks.image_shape import check_images
 from networks.unet2d import UNet2D
-from optim.lr_schedule import OwnRates, decay_matrices, fused, with_warmup_cosine
+from optim.lr_schedule import LRSchedule, WarmupCosine
+from optim.parameter_groups import OptimizerFactory
 
 LEVELS = 4  # parts of the T steps, whose losses are logged by themselves
 
 
-class DDPM(OwnRates):
-    """Trained on {"image": (B, C, H, W) uint8, "label": (B,)}; draws pictures by `sample`.
+class DDPM(OptimizedModule):
+    """Trained on {"image": (B, C, H, W) uint8, "label": (B,)}; draws images by `sample`.
 
     Args:
-        shape: C, H, W of the pictures.
+        network: makes a network of `shape` and `num_classes` that is called as `network(x_t, t, labels)`: images
+            (B, C, H, W), steps (B,) and classes (B,) from 0 to K, where K is no class -> (B, C, H, W).
+        shape: C, H, W of the images.
         num_classes: K.
-        widths, blocks, attention, dropout: the network's (`networks.unet2d.UNet2D`).
-        schedule: of the noise, "linear", "cosine" or "squared-cosine" (`diffusion.scheduler`).
-        train_steps: T, its steps.
-        objective: what the network predicts, "noise", "x0" or "v" (`diffusion.objectives`).
-        min_snr: gamma of min-SNR weighting (`diffusion.objectives.min_snr_weight`); None weighs all errors alike. With
-            "v" it gives the noisiest steps, where the class is decided, almost no weight.
-        label_dropout: share of the training pictures that come without their class.
-        scale: guidance scale of `sample`; 0 leaves the class out, 1 is the conditional model as it is.
-        interval: first and last step at which `sample` guides; None for all.
-        threshold: "none", "static" or "dynamic" (`diffusion.thresholding`).
-        sampler: "ddpm", "ddim" or "dpm-solver" (`diffusion.samplers`).
-        sampling_steps: network evaluations of `sample`, of a doubled batch where it guides.
-        num_samples: how many pictures `predict` draws, of all classes in turn.
-        lr: AdamW's highest learning rate; from there it falls to 0 along a cosine until the last step, or the end of
-            the trainer's `max_time`. A training without an end goes on at this rate.
-        weight_decay: on weight matrices only.
-        warmup: share of all steps (of 10,000 in a training without an end) in which the learning rate rises linearly
-            from 0.
+        noise_schedule: how much noise each step adds; by default `diffusion.noise_schedule.SquaredCosineSchedule`.
+        num_train_timesteps: T, its steps.
+        prediction_type: what the network predicts; by default `diffusion.prediction_type.VPrediction`.
+        min_snr_gamma: of min-SNR weighting (`diffusion.loss.min_snr_weight`); None weights all errors alike. With a
+            predicted velocity it gives the noisiest steps, where the class is decided, almost no weight.
+        condition_dropout: share of the training images that come without their class.
+        guidance_scale: of `sample`; 0 leaves the class out, 1 is the conditional model as it is.
+        guidance_interval: first and last step at which `sample` guides; None for all.
+        thresholding: of each predicted x_0; by default `diffusion.thresholding.DynamicThresholding`.
+        sampler: by default `diffusion.samplers.DPMSolver`.
+        sampling_steps: steps that the sampler visits: network evaluations, of a doubled batch where it guides.
+        num_samples: how many images `predict` draws, of all classes in turn.
+        lr: the highest learning rate.
+        optimizer: as `OptimizedModule`'s.
+        lr_schedule: by default `optim.lr_schedule.WarmupCosine(warmup=0.02)`.
     """
 
     def __init__(
         self,
+        network: Callable[[Sequence[int], int], nn.Module] = UNet2D,
         shape: Sequence[int] = (3, 32, 32),
         num_classes: int = 10,
-        widths: Sequence[int] = (128, 192, 256),
-        blocks: int = 1,
-        attention: int = 1,
-        dropout: float = 0.0,
-        schedule: str = "squared-cosine",
-        train_steps: int = 1000,
-        objective: str = "v",
-        min_snr: float | None = None,
-        label_dropout: float = 0.1,
-        scale: float = 2.0,
-        interval: tuple[int, int] | None = None,
-        threshold: str = "dynamic",
-        sampler: str = "dpm-solver",
+        noise_schedule: NoiseSchedule | None = None,
+        num_train_timesteps: int = 1000,
+        prediction_type: PredictionType | None = None,
+        min_snr_gamma: float | None = None,
+        condition_dropout: float = 0.1,
+        guidance_scale: float = 2.0,
+        guidance_interval: tuple[int, int] | None = None,
+        thresholding: Thresholding | None = None,
+        sampler: Sampler | None = None,
         sampling_steps: int = 20,
         num_samples: int = 100,
         lr: float = 1e-3,
-        weight_decay: float = 0.01,
-        warmup: float = 0.02,
+        optimizer: OptimizerFactory = torch.optim.AdamW,
+        lr_schedule: LRSchedule | None = None,
     ):
-        super().__init__()
-        whole(1, drawing.MOST_CLASSES, num_classes=num_classes)
-        whole(1, drawing.MOST_SAMPLES, num_samples=num_samples)
-        whole(1, scheduler.MOST_STEPS, train_steps=train_steps)
-        check_sampling_steps(sampling_steps, train_steps)
-        number("[0, 1)", label_dropout=label_dropout, warmup=warmup)
-        number("[0, inf)", lr=lr, weight_decay=weight_decay)
-        if min_snr is not None:
-            number("(0, 1e9]", min_snr=min_snr)
-        self.save_hyperparameters()
-        self.objective = choose("objective", objective, objectives.OBJECTIVES)
-        betas = choose("schedule", schedule, scheduler.SCHEDULES)
-        for name, value, choices in (
-            ("threshold", threshold, thresholding.THRESHOLDS),
-            ("sampler", sampler, samplers.SAMPLERS),
-        ):
-            choose(name, value, choices)
-        self.scheduler = scheduler.NoiseScheduler(betas(train_steps))
-        self._check_guidance(scale)
-        if interval is not None and interval[1] >= train_steps:
-            raise ValueError(f"interval={interval} must end before train_steps={train_steps}: steps count from 0")
-        self.network = UNet2D(shape, num_classes, widths, blocks, attention, dropout)
-
-    def _check_guidance(self, scale: float) -> None:
-        guidance.check(scale, self.hparams.interval)
-        if self.hparams.label_dropout == 0 and scale != 1:
+        super().__init__(lr, optimizer, WarmupCosine(warmup=0.02) if lr_schedule is None else lr_schedule)
+        whole(1, MOST_CLASSES, num_classes=num_classes)
+        whole(1, MOST_SAMPLES, num_samples=num_samples)
+        whole(1, MAX_TIMESTEPS, num_train_timesteps=num_train_timesteps)
+        check_sampling_steps(sampling_steps, num_train_timesteps)
+        number("[0, 1)", condition_dropout=condition_dropout)
+        if min_snr_gamma is not None:
+            number("(0, 1e9]", min_snr_gamma=min_snr_gamma)
+        self.save_hyperparameters(
+            {
+                "shape": tuple(shape),
+                "num_classes": num_classes,
+                "num_train_timesteps": num_train_timesteps,
+                "min_snr_gamma": min_snr_gamma,
+                "condition_dropout": condition_dropout,
+                "guidance_scale": guidance_scale,
+                "guidance_interval": guidance_interval,
+                "sampling_steps": sampling_steps,
+                "num_samples": num_samples,
+                "lr": lr,
+            }
+        )
+        self._check_guidance(guidance_scale)
+        if guidance_interval is not None and guidance_interval[1] >= num_train_timesteps:
             raise ValueError(
-                f"label_dropout=0 trains no model without classes, which scale={scale} needs; set scale to 1, or "
-                "label_dropout to 0.1 and train"
+                f"guidance_interval={guidance_interval} must end before num_train_timesteps={num_train_timesteps}: "
+                "steps count from 0"
+            )
+        noise_schedule = SquaredCosineSchedule() if noise_schedule is None else noise_schedule
+        self.scheduler = NoiseScheduler(noise_schedule(num_train_timesteps))
+        self.prediction_type = VPrediction() if prediction_type is None else prediction_type
+        self.thresholding = DynamicThresholding() if thresholding is None else thresholding
+        self.sampler = DPMSolver() if sampler is None else sampler
+        self.network = network(shape, num_classes)
+
+    def _check_guidance(self, guidance_scale: float) -> None:
+        guidance.check_guidance(guidance_scale, self.hparams.guidance_interval)
+        if self.hparams.condition_dropout == 0 and guidance_scale != 1:
+            raise ValueError(
+                f"condition_dropout=0 trains no model without classes, which guidance_scale={guidance_scale} needs; "
+                "set guidance_scale to 1, or condition_dropout to 0.1 and train"
             )
 
     @torch.no_grad()
     def sample(
         self,
         labels: Tensor | Sequence[int],
-        scale: float | None = None,
-        threshold: str | None = None,
-        steps: int | None = None,
-        sampler: str | None = None,
+        guidance_scale: float | None = None,
+        thresholding: Thresholding | None = None,
+        sampler: Sampler | None = None,
+        sampling_steps: int | None = None,
         generator: Generators = None,
-        on_step: samplers.OnStep | None = None,
+        on_step: OnStep | None = None,
     ) -> Tensor:
-        """A picture for each class: (B,) -> (B, C, H, W) uint8. What is not given is as the model was configured.
+        """An image for each class: (B,) -> (B, C, H, W) uint8. What is not given is as the model was configured.
 
-        Noise comes from `generator`: one for the batch; or a list with one for each picture, which is then the same in
-        every batch up to rounding (`diffusion.noise.generators`); or, without, torch's global one. Modes (train, eval)
-        are left as they were. `on_step(number, x0)` sees the prediction after each step, (B, C, H, W) in [-1, 1] where
-        thresholded.
+        Modes (train, eval) are left as they were.
+
+        Args:
+            labels: classes (B,).
+            guidance_scale: as the constructor's, as are the next three.
+            thresholding: of each predicted x_0.
+            sampler: walks from noise to an image.
+            sampling_steps: that it visits.
+            generator: where noise comes from: one for the batch; or a list with one for each image, which is then the
+                same in every batch up to rounding (`diffusion.noise.generators`); or, without, torch's global one.
+            on_step: is called as `on_step(number, x0)` after each step with the prediction there, (B, C, H, W), in
+                [-1, 1] where thresholded.
         """
         hp = self.hparams
-        keep_within = choose("threshold", hp.threshold if threshold is None else threshold, thresholding.THRESHOLDS)
-        walk = choose("sampler", hp.sampler if sampler is None else sampler, samplers.SAMPLERS)
-        scale = hp.scale if scale is None else scale
-        self._check_guidance(scale)
+        thresholding = self.thresholding if thresholding is None else thresholding
+        sampler = self.sampler if sampler is None else sampler
+        guidance_scale = hp.guidance_scale if guidance_scale is None else guidance_scale
+        self._check_guidance(guidance_scale)
+        steps = hp.sampling_steps if sampling_steps is None else sampling_steps
+        check_sampling_steps(steps, hp.num_train_timesteps)
         device = self.scheduler.betas.device
-        labels = drawing.class_labels(labels, hp.num_classes, device)
-        output = guidance.guided(self._predict, labels, hp.num_classes, scale, hp.interval)
+        labels = class_labels(labels, hp.num_classes, device)
+        predicted = guidance.guided(self._predict, labels, hp.num_classes, guidance_scale, hp.guidance_interval)
 
         def denoise(x: Tensor, t: Tensor) -> Tensor:
-            return keep_within(self.objective.x0(self.scheduler, x, output(x, t), t))
+            return thresholding(self.prediction_type.x0(self.scheduler, x, predicted(x, t), t))
 
         x = randn((len(labels), *hp.shape), generator, device, torch.float32)
         if not len(labels):
             return to_pixels(x)
         with evaluating(self):
-            return to_pixels(
-                walk(denoise, x, self.scheduler, hp.sampling_steps if steps is None else steps, generator, on_step)
-            )
+            return to_pixels(sampler(denoise, x, self.scheduler, steps, generator, on_step))
 
     def _predict(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
-        """The network's output, in float32 whatever the precision of its layers: the maths around it stays exact."""
+        """The network's prediction, in float32 whatever its layers compute in: the maths around it stays exact."""
         return self.network(x.to(self.dtype), t, labels).float()
 
     def setup(self, stage: str) -> None:
-        drawing.check_data(self, self.trainer.datamodule)
+        check_image_data(self, self.hparams.shape, self.hparams.num_classes)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         loss = self.loss(batch["image"], batch["label"])
@@ -160,12 +185,13 @@ class DDPM(OwnRates):
         return loss
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """What training lowers, of pictures (B, C, H, W) uint8 and classes (B,), some of which are dropped."""
-        labels = guidance.drop_labels(labels, self.hparams.num_classes, self.hparams.label_dropout)
+        """What training lowers, of images (B, C, H, W) uint8 and classes (B,), some of which are dropped."""
+        labels = guidance.drop_labels(labels, self.hparams.num_classes, self.hparams.condition_dropout)
         errors, t = self._errors(images, labels)
-        if self.hparams.min_snr is None:
+        gamma = self.hparams.min_snr_gamma
+        if gamma is None:
             return errors.mean()
-        return (objectives.min_snr_weight(self.scheduler, self.objective, t, self.hparams.min_snr) * errors).mean()
+        return (min_snr_weight(self.scheduler, self.prediction_type, t, gamma) * errors).mean()
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         self._log_heldout("val", batch, batch_idx)
@@ -174,38 +200,31 @@ class DDPM(OwnRates):
         self._log_heldout("test", batch, batch_idx)
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """A picture for each label of the batch, (B, C, H, W) uint8; the run's seed and the "index" give its noise."""
-        labels, generator = drawing.wanted(self, batch)
+        """An image for each label of the batch, (B, C, H, W) uint8; the run's seed and the "index" give its noise."""
+        labels, generator = wanted(batch, type(self).__name__)
         return self.sample(labels, generator=generator)
 
     def _errors(self, images: Tensor, labels: Tensor, generator: Generators = None) -> tuple[Tensor, Tensor]:
-        """Mean squared error of each picture's prediction and the random step it was noised to, (B,) each."""
-        drawing.check_images(self, images)
+        """Mean squared error of each image's prediction and the random step it was noised to, (B,) each."""
+        check_images(images, self.hparams.shape)
         x0 = from_pixels(images)
-        t = randint(self.scheduler.steps, (len(x0),), generator, x0.device)
+        t = randint(self.scheduler.num_train_timesteps, (len(x0),), generator, x0.device)
         noise = randn(x0.shape, generator, x0.device, x0.dtype)
-        errors = objectives.errors(
-            lambda x, t: self._predict(x, t, labels), self.scheduler, self.objective, x0, noise, t
+        errors = squared_errors(
+            lambda x, t: self._predict(x, t, labels), self.scheduler, self.prediction_type, x0, noise, t
         )
         return errors.mean((1, 2, 3)), t
 
     def _log_heldout(self, stage: str, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Errors, not weighed, of all steps and of each of LEVELS equal parts of them, from little noise to much.
+        """Errors, not weighted, of all steps and of each of LEVELS equal parts of them, from little noise to much.
 
-        The same noise at every validation, so that losses can be compared, and for each picture by its "index",
+        The same noise at every validation, so that losses can be compared, and for each image by its "index",
         whatever batch or process it is in; by its batch where it has none.
         """
         noise = noise_of(batch, 0) or torch.Generator().manual_seed(batch_idx)
         errors, t = self._errors(batch["image"], batch["label"], noise)
         distributed_mean.log_mean(self, f"{stage}/loss", errors.mean(), len(errors), prog_bar=True)
-        level = t * LEVELS // self.scheduler.steps
+        level = t * LEVELS // self.scheduler.num_train_timesteps
         for part in range(LEVELS):  # also where a batch has none of them: processes must log the same
             own = errors[level == part]
             distributed_mean.log_mean(self, f"{stage}/loss/level_{part}", own.sum() / max(len(own), 1), len(own))
-
-    def configure_optimizers(self):
-        hp = self.hparams
-        optimizer = torch.optim.AdamW(
-            decay_matrices(self, hp.weight_decay), lr=hp.lr, betas=(0.9, 0.99), fused=fused(self.trainer)
-        )
-        return with_warmup_cosine(optimizer, self.trainer, hp.warmup)

@@ -8,164 +8,184 @@ actions, carry out the first `n_action_steps` of them, observe again (receding h
     predict          a    a   ...   a    a   ...   a       T = 16
     act              a    a   ...   a                      n_action_steps = 8
 
-B batch, O observed steps, T predicted actions.
+B batch, O observed steps, T predicted actions, N numbers of an observation, A action dimensions.
 """
 
-import inspect
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from diffusion import objectives, samplers
+from diffusion.loss import squared_errors
 from diffusion.noise import Generators, randint, randn
+from diffusion.noise_schedule import MAX_TIMESTEPS, NoiseSchedule, SquaredCosineSchedule
+from diffusion.prediction_type import PredictionType, VPrediction
 from diffusion.sample_noise import noise_of, run_seed
-from diffusion.scheduler import MOST_STEPS, NoiseScheduler, squared_cosine_betas
-from envs import t_block
-from lightning_modules.choices import choose
-from lightning_modules.sampling_steps import check_sampling_steps
+from diffusion.samplers import DDIMSampler, Sampler
+from diffusion.scheduler import NoiseScheduler
+from diffusion.thresholding import NoThresholding, Thresholding
+from diffusion.timesteps import check_sampling_steps
+from lightning_modules import data_contract
+from lightning_modules.optimized_module import OptimizedModule
 from limits import number, whole
-from metrics import distributed_mean as distributed_mean
+from metrics import distributed_mean
 from networks.chunk_mlp import ChunkMLP
-from networks.chunk_unet import ChunkUNet
 from networks.evaluation import evaluating
-from networks.measured import Measured
+from networks.observation_features import ObservationFeatures
 from networks.pusht_features import PushTFeatures
-from optim.lr_schedule import OwnRates, decay_matrices, fallen, fused, scheduled, total_steps
+from networks.statistics_flag import StatisticsFlag
+from optim.lr_schedule import LRSchedule, WarmupCosine
+from optim.parameter_groups import OptimizerFactory
 
-NETWORKS = {"mlp": ChunkMLP, "unet": ChunkUNet}
-KEYPOINTS = 18
 
+class DiffusionPolicy(OptimizedModule):
+    """Trained on {"observation": (B, O, N), "action": (B, T, A), "action_is_pad": (B, T)} in the units of the world.
 
-class DiffusionPolicy(OwnRates):
-    """Trained on {"observation": (B, O, 18), "action": (B, T, 2), "taken": (B, T)} in pixels (see `datamodules.pusht`).
+    Those of Push-T are pixels (`datamodules.pusht`). `action_is_pad` is True past the end of an episode; such actions
+    are not learned: a policy that learns to repeat the last action stands still where people stopped, short of success.
 
-    Actions past the end of an episode were not taken and are not learned: a policy that learns to repeat the last
-    action stands still where people stopped, short of success.
-
-    The network sees actions relative to where the pointer is, divided by their root mean square at each of the T steps
-    (by 1 at steps that no action of the data reaches: these are not learned);
-    both the division and the features of the observation are part of the checkpoint, so `act` takes and gives pixels.
+    The network sees actions relative to an origin (`networks.observation_features`; in Push-T where the pointer is),
+    divided by their root mean square at each of the T steps, or by 1 where that is smaller or no action of the data
+    reaches a step. Both the division and the features of the observation are part of the checkpoint, so `act` takes and
+    gives the units of the world.
 
     Args:
-        network: the denoiser, "mlp" or "unet".
-        network_args: further arguments of its class (`networks.chunk_mlp`, `networks.chunk_unet`).
+        network: makes the denoiser of T, A and the number of features of an observation. Its `encode` takes features
+            (B, dim) once for each observation; it is called as `network(x_t, t, encoded)` with actions (B, T, A) and
+            steps (B,), and gives (B, T, A). `networks.chunk_mlp`, `networks.chunk_unet`, or your own.
+        features: makes what is read from an observation, of O.
         n_obs_steps: O, observations that the policy sees.
         horizon: T, actions that it predicts.
         n_action_steps: how many of them are carried out before it looks again.
-        objective: what the network predicts, "noise", "x0" or "v" (`diffusion.objectives`).
-        train_steps: diffusion steps of the squared-cosine schedule.
-        sampling_steps: how many of them DDIM visits in `act`.
+        noise_schedule: how much noise each step adds; by default `diffusion.noise_schedule.SquaredCosineSchedule`.
+        num_train_timesteps: its steps.
+        prediction_type: what the network predicts; by default `diffusion.prediction_type.VPrediction`.
+        thresholding: of each predicted chunk, whose actions have a root mean square of 1; none by default.
+        sampler: of `act`; by default `diffusion.samplers.DDIMSampler`.
+        sampling_steps: steps that it visits.
         temperature: standard deviation of the noise that `act` starts from; below 1, actions are closer to the usual.
-        noises: how many noise levels each observation of a batch is trained at.
-        lr: AdamW's learning rate after `warmup_steps`, from where it falls to 0 along a cosine until the last step, or
-            the end of the trainer's `max_time`. A training without an end goes on at this rate.
-        weight_decay: AdamW's, on weight matrices only.
-        warmup_steps: optimizer steps of linear warm-up.
+        noise_levels_per_sample: how many noise levels each observation of a batch is trained at.
+        lr: the highest learning rate.
+        optimizer: as `OptimizedModule`'s.
+        lr_schedule: by default `optim.lr_schedule.WarmupCosine(warmup=500)`.
     """
 
-    observation = "keypoints"  # the kind of observation that `envs.pusht.PushT` must give
+    action_scale: Tensor
 
     def __init__(
         self,
-        network: str = "mlp",
-        network_args: dict | None = None,
+        network: Callable[[int, int, int], nn.Module] = ChunkMLP,
+        features: Callable[[int], ObservationFeatures] = PushTFeatures,
         n_obs_steps: int = 2,
         horizon: int = 16,
         n_action_steps: int = 8,
-        objective: str = "v",
-        train_steps: int = 100,
+        noise_schedule: NoiseSchedule | None = None,
+        num_train_timesteps: int = 100,
+        prediction_type: PredictionType | None = None,
+        thresholding: Thresholding | None = None,
+        sampler: Sampler | None = None,
         sampling_steps: int = 8,
         temperature: float = 1.0,
-        noises: int = 4,
+        noise_levels_per_sample: int = 4,
         lr: float = 1e-3,
-        weight_decay: float = 1e-4,
-        warmup_steps: int = 500,
+        optimizer: OptimizerFactory = torch.optim.AdamW,
+        lr_schedule: LRSchedule | None = None,
     ):
-        super().__init__()
-        self.save_hyperparameters()
-        whole(1, 2**14, horizon=horizon, noises=noises)
+        super().__init__(lr, optimizer, WarmupCosine(warmup=500) if lr_schedule is None else lr_schedule)
+        whole(1, 2**14, horizon=horizon, noise_levels_per_sample=noise_levels_per_sample)
         whole(1, 1000, n_obs_steps=n_obs_steps)
-        whole(1, MOST_STEPS, train_steps=train_steps)
-        check_sampling_steps(sampling_steps, train_steps)
-        whole(0, warmup_steps=warmup_steps)
+        whole(1, MAX_TIMESTEPS, num_train_timesteps=num_train_timesteps)
+        check_sampling_steps(sampling_steps, num_train_timesteps)
         number("[0, 1000]", temperature=temperature)
-        number("[0, inf)", lr=lr, weight_decay=weight_decay)
         if not 1 <= n_action_steps <= horizon:
             raise ValueError(f"n_action_steps={n_action_steps} must lie between 1 and horizon={horizon}")
-        self.features = PushTFeatures(t_block.corners(t_block.TARGET_POSE).tolist(), t_block.WORLD, n_obs_steps)
-        self.network = _build(network, network_args or {}, horizon, self.features.dim)
-        self.scheduler = NoiseScheduler(squared_cosine_betas(train_steps))
-        check_sampling_steps(sampling_steps, train_steps)
-        self.objective = choose("objective", objective, objectives.OBJECTIVES)
-        self.register_buffer("action_scale", torch.ones(horizon, 1))  # pixels, set from the data when training starts
-        self.measured = Measured()  # action_scale
+        self.save_hyperparameters(
+            {
+                "n_obs_steps": n_obs_steps,
+                "horizon": horizon,
+                "n_action_steps": n_action_steps,
+                "num_train_timesteps": num_train_timesteps,
+                "sampling_steps": sampling_steps,
+                "temperature": temperature,
+                "noise_levels_per_sample": noise_levels_per_sample,
+                "lr": lr,
+            }
+        )
+        self.features = features(n_obs_steps)
+        self.network = network(horizon, self.features.action_dim, self.features.dim)
+        noise_schedule = SquaredCosineSchedule() if noise_schedule is None else noise_schedule
+        self.scheduler = NoiseScheduler(noise_schedule(num_train_timesteps))
+        self.prediction_type = VPrediction() if prediction_type is None else prediction_type
+        self.thresholding = NoThresholding() if thresholding is None else thresholding
+        self.sampler = DDIMSampler() if sampler is None else sampler
+        self.register_buffer("action_scale", torch.ones(horizon, 1))  # from the data when a training starts
+        self.measured = StatisticsFlag()  # action_scale
         self._mean = distributed_mean.StepMean()
+
+    @property
+    def observation(self) -> str:
+        """The kind of observation that an environment must give, such as "keypoints" (`envs.pusht.PushT`)."""
+        return self.features.observation
 
     @torch.no_grad()
     def act(self, observations: Tensor | np.ndarray, generator: Generators = None) -> Tensor | np.ndarray:
-        """The next T actions, by DDIM: (B, O, 18) pixels -> (B, T, 2) pixels in the world, or (O, 18) -> (T, 2).
+        """The next T actions: (B, O, N) -> (B, T, A), or (O, N) -> (T, A), in the units of the world.
 
         Takes numbers of any precision and gives float32: for a tensor a tensor on its device, for an array an array.
         Noise comes from `generator`: one for the batch; or a list with one for each observation, which then acts the
         same in every batch up to rounding (`diffusion.noise.generators`); or, without, torch's global one. Modes
         (train, eval) are left as they were.
+
+        Raises ValueError for observations of another shape, or with numbers that are not finite.
         """
-        seen = torch.as_tensor(observations, dtype=torch.float32, device=self.action_scale.device)
-        expected = (self.hparams.n_obs_steps, KEYPOINTS)
-        if seen.ndim not in (2, 3) or seen.shape[-2:] != expected:
+        observed = torch.as_tensor(observations, dtype=torch.float32, device=self.action_scale.device)
+        steps, size = expected = (self.hparams.n_obs_steps, self.features.observation_dim)
+        if observed.ndim not in (2, 3) or observed.shape[-2:] != expected:
             raise ValueError(
-                f"this policy observes {expected[0]} steps of {self.observation} ({KEYPOINTS} numbers each), as "
+                f"this policy observes {steps} steps of {self.observation} ({size} numbers each), as "
                 f"envs.action_chunking.ActionChunking keeps them: shape {expected} for one world, "
-                f"(B, {expected[0]}, {KEYPOINTS}) for several; got observations of shape {tuple(seen.shape)}"
+                f"(B, {steps}, {size}) for several; got observations of shape {tuple(observed.shape)}"
             )
-        if not bool(seen.isfinite().all()):
+        if not bool(observed.isfinite().all()):
             raise ValueError("the observations hold numbers that are NaN or infinite; give pixels of the world")
-        actions = self._act(seen.reshape(-1, *expected), generator).reshape(*seen.shape[:-2], -1, 2)
+        actions = self._act(observed.reshape(-1, *expected), generator)
+        actions = actions.reshape(*observed.shape[:-2], *actions.shape[1:])
         return actions.to(observations.device) if isinstance(observations, Tensor) else actions.cpu().numpy()
 
     def _act(self, observations: Tensor, generator: Generators) -> Tensor:
-        shape = (len(observations), self.hparams.horizon, 2)
+        shape = (len(observations), self.hparams.horizon, self.features.action_dim)
         noise = self.hparams.temperature * randn(shape, generator, observations.device, torch.float32)
         with evaluating(self):
             context = self._context(observations)
 
             def denoise(x: Tensor, t: Tensor) -> Tensor:
-                return self.objective.x0(self.scheduler, x, self._output(x, t, context), t)
+                return self.thresholding(self.prediction_type.x0(self.scheduler, x, self._predict(x, t, context), t))
 
-            x0 = samplers.ddim(denoise, noise, self.scheduler, self.hparams.sampling_steps)
-        return (x0 * self.action_scale + _pointer(observations)).clamp(0, t_block.WORLD)
+            x0 = self.sampler(denoise, noise, self.scheduler, self.hparams.sampling_steps, generator)
+        return self.features.within_bounds(x0 * self.action_scale + self.features.origin(observations))
 
     def _context(self, observations: Tensor) -> Tensor:
-        """What the network must know of observations (B, O, 18) to denoise."""
+        """What the network must know of observations (B, O, N) to denoise."""
         return self.network.encode(self.features(observations).to(self.dtype))
 
-    def _output(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
-        """The network's, in float32 whatever the precision of its layers: the maths around it stays exact."""
+    def _predict(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
+        """The network's prediction, in float32 whatever its layers compute in: the maths around it stays exact."""
         return self.network(x.to(self.dtype), t, context).float()
 
     def setup(self, stage: str) -> None:
-        """Measure the actions' scale on the training data: root mean square at each step of the chunk, in pixels."""
+        """Take the actions' scale from the data, unless the weights brought theirs."""
         if stage != "fit" or self.measured.known:
             return
-        if self.trainer.datamodule is None:
-            raise ValueError(
-                "the scale of actions can only be measured on a datamodule; train with one, or start from weights"
-            )
-        total, count = 0.0, 0
-        for batch in self.trainer.datamodule.train_dataloader():
-            self._check_horizons(batch)
-            taken = batch["taken"][..., None]
-            relative = (batch["action"] - _pointer(batch["observation"])) * taken
-            total, count = total + relative.square().sum((0, 2)), count + 2 * taken.sum((0, 2))
-        scale = (total / count.clamp(min=1)).sqrt()[:, None].clamp(min=1.0)
-        self.action_scale.copy_(scale)
-        self.measured.note()
+        scale = data_contract.action_scale(self)
+        self._check_window("horizon", len(scale), self.hparams.horizon)
+        self.action_scale.copy_(scale.clamp(min=1.0))
+        self.measured.set()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         loss = self._loss(batch)
         self.log("train/loss", loss, prog_bar=True)
-        return loss * self._mean.weight(self, batch["taken"].sum())
+        return loss * self._mean.weight(self, (~batch["action_is_pad"]).sum())
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         self._mean.settle(self, optimizer)
@@ -176,63 +196,33 @@ class DiffusionPolicy(OwnRates):
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         self._log_heldout("test", batch, batch_idx)
 
-    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """The actions (B, T, 2) that each observation asks for; the run's seed and the "index" give their noise."""
+    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor | np.ndarray:
+        """The actions (B, T, A) that each observation asks for; the run's seed and the "index" give their noise."""
         return self.act(batch["observation"], noise_of(batch, run_seed()))
 
     def _log_heldout(self, stage: str, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """The same noise at every validation, so that losses can be compared, and for each window by its "index",
-        whatever batch or process it is in; by its batch where it has none."""
+        """The loss with the same noise at every validation, so that losses can be compared.
+
+        Each window's noise comes from its "index", whatever batch or process it is in; from its batch where it has none.
+        """
         loss = self._loss(batch, noise_of(batch, 0) or torch.Generator().manual_seed(batch_idx))
-        distributed_mean.log_mean(self, f"{stage}/loss", loss, int(batch["taken"].sum()), prog_bar=True)
+        distributed_mean.log_mean(self, f"{stage}/loss", loss, int((~batch["action_is_pad"]).sum()), prog_bar=True)
 
     def _loss(self, batch: dict[str, Tensor], generator: Generators = None) -> Tensor:
-        self._check_horizons(batch)
-        observation, repeats = batch["observation"].float(), self.hparams.noises
-        x0 = (batch["action"].float() - _pointer(observation)) / self.action_scale  # (B, T, 2)
-        context = self._context(observation)
+        self._check_window("n_obs_steps", batch["observation"].shape[1], self.hparams.n_obs_steps)
+        self._check_window("horizon", batch["action"].shape[1], self.hparams.horizon)
+        observation, repeats = batch["observation"].float(), self.hparams.noise_levels_per_sample
+        x0 = (batch["action"].float() - self.features.origin(observation)) / self.action_scale  # (B, T, A)
+        context, is_real = self._context(observation), ~batch["action_is_pad"][..., None]
         noise = randn((len(x0), repeats, *x0.shape[1:]), generator, x0.device, x0.dtype).flatten(0, 1)
-        t = randint(self.scheduler.steps, (len(x0), repeats), generator, x0.device).flatten()
-        x0, context, taken = (x.repeat_interleave(repeats, 0) for x in (x0, context, batch["taken"][..., None]))
-        errors = objectives.errors(
-            lambda x, t: self._output(x, t, context), self.scheduler, self.objective, x0, noise, t
-        )  # (B * noises, T, 2)
-        return (errors * taken).sum() / (2 * taken.sum()).clamp(min=1)
+        t = randint(self.scheduler.num_train_timesteps, (len(x0), repeats), generator, x0.device).flatten()
+        x0, context, is_real = (x.repeat_interleave(repeats, 0) for x in (x0, context, is_real))
+        errors = squared_errors(
+            lambda x, t: self._predict(x, t, context), self.scheduler, self.prediction_type, x0, noise, t
+        )  # (B * noise_levels_per_sample, T, A)
+        return (errors * is_real).sum() / (errors.shape[-1] * is_real.sum()).clamp(min=1)
 
-    def _check_horizons(self, batch: dict[str, Tensor]) -> None:
-        hp = self.hparams
-        for name, what, expected in [("observation", "n_obs_steps", hp.n_obs_steps), ("action", "horizon", hp.horizon)]:
-            if batch[name].shape[1] != expected:
-                raise ValueError(
-                    f"the model has {what}={expected}, its data {what}={batch[name].shape[1]}; set both to the same"
-                )
-
-    def configure_optimizers(self):
-        optimizer = torch.optim.AdamW(
-            decay_matrices(self, self.hparams.weight_decay),
-            lr=self.hparams.lr,
-            betas=(0.95, 0.999),
-            fused=fused(self.trainer),
-        )
-        planned, warmup = self.trainer.estimated_stepping_batches, self.hparams.warmup_steps
-
-        def factor(step: int) -> float:
-            rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
-            return rise * fallen(step, total_steps(self.trainer, step, planned))
-
-        return scheduled(optimizer, factor)
-
-
-def _pointer(observations: Tensor) -> Tensor:
-    """Where the pointer is now: (B, O, 18) -> (B, 1, 2)."""
-    return observations[:, -1:, :2]
-
-
-def _build(network: str, arguments: dict, horizon: int, condition_dim: int) -> nn.Module:
-    kind = choose("network", network, NETWORKS)
-    given = {"horizon": horizon, "action_dim": 2, "condition_dim": condition_dim}
-    allowed = inspect.signature(kind).parameters.keys() - given.keys()
-    if not arguments.keys() <= allowed:
-        unknown = ", ".join(sorted(arguments.keys() - allowed))
-        raise ValueError(f"network_args: the network {network!r} takes {', '.join(sorted(allowed))}; got {unknown}")
-    return kind(**given, **arguments)
+    @staticmethod
+    def _check_window(name: str, of_data: int, expected: int) -> None:
+        if of_data != expected:
+            raise ValueError(f"the model has {name}={expected}, its data {name}={of_data}; set both to the same")

@@ -1,57 +1,26 @@
-"""What modules that draw pictures of classes share: what they are asked for, and what they are trained on.
+"""What the GAN asks of its labels, batches and data, by the names it knows: see `networks.class_labels`.
 
-B batch, C channels, H height, W width, K classes.
+B batch, C channels, H height, W width.
 """
 
-from collections.abc import Sequence
-
 import lightning as L
-import torch
 from torch import Tensor
 
 from diffusion.noise import Generators
-from diffusion.sample_noise import noise_of, run_seed
-from limits import whole
-
-MOST_CLASSES = 1_000_000
-MOST_SAMPLES = 10_000_000
-
-
-def class_labels(labels: Tensor | Sequence[int], num_classes: int, device: torch.device) -> Tensor:
-    """Classes to draw, (B,) whole numbers from 0 to K - 1, on the device. Where K is 0 they only say how many."""
-    whole(0, MOST_CLASSES, num_classes=num_classes)
-    try:
-        labels = torch.as_tensor(labels, device=device)
-    except (ValueError, TypeError, RuntimeError) as error:  # as torch refuses lists of words, of other lengths, ...
-        raise ValueError(f"labels={labels!r:.80} must be a list of classes, whole numbers: {error}") from error
-    if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise ValueError(
-            f"labels must be a list of classes, whole numbers of shape (B,); got {labels.dtype} of shape "
-            f"{tuple(labels.shape)}"
-        )
-    if num_classes and len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
-        raise ValueError(
-            f"labels are {int(labels.min())} to {int(labels.max())}; the model knows classes 0 to {num_classes - 1} "
-            f"(num_classes={num_classes})"
-        )
-    return labels.long()
+from networks import class_labels as labels_to_draw
+from networks import image_shape
+from networks.class_labels import MOST_CLASSES as MOST_CLASSES
+from networks.class_labels import MOST_SAMPLES as MOST_SAMPLES
+from networks.class_labels import class_labels as class_labels
 
 
 def wanted(module: L.LightningModule, batch: dict[str, Tensor]) -> tuple[Tensor, Generators]:
-    """The classes that a batch of `predict` asks for, and noise from the run's seed and each picture's "index".
-
-    Without an "index" the noise is torch's own.
-    """
-    if not isinstance(batch, dict) or "label" not in batch:
-        raise ValueError(
-            f"{type(module).__name__} draws pictures of classes and reads none: predict needs batches with a 'label', "
-            "and no --data.pictures"
-        )
-    return batch["label"], noise_of(batch, run_seed())
+    """The classes that a batch of `predict` asks for, and their noise."""
+    return labels_to_draw.wanted(batch, type(module).__name__)
 
 
 def check_data(module: L.LightningModule, data: L.LightningDataModule | None) -> None:
-    """Raises ValueError where the data's pictures or classes, as far as they say, are not the module's."""
+    """Raises ValueError where the data's images or classes, as far as they say, are not the module's."""
     hp, shape, names = module.hparams, getattr(data, "shape", None), getattr(data, "class_names", None)
     if shape is not None and list(shape) != list(hp.shape):
         raise ValueError(f"the model has shape={list(hp.shape)}, its data {list(shape)}; set both to the same")
@@ -60,8 +29,5 @@ def check_data(module: L.LightningModule, data: L.LightningDataModule | None) ->
 
 
 def check_images(module: L.LightningModule, images: Tensor) -> None:
-    """Raises ValueError where a batch (B, C, H, W) holds pictures of another shape than the module's."""
-    if list(images.shape[1:]) != list(module.hparams.shape):
-        raise ValueError(
-            f"the model has shape={list(module.hparams.shape)}, its data {list(images.shape[1:])}; set both to the same"
-        )
+    """Raises ValueError where a batch (B, C, H, W) holds images of another shape than the module's."""
+    image_shape.check_images(images, module.hparams.shape)

@@ -11,26 +11,34 @@ import torch
 from torch import Tensor
 
 from decoding.generate import generate
-from lightning_modules.sequence_model import SequenceModel, packed
-from networks.transformer import Decoder
+from lightning_modules.sequence_model import NetworkFactory, SequenceModel, packed
+from networks.transformer import AnswerDecoder
 from networks.vocabulary import EOS, SEP, UNWRITTEN
+from optim.lr_schedule import LRSchedule
+from optim.parameter_groups import OptimizerFactory
 
 
 class LanguageModel(SequenceModel):
-    """A `SequenceModel` on `networks.transformer.Decoder`.
+    """A `SequenceModel` on a decoder.
 
     Args:
-        **options: those of `SequenceModel`; max_length holds for source, SEP and target together.
+        vocab_size, lr, optimizer, lr_schedule: as of `SequenceModel`.
+        network: makes a `DecoderNetwork` of vocab_size; its max_length holds for source, SEP and target together.
     """
 
-    def __init__(self, **options):
-        super().__init__(**options)
-        hp = self.hparams
-        self.network = Decoder(
-            hp.vocab_size, hp.width, hp.depth, hp.heads, self._positions(), dropout=hp.dropout, restart=SEP
-        )
+    needs = ("features", "logits", "cache", "max_length", "vocab_size")
 
-    def _task(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:
+    def __init__(
+        self,
+        vocab_size: int,
+        network: NetworkFactory = AnswerDecoder,
+        lr: float = 1e-3,
+        optimizer: OptimizerFactory = torch.optim.AdamW,
+        lr_schedule: LRSchedule | None = None,
+    ):
+        super().__init__(vocab_size, network, lr, optimizer, lr_schedule)
+
+    def _inputs_and_labels(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:
         source, target = batch["source"], batch["target"]
         sep, eos = (source.new_full((len(source), 1), mark) for mark in (SEP, EOS))
         yes = torch.ones_like(sep, dtype=torch.bool)
@@ -42,7 +50,7 @@ class LanguageModel(SequenceModel):
         answer = mask & (torch.arange(tokens.shape[1], device=mask.device) >= before)
         return (tokens[:, :-1],), tokens[:, 1:], answer[:, 1:]
 
-    def _write(self, source: Tensor, source_mask: Tensor, max_new_tokens: int | None, **options) -> Tensor:
+    def _generate(self, source: Tensor, source_mask: Tensor, max_new_tokens: int | None, **options) -> Tensor:
         sep = source.new_full((len(source), 1), SEP)
         prompt, mask = packed(torch.cat([source, sep], 1), torch.cat([source_mask, torch.ones_like(sep).bool()], 1))
         return generate(self.network, prompt, mask, max_new_tokens=max_new_tokens, suppress_tokens=UNWRITTEN, **options)

@@ -1,27 +1,22 @@
-"""Pictures to classes by a multi-layer perceptron; without hidden layers, softmax regression."""
+"""Images to classes by a multi-layer perceptron; without hidden layers, softmax regression."""
 
-import math
+from functools import partial
 
-from torch import Tensor
-
-from lightning_modules.plain_classifier import PlainClassifier
+from lightning_modules.classifier import Classifier
 from networks.mlp import MLP
 
 
-class MLPClassifier(PlainClassifier):
-    """A `PlainClassifier` on `networks.mlp.MLP`.
+class MLPClassifier(Classifier):
+    """A `Classifier` on `networks.mlp.MLP`.
 
     Args:
         hidden: widths of the hidden layers; [] for softmax regression.
         dropout: probability that a hidden unit is dropped in training.
         batch_norm: normalise each hidden layer over the batch.
-        **options: those of `PlainClassifier`.
+        **options: those of `Classifier`, but no `progressive_resizing`: an MLP takes images of one size.
     """
 
     def __init__(self, hidden: list[int] = (256,), dropout: float = 0.0, batch_norm: bool = False, **options):
-        super().__init__(**options)
-        features = math.prod(self.hparams.shape)
-        self.network = MLP(features, self.hparams.num_classes, hidden, dropout, batch_norm)
-
-    def filters(self) -> Tensor:
-        return self.network.first_weight.unflatten(1, self.hparams.shape)
+        network = partial(MLP, hidden=hidden, dropout=dropout, batch_norm=batch_norm)
+        super().__init__(network=network, progressive_resizing=None, **options)
+        self.save_hyperparameters({"hidden": list(hidden), "dropout": dropout, "batch_norm": batch_norm})

@@ -9,38 +9,46 @@ Attention averages, so a network cannot count how many tokens there are by itsel
 B batch, S source tokens, T target tokens.
 """
 
+import torch
 from torch import Tensor
 
 from decoding.generate import generate
-from lightning_modules.sequence_model import SequenceModel
-from networks.transformer import Decoder, Encoder, EncoderDecoder
+from lightning_modules.sequence_model import NetworkFactory, SequenceModel
+from networks.transformer import EncoderDecoder
 from networks.vocabulary import BOS, UNWRITTEN, after_bos, with_eos
+from optim.lr_schedule import LRSchedule
+from optim.parameter_groups import OptimizerFactory
 
 
 class Seq2Seq(SequenceModel):
-    """A `SequenceModel` on `networks.transformer.EncoderDecoder`.
+    """A `SequenceModel` on an encoder-decoder.
 
     Args:
-        **options: those of `SequenceModel`; max_length holds for source and target each, BOS included.
+        vocab_size, lr, optimizer, lr_schedule: as of `SequenceModel`.
+        network: makes an `EncoderDecoderNetwork` of vocab_size; its max_length holds for source and target each, BOS
+            included.
     """
 
-    def __init__(self, **options):
-        super().__init__(**options)
-        hp = self.hparams
-        size = (hp.vocab_size, hp.width, hp.depth, hp.heads)
-        self.network = EncoderDecoder(
-            Encoder(*size, self._positions(), dropout=hp.dropout),
-            Decoder(*size, self._positions(), cross=True, dropout=hp.dropout),
-        )
+    needs = ("features", "logits", "encode", "decoder")
 
-    def _task(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:
+    def __init__(
+        self,
+        vocab_size: int,
+        network: NetworkFactory = EncoderDecoder,
+        lr: float = 1e-3,
+        optimizer: OptimizerFactory = torch.optim.AdamW,
+        lr_schedule: LRSchedule | None = None,
+    ):
+        super().__init__(vocab_size, network, lr, optimizer, lr_schedule)
+
+    def _inputs_and_labels(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:
         target, mask = batch["target"], batch["target_mask"]
         labels = with_eos(target, mask)  # (B, T + 1)
         shifted, counts = after_bos(target, mask)  # padding on the right is behind all that counts
         source, source_mask = after_bos(batch["source"], batch["source_mask"])
         return (source, shifted, source_mask), labels, counts
 
-    def _write(self, source: Tensor, source_mask: Tensor, max_new_tokens: int | None, **options) -> Tensor:
+    def _generate(self, source: Tensor, source_mask: Tensor, max_new_tokens: int | None, **options) -> Tensor:
         memory = self.network.encode(*after_bos(source, source_mask))
         begin = source.new_full((len(source), 1), BOS)
         return generate(

@@ -3,26 +3,34 @@
 B batch, S source tokens, T target tokens, N tokens of an answer, H heads, V vocabulary.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from limits import number, whole
-from metrics import distributed_mean as distributed_mean
+from lightning_modules import data_contract
+from lightning_modules.optimized_module import OptimizedModule
+from limits import whole
+from metrics.distributed_mean import StepMean, log_mean
 from networks import attention
 from networks.evaluation import evaluating
-from networks.positions import POSITIONS, NoPositions
 from networks.vocabulary import EOS, PAD, SPECIAL, Vocabulary, with_eos
-from optim.lr_schedule import OwnRates, decay_matrices, fused, with_warmup_cosine
+from optim.lr_schedule import LRSchedule
+from optim.parameter_groups import OptimizerFactory
+
+NetworkFactory = Callable[[int], nn.Module]
+"""vocab_size -> a network as `networks.sequence_network` describes it."""
 
 
-class SequenceModel(OwnRates):
+class SequenceModel(OptimizedModule):
     """Trained on {"source": (B, S), "source_mask": (B, S), "target": (B, T), "target_mask": (B, T)}, ids and bools.
 
-    Sequences are padded on the right; masks are True at tokens. A subclass builds `self.network` and says what it reads
-    and what it must predict (`_task`), and how it answers (`_write`).
+    Sequences are padded on the right; masks are True at tokens. A subclass says what its network reads and must predict
+    (`_inputs_and_labels`), and how it generates answers (`_generate`).
 
     Logs train/ and val/: loss (cross-entropy of a target token, in nats) and token_accuracy, both with the right tokens
     before it given; and exact_match, the share of sources whose answer, generated from nothing but the source, is the
@@ -31,55 +39,43 @@ class SequenceModel(OwnRates):
 
     Args:
         vocab_size: V, that of the datamodule's tokenizer.
-        width: channels of the network.
-        depth: its blocks (of encoder and decoder each).
-        heads: of attention; they divide the width.
-        positions: "none", "sinusoidal", "learned", "rotary" or "alibi" (`networks.positions`).
-        max_length: most tokens that the network can read in one sequence.
-        dropout: of what each block adds, in training.
-        lr: AdamW's highest learning rate, after warm-up; from there it falls to 0 along a cosine until the last step,
-            or the end of the trainer's `max_time`. A training without an end goes on at this rate.
-        weight_decay: AdamW's, on weight matrices only.
-        warmup: share of all steps (of 10,000 in a training without an end) in which the learning rate rises linearly
-            from 0.
+        network: makes the network of vocab_size; it has what `needs` names (see `networks.sequence_network`).
+        lr: the highest learning rate.
+        optimizer: makes the optimizer of parameter groups and lr.
+        lr_schedule: of the learning rate; by default `optim.lr_schedule.WarmupCosine`.
+
+    Raises ValueError for a network that lacks something.
     """
 
-    network: nn.Module
+    needs: tuple[str, ...] = ("features", "logits")
 
     def __init__(
         self,
         vocab_size: int,
-        width: int = 128,
-        depth: int = 4,
-        heads: int = 4,
-        positions: str = "sinusoidal",
-        max_length: int = 256,
-        dropout: float = 0.0,
+        network: NetworkFactory,
         lr: float = 1e-3,
-        weight_decay: float = 0.01,
-        warmup: float = 0.1,
+        optimizer: OptimizerFactory = torch.optim.AdamW,
+        lr_schedule: LRSchedule | None = None,
     ):
-        super().__init__()
-        if positions not in POSITIONS:
-            raise ValueError(f"positions={positions!r} is unknown; use one of {', '.join(POSITIONS)}")
+        super().__init__(lr, optimizer, lr_schedule)
         whole(SPECIAL + 1, vocab_size=vocab_size)  # so many ids are no text, and one is
-        whole(width=width, depth=depth, heads=heads, max_length=max_length)
-        number("[0, 1)", dropout=dropout, warmup=warmup)
-        number("[0, inf)", lr=lr, weight_decay=weight_decay)
-        self.save_hyperparameters()
+        self.save_hyperparameters({"vocab_size": vocab_size, "lr": lr})
         self.vocabulary = Vocabulary()
-        self._mean = distributed_mean.StepMean()
+        self.network: Any = network(vocab_size)
+        if missing := [name for name in self.needs if not hasattr(self.network, name)]:
+            names = type(self).__name__, type(self.network).__name__
+            raise ValueError(
+                f"{names[0]} needs a network with {', '.join(self.needs)}, and {names[1]} lacks {', '.join(missing)}; "
+                "see networks/sequence_network.py"
+            )
+        self._mean = StepMean()
 
-    def _positions(self) -> NoPositions:
-        hp = self.hparams
-        return POSITIONS[hp.positions](hp.width, hp.heads, hp.max_length)
-
-    def _task(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:
+    def _inputs_and_labels(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:
         """What the network is called with; the token that each of its T positions must predict, (B, T); and at which
         of them this counts, (B, T) bool."""
         raise NotImplementedError
 
-    def _write(self, source: Tensor, source_mask: Tensor, max_new_tokens: int | None, **options) -> Tensor:
+    def _generate(self, source: Tensor, source_mask: Tensor, max_new_tokens: int | None, **options) -> Tensor:
         """Answers to ids (B, S), padded on the right where the mask is False, as `generate` gives them."""
         raise NotImplementedError
 
@@ -97,7 +93,7 @@ class SequenceModel(OwnRates):
             whole(max_new_tokens=max_new_tokens)
         source, source_mask = packed(source, source != PAD if source_mask is None else source_mask)
         with evaluating(self):
-            return self._write(source, source_mask, max_new_tokens, **options)
+            return self._generate(source, source_mask, max_new_tokens, **options)
 
     def answer(self, texts: list[str], **options) -> list[str]:
         """Answers to texts, by `generate` with these options. Raises ValueError for empty, unknown or too long text."""
@@ -107,9 +103,9 @@ class SequenceModel(OwnRates):
         if not rows:
             return []
         source = pad_sequence(rows, batch_first=True, padding_value=PAD).to(self.device)
-        return self._texts(self.generate(source, **options))
+        return self._decoded(self.generate(source, **options))
 
-    def _texts(self, answers: Tensor) -> list[str]:
+    def _decoded(self, answers: Tensor) -> list[str]:
         """Answers (B, N) as texts. Warns where some were cut off: that cannot be seen in a text."""
         cut_off = int((answers != EOS).all(1).sum())
         if cut_off:
@@ -118,19 +114,13 @@ class SequenceModel(OwnRates):
 
     def attention_maps(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """What each head attends while it reads the batch: {name of the layer's attention: (B, H, T, L)}."""
-        inputs, _, _ = self._task(batch)
+        inputs, _, _ = self._inputs_and_labels(batch)
         return attention.weights(self.network, *inputs)
 
     def setup(self, stage: str) -> None:
-        tokenizer = getattr(self.trainer.datamodule, "tokenizer", None)
-        if tokenizer is None:
-            return
-        if tokenizer.get_vocab_size() != self.hparams.vocab_size:
-            raise ValueError(
-                f"the model has vocab_size={self.hparams.vocab_size}, its data a tokenizer of "
-                f"{tokenizer.get_vocab_size()}; set --model.vocab_size {tokenizer.get_vocab_size()}"
-            )
-        self.vocabulary.adopt(tokenizer)
+        tokenizer = data_contract.tokenizer(self, self.hparams.vocab_size)
+        if tokenizer is not None:
+            self.vocabulary.adopt(tokenizer)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         loss, accuracy, tokens = self._loss(batch)
@@ -144,22 +134,21 @@ class SequenceModel(OwnRates):
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         loss, accuracy, tokens = self._loss(batch)
         exact = self._exact(batch)
-        distributed_mean.log_mean(self, "val/loss", loss, int(tokens), prog_bar=True)
-        distributed_mean.log_mean(self, "val/token_accuracy", accuracy, int(tokens))
-        distributed_mean.log_mean(self, "val/exact_match", exact.mean(), len(exact), prog_bar=True)
+        log_mean(self, "val/loss", loss, int(tokens), prog_bar=True)
+        log_mean(self, "val/token_accuracy", accuracy, int(tokens))
+        log_mean(self, "val/exact_match", exact.mean(), len(exact), prog_bar=True)
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
-        names = getattr(self.trainer.datamodule, "test_names", ["exact_match"])
-        name = names[dataloader_idx] if dataloader_idx < len(names) else f"exact_match_{dataloader_idx}"
+        name = data_contract.metric_of_loader(self, dataloader_idx)
         exact = self._exact(batch)
-        distributed_mean.log_mean(self, f"test/{name}", exact.mean(), len(exact), add_dataloader_idx=False)
+        log_mean(self, f"test/{name}", exact.mean(), len(exact), add_dataloader_idx=False)
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> list[str]:
-        return self._texts(self.generate(batch["source"], batch["source_mask"]))
+        return self._decoded(self.generate(batch["source"], batch["source_mask"]))
 
     def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Mean cross-entropy of all tokens to predict, the share of them that are likeliest, and their number."""
-        inputs, labels, counts = self._task(batch)
+        inputs, labels, counts = self._inputs_and_labels(batch)
         # Only the logits that count are made: with a large vocabulary they cost the most.
         logits, labels = self.network.logits(self.network.features(*inputs)[counts]), labels[counts]
         return F.cross_entropy(logits.float(), labels), (logits.argmax(-1) == labels).float().mean(), counts.sum()
@@ -177,15 +166,6 @@ class SequenceModel(OwnRates):
         longest = max(answers.shape[1], expected.shape[1])
         answers, expected = (F.pad(x, (0, longest - x.shape[1]), value=PAD) for x in (answers, expected))
         return (answers == expected).all(1)
-
-    def configure_optimizers(self):
-        optimizer = torch.optim.AdamW(
-            decay_matrices(self, self.hparams.weight_decay),
-            lr=self.hparams.lr,
-            betas=(0.9, 0.98),  # Vaswani et al. 2017, Sec. 5.3
-            fused=fused(self.trainer),
-        )
-        return with_warmup_cosine(optimizer, self.trainer, self.hparams.warmup)
 
 
 def packed(tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

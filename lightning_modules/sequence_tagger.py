@@ -8,27 +8,36 @@ Attention averages, so a network cannot count how many tokens there are by itsel
 B batch, S source tokens = target tokens.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lightning_modules.sequence_model import SequenceModel
+from lightning_modules.sequence_model import NetworkFactory, SequenceModel
 from networks.transformer import Encoder
 from networks.vocabulary import PAD, SPECIAL, after_bos, with_eos
+from optim.lr_schedule import LRSchedule
+from optim.parameter_groups import OptimizerFactory
 
 
 class SequenceTagger(SequenceModel):
-    """A `SequenceModel` on `networks.transformer.Encoder`, for targets as long as their sources.
+    """A `SequenceModel` on an encoder, for targets as long as their sources.
 
     Args:
-        **options: those of `SequenceModel`; max_length holds for BOS and source together.
+        vocab_size, lr, optimizer, lr_schedule: as of `SequenceModel`.
+        network: makes an `EncoderNetwork` of vocab_size; its max_length holds for BOS and source together.
     """
 
-    def __init__(self, **options):
-        super().__init__(**options)
-        hp = self.hparams
-        self.network = Encoder(hp.vocab_size, hp.width, hp.depth, hp.heads, self._positions(), dropout=hp.dropout)
+    def __init__(
+        self,
+        vocab_size: int,
+        network: NetworkFactory = Encoder,
+        lr: float = 1e-3,
+        optimizer: OptimizerFactory = torch.optim.AdamW,
+        lr_schedule: LRSchedule | None = None,
+    ):
+        super().__init__(vocab_size, network, lr, optimizer, lr_schedule)
 
-    def _task(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:
+    def _inputs_and_labels(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:
         mask = batch["source_mask"]
         if mask.shape != batch["target_mask"].shape or not mask.equal(batch["target_mask"]):
             raise ValueError(
@@ -38,8 +47,8 @@ class SequenceTagger(SequenceModel):
         labels, counts = F.pad(batch["target"], (1, 0), value=PAD), F.pad(mask, (1, 0), value=False)
         return after_bos(batch["source"], mask), labels, counts
 
-    def _write(self, source: Tensor, source_mask: Tensor, max_new_tokens: int | None) -> Tensor:
+    def _generate(self, source: Tensor, source_mask: Tensor, max_new_tokens: int | None) -> Tensor:
         """The likeliest token that is text at every position of the source, and EOS behind the last: (B, S + 1)."""
-        logits = self.network(*after_bos(source, source_mask))[:, 1:]
+        logits = self.network.logits(self.network.features(*after_bos(source, source_mask))[:, 1:])
         ids = logits[..., SPECIAL:].argmax(-1) + SPECIAL
         return with_eos(ids, source_mask)[:, :max_new_tokens]

@@ -1,0 +1,1 @@
+"""What is measured, and how sure one can be of it."""

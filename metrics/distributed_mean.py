@@ -1,9 +1,23 @@
-"""Means over other numbers of terms in each batch and each process."""
+"""Means over batches and processes that hold different numbers of terms."""
 
-import lightning as L
+from typing import Any, Protocol
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, optim
+
+
+class Trains(Protocol):
+    """What has a trainer of Lightning's, such as a LightningModule."""
+
+    trainer: Any
+
+
+class Logs(Protocol):
+    """What logs metrics, such as a LightningModule."""
+
+    def log(self, name: str, value: Any, **options: Any) -> None:
+        """Log a metric, as `LightningModule.log` does."""
 
 
 class StepMean:
@@ -11,22 +25,22 @@ class StepMean:
 
     Lightning steps by the mean of the gradients of all processes and of all batches that share a step
     (`accumulate_grad_batches`). That of the mean over all terms, n_1 + n_2 + ... of them, is the mean of these
-    gradients each times n_i / mean(n). Within a step the mean is not known yet: what is weighed by that of the step's
-    first batch is put right before the optimizer looks at it.
+    gradients each times n_i / mean(n). Within a step the mean is not known yet: what was weighed by that of the
+    step's first batch is corrected before the optimizer reads the gradients (`settle`).
     """
 
     def __init__(self):
         self._counts: list[Tensor] = []  # of each batch of this step, the mean of all processes
 
-    def weight(self, module: L.LightningModule, count: Tensor) -> Tensor:
-        """What this process's mean over `count` terms counts for: 1 where it is alone. For each batch, once."""
+    def weight(self, module: Trains, count: Tensor) -> Tensor:
+        """Factor of this process's mean over `count` terms, 1 where it is alone. Call it once for each batch."""
         count = count.float()
         self._counts.append(module.trainer.strategy.reduce(count.clone()))  # in place
         return count / self._counts[0].clamp(min=1)
 
     @torch.no_grad()
-    def settle(self, module: L.LightningModule, optimizer: optim.Optimizer) -> None:
-        """Put the gradients of a step right, in `on_before_optimizer_step`."""
+    def settle(self, module: Trains, optimizer: optim.Optimizer) -> None:
+        """Correct the gradients of a step; call it in `on_before_optimizer_step`."""
         counts, self._counts = self._counts, []
         batches = module.trainer.accumulate_grad_batches
         if batches == 1:
@@ -38,7 +52,7 @@ class StepMean:
                     weight.grad.mul_(factor)
 
 
-def log_mean(module: L.LightningModule, name: str, value: Tensor, count: int, **options) -> None:
+def log_mean(module: Logs, name: str, value: Tensor, count: int, **options) -> None:
     """Log the mean of `count` terms so that its mean over an epoch is that of all terms of all processes.
 
     Lightning divides the sum of counts by the number of processes in whole numbers: 250 and 251 rows would count for

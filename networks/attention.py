@@ -18,8 +18,8 @@ from networks.positions import check_heads, rotate
 SHORT = 512  # tokens; beyond them bfloat16 is the faster type also for the backward pass on a CPU
 
 
-class Sight(NamedTuple):
-    """What self-attention needs to know of the places of its tokens; the same in every layer."""
+class AttentionContext(NamedTuple):
+    """Which tokens self-attention may attend, and how positions act on it; the same in every layer."""
 
     mask: Tensor | None = None  # None: every token may be attended
     causal: bool = False  # or only the token itself and those before it; saves the mask where L = T
@@ -51,18 +51,21 @@ class SelfAttention(nn.Module):
         self.attend = ScaledDotProductAttention()
         self.out = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, sight: Sight, cache: KVCache | None = None, layer: int = 0) -> Tensor:
+    def forward(self, x: Tensor, context: AttentionContext, cache: KVCache | None = None, layer: int = 0) -> Tensor:
         qkv = _split(self.qkv(x), 3, self.heads)  # (3, B, H, T, D)
-        if sight.rotation is not None:
-            qkv = torch.cat([rotate(qkv[:2], sight.rotation), qkv[2:]])
+        if context.rotation is not None:
+            qkv = torch.cat([rotate(qkv[:2], context.rotation), qkv[2:]])
         q, k, v = qkv.unbind()
         if cache is not None:
             k, v = cache.append(layer, qkv[1:]).unbind()
-        return self.out(_join(self.attend(q, k, v, sight.mask, sight.causal)))
+        return self.out(_join(self.attend(q, k, v, context.mask, context.causal)))
 
 
 class CrossAttention(nn.Module):
-    """Tokens attend a memory, of which `read` makes keys and values once: (B, T, C) -> (B, T, C)."""
+    """Tokens attend a memory, such as what an encoder made of a source: (B, T, C) -> (B, T, C).
+
+    The memory's keys and values (`project_keys_values`) are made once for all tokens that attend it.
+    """
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -73,7 +76,7 @@ class CrossAttention(nn.Module):
         self.attend = ScaledDotProductAttention()
         self.out = nn.Linear(width, width)
 
-    def read(self, memory: Tensor) -> Tensor:
+    def project_keys_values(self, memory: Tensor) -> Tensor:
         """(B, L, C) -> keys and values (2, B, H, L, D)."""
         return _split(self.key_value(memory), 2, self.heads)
 

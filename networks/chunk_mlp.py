@@ -1,9 +1,10 @@
-"""A denoiser for action chunks made of MLP blocks: look once, denoise many times.
+"""A denoiser for action chunking made of MLP blocks: encode once, denoise many times.
 
-A chunk of 16 two-dimensional actions is 32 numbers. As one vector it costs a CPU a few matrix products per evaluation,
-where 1-D convolutions or attention over 16 short positions cost hundreds of small ones. The work is split so that most
-of it happens once per observation: `encode` turns the observation into the scales, shifts and gates of every block, and
-`forward`, which sampling repeats at each diffusion step and training at several noise levels per observation, is small.
+Action chunking is predicting the next T actions at once (Zhao et al. 2023, "ACT"). A chunk of 16 two-dimensional
+actions is 32 numbers. As one vector it costs a CPU a few matrix products per evaluation, where 1-D convolutions or
+attention over 16 positions cost hundreds of small ones. The work is split so that most of it happens once per
+observation: `encode` turns the observation into the scales, shifts and gates of every block, and `forward`, which
+sampling repeats at each diffusion step and training at several noise levels per observation, is small.
 
 B batch, T time steps of the chunk, A action dimensions, C features of the condition, W width, D depth.
 """
@@ -43,7 +44,18 @@ class AdaptiveBlock(nn.Module):
 
 
 class ChunkMLP(nn.Module):
-    """`encode`: (B, C) condition -> (B, context); `forward`: (B, T, A) noisy, (B,) steps, (B, context) -> (B, T, A)."""
+    """`encode`: (B, C) condition -> (B, context); `forward`: (B, T, A) noisy, (B,) steps, (B, context) -> (B, T, A).
+
+    Args:
+        horizon: T.
+        action_dim: A.
+        condition_dim: C.
+        width: W, of the blocks that denoise.
+        depth: D, their number.
+        encoder_width: of the blocks that encode the condition.
+        encoder_depth: their number.
+        dropout: within the encoder's blocks, a share.
+    """
 
     def __init__(
         self,
@@ -81,6 +93,7 @@ class ChunkMLP(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, chunk: Tensor, t: Tensor, context: Tensor) -> Tensor:
+        """Noisy actions (B, T, A), steps (B,) and what `encode` gave (B, context) -> a prediction (B, T, A)."""
         steps, index = t.unique(return_inverse=True)  # a batch holds few different steps: embed each once
         offset, modulation = (context + self.embed_step(steps)[index]).split_with_sizes(
             [self.width, context.shape[1] - self.width], 1

@@ -1,4 +1,4 @@
-"""The Diffusion Policy paper's denoiser for action chunks: a 1-D U-Net whose blocks are modulated by FiLM.
+"""The Diffusion Policy paper's denoiser for action chunking: a 1-D U-Net whose blocks are modulated by FiLM.
 
 Chi et al. 2023, Sec. III-B, after Janner et al. 2022. On CPUs its many small 1-D convolutions cost several times what
 `networks.chunk_mlp` costs; it is here to compare with, and for longer chunks.
@@ -6,6 +6,7 @@ Chi et al. 2023, Sec. III-B, after Janner et al. 2022. On CPUs its many small 1-
 B batch, T time steps of the chunk, A action dimensions, C features of the condition.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -40,9 +41,16 @@ class FiLMBlock(nn.Module):
 
 
 class ChunkUNet(nn.Module):
-    """`encode`: (B, C) condition -> the same; `forward`: (B, T, A) noisy, (B,) steps, (B, C) condition -> (B, T, A)."""
+    """`encode`: (B, C) condition -> the same; `forward`: (B, T, A) noisy, (B,) steps, (B, C) condition -> (B, T, A).
 
-    def __init__(self, horizon: int, action_dim: int, condition_dim: int, widths: tuple[int, ...] = (64, 128, 256)):
+    Args:
+        horizon: T, divisible by 2 to the power of the number of widths less one.
+        action_dim: A.
+        condition_dim: C.
+        widths: channels of the levels, each at half the time resolution of the one before it.
+    """
+
+    def __init__(self, horizon: int, action_dim: int, condition_dim: int, widths: Sequence[int] = (64, 128, 256)):
         super().__init__()
         whole(1, 2**14, horizon=horizon, action_dim=action_dim)
         whole(1, 2**20, condition_dim=condition_dim)
@@ -76,6 +84,7 @@ class ChunkUNet(nn.Module):
         self.head = nn.Sequential(_convolution(widths[0], widths[0]), nn.Conv1d(widths[0], action_dim, 1))
 
     def forward(self, chunk: Tensor, t: Tensor, context: Tensor) -> Tensor:
+        """Noisy actions (B, T, A), steps (B,) and the condition (B, C) -> a prediction (B, T, A)."""
         context = torch.cat([self.embed_step(t), context], 1)
         x = chunk.transpose(1, 2)  # (B, A, T)
         skips = []

@@ -1,4 +1,4 @@
-"""Two convolutional networks for small pictures: a residual network to read, and a fast one to use.
+"""Two convolutional networks for small images: a residual network to read, and a fast one to use.
 
 B batch, C channels, H height, W width, K classes, k width of a kernel.
 """
@@ -10,27 +10,30 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limits import number, whole
-from networks.measured import Measured
+from networks.image_shape import image_shape
+from networks.statistics_flag import StatisticsFlag
+from networks.whitening import whitening_filters
 
 
 class ResNet(nn.Module):
-    """A residual network (He et al. 2015): pictures (B, C, H, W) -> logits (B, K).
+    """A residual network (He et al. 2015): images (B, C, H, W) -> logits (B, K).
 
     A 3 x 3 convolution, then stages of residual blocks, each at half the resolution of the one before it, then the
     mean over all places and a linear layer.
 
     Args:
-        in_channels: C.
+        shape: C, H, W; it takes images of other sizes too.
         num_classes: K.
         widths: channels of each stage; the first convolution has as many as the first.
         blocks: residual blocks in a stage.
     """
 
-    def __init__(self, in_channels: int, num_classes: int, widths: Sequence[int] = (64, 128, 256), blocks: int = 2):
+    def __init__(self, shape: Sequence[int], num_classes: int, widths: Sequence[int] = (64, 128, 256), blocks: int = 2):
         super().__init__()
+        in_channels = image_shape(shape)[0]
         for width in widths:
             whole(widths=width)
-        whole(in_channels=in_channels, num_classes=num_classes, blocks=blocks)
+        whole(num_classes=num_classes, blocks=blocks)
         if not widths:
             raise ValueError("widths=[] must name at least one")
         self.first = nn.Conv2d(in_channels, widths[0], 3, padding=1, bias=False)
@@ -53,6 +56,10 @@ class ResNet(nn.Module):
         """What the last layer reads: (B, C, H, W) -> (B, width)."""
         x = self.first(x.contiguous(memory_format=torch.channels_last))
         return self.blocks(x).mean((2, 3))
+
+    def first_filters(self) -> Tensor:
+        """Weights of the first convolution: (width, C, 3, 3)."""
+        return self.first.weight
 
 
 class ResidualBlock(nn.Module):
@@ -81,21 +88,23 @@ class ResidualBlock(nn.Module):
 class WhitenedCNN(nn.Module):
     """A network that learns in few epochs, after Jordan 2024 (arXiv:2404.00498): (B, C, H, W) -> logits (B, K).
 
-    The first layer is not learned: it whitens patches of 2 x 2 pixels (`whiten`). Three groups of convolutions follow,
-    each at half the resolution of the one before it; the largest value over all places of each channel goes to a linear
-    layer. It takes pictures of any size from 16 x 16.
+    The first layer is not learned: it whitens patches of 2 x 2 pixels (`networks.whitening`). Three groups of
+    convolutions follow, each at half the resolution of the one before it; the largest value over all places of each
+    channel goes to a linear layer. It takes images of any size from 16 x 16.
 
     Args:
-        in_channels: C.
+        shape: C, H, W; it takes images of other sizes too.
         num_classes: K.
         widths: channels of the groups.
         depth: convolutions in a group; from 3 on, those after the first have a shortcut around them.
         norm_momentum: share of a batch in the running statistics of the batch norms.
     """
 
+    first_weight: Tensor  # (8 C, C, 2, 2)
+
     def __init__(
         self,
-        in_channels: int,
+        shape: Sequence[int],
         num_classes: int,
         widths: Sequence[int] = (64, 256, 256),
         depth: int = 2,
@@ -104,33 +113,32 @@ class WhitenedCNN(nn.Module):
         super().__init__()
         for width in widths:
             whole(widths=width)
-        whole(in_channels=in_channels, num_classes=num_classes)
+        whole(num_classes=num_classes)
         if not widths:
             raise ValueError("widths=[] must name at least one")
+        in_channels, *sides = image_shape(shape)
+        if min(sides) < smallest_side(len(widths)):
+            raise ValueError(
+                f"shape={list(shape)} is too small for {len(widths)} widths: images must be at least "
+                f"{smallest_side(len(widths))} pixels high and wide"
+            )
         patch = 2 * 2 * in_channels
         self.register_buffer("first_weight", torch.eye(patch).reshape(patch, in_channels, 2, 2).repeat(2, 1, 1, 1))
         self.first_weight[patch:].neg_()
-        self.whitened = Measured()  # first_weight
+        self.whitened = StatisticsFlag()  # of first_weight
         groups = zip([2 * patch, *widths], widths, strict=False)
         self.groups = nn.Sequential(*(ConvGroup(narrow, wide, depth, norm_momentum) for narrow, wide in groups))
         self.head = nn.Linear(widths[-1], num_classes, bias=False)
         nn.init.normal_(self.head.weight, std=1 / widths[-1])
 
-    def filters(self) -> list[Tensor]:
-        """The learned convolutions' weights, a matrix each, one row a filter."""
-        return [conv.weight for group in self.groups for conv in group.convs]
-
     def whiten(self, images: Tensor) -> None:
-        """Set the first layer's weights so that its outputs on these pictures, (N, C, H, W), are white.
+        """Set the first layer's weights so that its outputs on these normalised images, (N, C, H, W), are white."""
+        self.first_weight.copy_(whitening_filters(images))
+        self.whitened.set()
 
-        With covariance S = E L E^T of all patches, rows of L^(-1/2) E^T give outputs of variance 1 that are not
-        correlated; each comes with its negative, so that what follows sees both signs.
-        """
-        patches = F.unfold(images, 2).movedim(1, -1).flatten(0, 1).double()  # (N H' W', 4 C)
-        values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
-        filters = (vectors / (values + 5e-4).sqrt()).T.reshape(-1, *self.first_weight.shape[1:])
-        self.first_weight.copy_(torch.cat([filters, -filters]))
-        self.whitened.note()
+    def first_filters(self) -> Tensor:
+        """Weights of the first layer: (8 C, C, 2, 2)."""
+        return self.first_weight
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
@@ -139,6 +147,12 @@ class WhitenedCNN(nn.Module):
         """What the last layer reads: (B, C, H, W) -> (B, width)."""
         x = F.gelu(F.conv2d(x.contiguous(memory_format=torch.channels_last), self.first_weight))
         return self.groups(x).amax((2, 3))
+
+
+def smallest_side(groups: int) -> int:
+    """How many pixels high and wide an image must be for a `WhitenedCNN` of so many groups, each of which halves it."""
+    whole(1, 12, groups=groups)
+    return max(16, 2**groups + 1)
 
 
 class ConvGroup(nn.Module):

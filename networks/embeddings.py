@@ -1,6 +1,10 @@
-"""Numbers as vectors."""
+"""Diffusion steps as vectors.
+
+B batch.
+"""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +15,14 @@ from limits import number
 class SinusoidalEmbedding(nn.Module):
     """Vaswani et al. 2017, Sec. 3.5, for diffusion steps: (B,) -> (B, width), cosines after sines, in float32.
 
-    In bfloat16 the angles of neighbouring steps would be one.
+    In bfloat16 neighbouring steps would have the same angles.
+
+    Args:
+        width: even; half of it are sines, half cosines.
+        max_period: the longest period, in steps, divided by 2 pi.
     """
+
+    frequencies: Tensor
 
     def __init__(self, width: int, max_period: float = 10_000.0):
         super().__init__()
@@ -22,7 +32,7 @@ class SinusoidalEmbedding(nn.Module):
         frequencies = torch.exp(-math.log(max_period) * torch.arange(width // 2) / (width // 2))
         self.register_buffer("frequencies", frequencies, persistent=False)
 
-    def _apply(self, fn, recurse: bool = True) -> "SinusoidalEmbedding":
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "SinusoidalEmbedding":
         return super()._apply(lambda table: table.to(fn(table).device), recurse)
 
     def forward(self, t: Tensor) -> Tensor:

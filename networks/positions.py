@@ -1,10 +1,12 @@
 """Where in a sequence a token stands, told to a transformer in one of five ways.
 
 A kind of positions acts at one of three places and leaves the others alone: on the embeddings (sinusoidal, learned), on
-queries and keys (rotary), or on the scores of attention (linear biases).
+queries and keys (rotary), or on the scores of attention (ALiBi).
 
 B batch, T time (tokens), L tokens that are attended, C channels, H heads, D head dim.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +14,12 @@ from torch import Tensor, nn
 from limits import whole
 
 
-class NoPositions(nn.Module):
-    """A transformer without positions: an encoder does not see order, a decoder sees it through its causal mask.
+class Positions(nn.Module):
+    """One way of telling positions, for one network; a subclass overrides what it acts on.
 
     Args, of every kind:
         width: C.
-        heads: H.
+        heads: H, which divides the width.
         max_length: most tokens that a sequence may have.
     """
 
@@ -40,7 +42,15 @@ class NoPositions(nn.Module):
         return None
 
 
-class SinusoidalPositions(NoPositions):
+PositionsFactory = Callable[[int, int, int], Positions]
+"""Width, heads and max_length -> positions; any class of this file is one."""
+
+
+class NoPositions(Positions):
+    """Nothing is told: an encoder does not see the order of its tokens, a decoder sees it by its causal mask."""
+
+
+class SinusoidalPositions(Positions):
     """Vaswani et al. 2017, Sec. 3.4 and 3.5: sines and cosines added to embeddings that are multiplied by sqrt(C)."""
 
     def __init__(self, width: int, heads: int, max_length: int):
@@ -56,7 +66,7 @@ class SinusoidalPositions(NoPositions):
         return x * self.scale + self.table[at]
 
 
-class LearnedPositions(NoPositions):
+class LearnedPositions(Positions):
     """A learned vector for each position, added to the embeddings (Radford et al. 2019)."""
 
     def __init__(self, width: int, heads: int, max_length: int):
@@ -67,7 +77,7 @@ class LearnedPositions(NoPositions):
         return x + self.table(at)
 
 
-class RotaryPositions(NoPositions):
+class RotaryPositions(Positions):
     """Su et al. 2021, Eq. 34: queries and keys turn with their position, so scores depend on the distance alone.
 
     Channel i of a head is paired with channel i + D/2.
@@ -86,10 +96,10 @@ class RotaryPositions(NoPositions):
         return rotation if at.ndim == 1 else rotation[:, :, None]
 
 
-class ALiBi(NoPositions):
-    """Press et al. 2022 (ALiBi): each head lowers the scores in proportion to the distance, with a slope of its own.
+class ALiBi(Positions):
+    """Press et al. 2022, attention with linear biases: each head lowers the scores in proportion to the distance.
 
-    Distances count in both directions, so that encoders can have them, too.
+    Head h of 1 to H has the slope 2^(-8 h / H). Distances count in both directions, for encoders.
     """
 
     def __init__(self, width: int, heads: int, max_length: int):
@@ -100,15 +110,6 @@ class ALiBi(NoPositions):
     def bias(self, queries_at: Tensor, keys_at: Tensor) -> Tensor:
         distance = (queries_at[..., :, None] - keys_at[..., None, :]).abs()  # (..., T, L)
         return -self.slopes * distance[..., None, :, :]
-
-
-POSITIONS = {
-    "none": NoPositions,
-    "sinusoidal": SinusoidalPositions,
-    "learned": LearnedPositions,
-    "rotary": RotaryPositions,
-    "alibi": ALiBi,
-}
 
 
 def check_heads(width: int, heads: int) -> None:

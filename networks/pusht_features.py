@@ -4,42 +4,64 @@ Success needs the block within two pixels of its target in a world of 512. Posit
 third decimal, so the same facts are told in several frames and scales: in the world, relative to the target (finer and
 finer near it), the pointer in the block's frame, and what moved since the observation before.
 
-B batch, O observed steps.
+B batch, O observed steps, T predicted actions.
 """
 
+from collections.abc import Callable
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from limits import number, whole
+from envs.t_block import TARGET_POSE, WORLD, corners
+from limits import whole
+from networks.observation_features import ObservationFeatures
 
 
-class PushTFeatures(nn.Module):
-    """(B, O, 18) pixels (pointer x, y, then 8 corners) -> (B, dim), in float32: bfloat16 has two pixels in a world."""
+class PushTFeatures(ObservationFeatures):
+    """(B, O, 18) pixels (pointer x, y, then 8 corners) -> (B, dim), in float32: bfloat16 has two pixels in a world.
 
-    def __init__(self, target_corners: list[list[float]], world: float, n_obs_steps: int):
+    Actions are where the pointer shall go, relative to where it is now, and stay in the world.
+
+    Args:
+        n_obs_steps: O.
+    """
+
+    observation = "keypoints"
+    observation_dim = 18
+    action_dim = 2
+    target: Tensor
+
+    def __init__(self, n_obs_steps: int):
         super().__init__()
         whole(1, 1000, n_obs_steps=n_obs_steps)
-        number("[1e-3, 1e6]", world=world)
-        self.world = world
-        self.register_buffer("target", torch.tensor(target_corners, dtype=torch.float32), persistent=False)  # (8, 2)
+        target = torch.tensor(corners(TARGET_POSE).tolist(), dtype=torch.float32)
+        self.register_buffer("target", target, persistent=False)  # (8, 2)
         with torch.no_grad():
             self.dim = self(torch.zeros(1, n_obs_steps, 18)).shape[1]
 
-    def _apply(self, fn, recurse: bool = True) -> "PushTFeatures":
+    def origin(self, observations: Tensor) -> Tensor:
+        """Where the pointer is now: (B, O, 18) -> (B, 1, 2)."""
+        return observations[:, -1:, :2]
+
+    def within_bounds(self, actions: Tensor) -> Tensor:
+        """Actions (B, T, 2) in pixels, clipped to the world."""
+        return actions.clamp(0, WORLD)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "PushTFeatures":
         return super()._apply(lambda table: table.to(fn(table).device), recurse)
 
     def forward(self, keypoints: Tensor) -> Tensor:
         points = keypoints.float().unflatten(-1, (9, 2))  # (B, O, 9, 2)
-        pointer, corners = points[:, :, 0], points[:, :, 1:]
-        error = corners[:, -1] - self.target  # (B, 8, 2)
-        origin, along = corners.mean(2), corners[:, :, 1] - corners[:, :, 0]
+        pointer, block = points[:, :, 0], points[:, :, 1:]
+        error = block[:, -1] - self.target  # (B, 8, 2)
+        origin, along = block.mean(2), block[:, :, 1] - block[:, :, 0]
         along = along / along.norm(dim=-1, keepdim=True).clamp(min=1e-6)  # (B, O, 2) the bar's direction
         across = torch.stack([-along[..., 1], along[..., 0]], -1)
         offset = pointer - origin
         in_block = torch.stack([(offset * along).sum(-1), (offset * across).sum(-1)], -1)  # (B, O, 2)
         motion = points[:, 1:] - points[:, :-1]  # (B, O-1, 9, 2)
         features = [
-            points / (self.world / 2) - 1,
+            points / (WORLD / 2) - 1,
             torch.tanh(error / 64),
             torch.tanh(error / 16),
             in_block / 64,

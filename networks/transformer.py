@@ -16,18 +16,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limits import number, whole
-from networks.attention import CrossAttention, SelfAttention, Sight
+from networks.attention import AttentionContext, CrossAttention, SelfAttention
 from networks.kv_cache import KVCache
-from networks.positions import NoPositions, check_heads
+from networks.positions import PositionsFactory, SinusoidalPositions, check_heads
+from networks.vocabulary import SEP
 
 
 class Memory(NamedTuple):
-    """What a decoder remembers of a source while it writes."""
+    """A source as a decoder attends it: its keys and values, projected once for all tokens of the target."""
 
     keys_values: list[Tensor]  # of each layer, (2, B, H, S, D)
     mask: Tensor | None = None  # (B, 1, 1, S)
 
-    def rows(self, rows: Tensor) -> "Memory":
+    def reorder(self, rows: Tensor) -> "Memory":
         """Row b of the result is row rows[b] of this."""
         return Memory([kv[:, rows] for kv in self.keys_values], None if self.mask is None else self.mask[rows])
 
@@ -50,13 +51,13 @@ class Block(nn.Module):
     def forward(
         self,
         x: Tensor,
-        sight: Sight,
+        context: AttentionContext,
         cache: KVCache | None = None,
         layer: int = 0,
         keys_values: Tensor | None = None,
         memory_mask: Tensor | None = None,
     ) -> Tensor:  # (B, T, C) -> (B, T, C)
-        x = x + self.dropout(self.attention(self.attention_norm(x), sight, cache, layer))
+        x = x + self.dropout(self.attention(self.attention_norm(x), context, cache, layer))
         if keys_values is not None:
             x = x + self.dropout(self.cross_attention(self.cross_norm(x), keys_values, memory_mask))
         return x + self.dropout(self.mlp(self.mlp_norm(x)))
@@ -68,7 +69,7 @@ def _dropout(dropout: float) -> nn.Module:
 
 
 class _Stack(nn.Module):
-    """Embedding, positions, blocks, norm, and logits: what encoder and decoder share."""
+    """Embedding, positions, blocks, norm, and logits: what encoder and decoder share; arguments as theirs."""
 
     def __init__(
         self,
@@ -76,15 +77,18 @@ class _Stack(nn.Module):
         width: int,
         depth: int,
         heads: int,
-        positions: NoPositions,
-        dropout: float = 0.0,
+        max_length: int,
+        dropout: float,
+        positions: PositionsFactory,
         cross: bool = False,
     ):
         super().__init__()
         check_heads(width, heads)
-        whole(vocab_size=vocab_size, depth=depth)
+        whole(vocab_size=vocab_size, depth=depth, max_length=max_length)
+        self.vocab_size, self.max_length = vocab_size, max_length
+        made = positions(width, heads, max_length)  # before the embedding, so that a seed keeps its weights
         self.embedding = nn.Embedding(vocab_size, width)
-        self.positions = positions
+        self.positions = made
         self.dropout = _dropout(dropout)
         self.blocks = nn.ModuleList(Block(width, heads, cross, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
@@ -108,16 +112,16 @@ class _Stack(nn.Module):
     def _check_length(self, tokens: Tensor, mask: Tensor | None) -> None:
         """Raises ValueError where a row of tokens (B, T) is too long; padding does not count."""
         length = tokens.shape[1]
-        if length > self.positions.max_length and mask is not None and len(mask):
+        if length > self.max_length and mask is not None and len(mask):
             length = int(mask.sum(1).max())
-        if length > self.positions.max_length:
+        if length > self.max_length:
             raise ValueError(
-                f"a sequence of {length} tokens is too long: this network has max_length={self.positions.max_length}; "
+                f"a sequence of {length} tokens is too long: this network has max_length={self.max_length}; "
                 "shorten it, or train with a larger max_length"
             )
 
-    def _sight(self, at: Tensor, keys_at: Tensor, mask: Tensor | None, causal: bool = False) -> Sight:
-        """Sight of the tokens at positions `at`, (T,) or (B, T), on those at `keys_at`, (L,) or (B, L)."""
+    def _context(self, at: Tensor, keys_at: Tensor, mask: Tensor | None, causal: bool = False) -> AttentionContext:
+        """How tokens at positions `at`, (T,) or (B, T), attend those at `keys_at`, (L,) or (B, L)."""
         bias = self.positions.bias(at, keys_at)
         if bias is not None:
             bias = bias.to(self.embedding.weight.dtype)
@@ -126,7 +130,7 @@ class _Stack(nn.Module):
             if causal:
                 mask, causal = causal_mask(at.shape[-1], keys_at.shape[-1], at.device), False
             mask = bias if mask is None else bias.masked_fill(~mask, -torch.inf)
-        return Sight(mask, causal, self.positions.rotation(at))
+        return AttentionContext(mask, causal, self.positions.rotation(at))
 
 
 class Encoder(_Stack):
@@ -134,10 +138,25 @@ class Encoder(_Stack):
 
     Args:
         vocab_size: V.
-        width, depth, heads: C, number of blocks, H.
-        positions: one of `networks.positions`, for this encoder alone.
+        width: C.
+        depth: number of blocks.
+        heads: H, which divides the width.
+        max_length: most tokens of a sequence; padding does not count.
         dropout: probability that a channel is dropped of what a block adds to the residual stream, in training.
+        positions: makes the positions of width, heads and max_length; a class of `networks.positions`.
     """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        width: int = 128,
+        depth: int = 4,
+        heads: int = 4,
+        max_length: int = 256,
+        dropout: float = 0.0,
+        positions: PositionsFactory = SinusoidalPositions,
+    ):
+        super().__init__(vocab_size, width, depth, heads, max_length, dropout, positions)
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         return self.logits(self.features(tokens, mask))
@@ -146,10 +165,10 @@ class Encoder(_Stack):
         """What the logits are read from: (B, T) -> (B, T, C)."""
         self._check_length(tokens, mask)
         at = token_positions(tokens, mask)
-        sight = self._sight(at, at, None if mask is None else mask[:, None, None])
+        context = self._context(at, at, None if mask is None else mask[:, None, None])
         x = self.dropout(self.positions.embed(self.embedding(tokens), at))
         for block in self.blocks:
-            x = block(x, sight)
+            x = block(x, context)
         return self.norm(x)
 
 
@@ -160,14 +179,24 @@ class Decoder(_Stack):
     logits as all of them at once.
 
     Args:
-        vocab_size, width, depth, heads, positions, dropout: as of `Encoder`.
-        cross: whether it attends a memory (`read`).
-        restart: id of a token at which positions count from 0 again, such as a mark between question and answer: what
-            stands at the same place in both then has the same position.
+        vocab_size, width, depth, heads, max_length, dropout, positions: as of `Encoder`.
+        cross: whether it attends a memory (`project_keys_values`).
+        restart: id of a token at which positions count from 0 again; None: they never do.
     """
 
-    def __init__(self, *args, restart: int | None = None, **options):
-        super().__init__(*args, **options)
+    def __init__(
+        self,
+        vocab_size: int,
+        width: int = 128,
+        depth: int = 4,
+        heads: int = 4,
+        max_length: int = 256,
+        dropout: float = 0.0,
+        positions: PositionsFactory = SinusoidalPositions,
+        cross: bool = False,
+        restart: int | None = None,
+    ):
+        super().__init__(vocab_size, width, depth, heads, max_length, dropout, positions, cross)
         self.restart = restart
 
     def forward(
@@ -187,25 +216,25 @@ class Decoder(_Stack):
         cache: KVCache | None = None,
     ) -> Tensor:
         """What the logits are read from: (B, T) -> (B, T, C)."""
-        at, sight = self._look(tokens, mask, cache)
+        at, context = self._places(tokens, mask, cache)
         x = self.dropout(self.positions.embed(self.embedding(tokens), at))
         for layer, block in enumerate(self.blocks):
             if memory is None:
-                x = block(x, sight, cache, layer)
+                x = block(x, context, cache, layer)
             else:
-                x = block(x, sight, cache, layer, memory.keys_values[layer], memory.mask)
+                x = block(x, context, cache, layer, memory.keys_values[layer], memory.mask)
         return self.norm(x)
 
-    def read(self, features: Tensor, mask: Tensor | None = None) -> Memory:
+    def project_keys_values(self, features: Tensor, mask: Tensor | None = None) -> Memory:
         """A source's features (B, S, C) as memory, of which padding is never attended."""
-        keys_values = [block.cross_attention.read(features) for block in self.blocks]
+        keys_values = [block.cross_attention.project_keys_values(features) for block in self.blocks]
         return Memory(keys_values, None if mask is None else mask[:, None, None])
 
     def cache(self, capacity: int) -> KVCache:
         """An empty cache for at most `capacity` tokens."""
         return KVCache(capacity, len(self.blocks))
 
-    def _look(self, tokens: Tensor, mask: Tensor | None, cache: KVCache | None) -> tuple[Tensor, Sight]:
+    def _places(self, tokens: Tensor, mask: Tensor | None, cache: KVCache | None) -> tuple[Tensor, AttentionContext]:
         """Positions of the new tokens, (T,) or (B, T), and what they may attend."""
         new = tokens.shape[1]
         if cache is not None:
@@ -216,24 +245,63 @@ class Decoder(_Stack):
         keys_at = token_positions(tokens, mask, self.restart)
         at = keys_at[..., length - new :]
         if mask is not None:
-            return at, self._sight(at, keys_at, causal_mask(new, length, tokens.device) & mask[:, None, None])
+            return at, self._context(at, keys_at, causal_mask(new, length, tokens.device) & mask[:, None, None])
         if new == 1:  # the last token may attend all
-            return at, self._sight(at, keys_at, None)
+            return at, self._context(at, keys_at, None)
         if new == length:
-            return at, self._sight(at, keys_at, None, causal=True)
-        return at, self._sight(at, keys_at, causal_mask(new, length, tokens.device))
+            return at, self._context(at, keys_at, None, causal=True)
+        return at, self._context(at, keys_at, causal_mask(new, length, tokens.device))
+
+
+class AnswerDecoder(Decoder):
+    """A decoder of texts "question SEP answer" whose positions count from 0 again at SEP.
+
+    What stands at the same place in question and answer then has the same position.
+
+    Args:
+        vocab_size, width, depth, heads, max_length, dropout, positions: as of `Encoder`.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        width: int = 128,
+        depth: int = 4,
+        heads: int = 4,
+        max_length: int = 256,
+        dropout: float = 0.0,
+        positions: PositionsFactory = SinusoidalPositions,
+    ):
+        super().__init__(vocab_size, width, depth, heads, max_length, dropout, positions, restart=SEP)
 
 
 class EncoderDecoder(nn.Module):
-    """An encoder reads the source, a decoder writes the target: (B, S) and (B, T) -> logits (B, T, V)."""
+    """An encoder reads the source, a decoder writes the target: (B, S) and (B, T) -> logits (B, T, V).
 
-    def __init__(self, encoder: Encoder, decoder: Decoder):
+    Args:
+        vocab_size, width, heads, dropout, positions: as of `Encoder`, of both.
+        depth: number of blocks of each.
+        max_length: most tokens of the source, and of the target.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        width: int = 128,
+        depth: int = 4,
+        heads: int = 4,
+        max_length: int = 256,
+        dropout: float = 0.0,
+        positions: PositionsFactory = SinusoidalPositions,
+    ):
         super().__init__()
-        self.encoder, self.decoder = encoder, decoder
+        size = (vocab_size, width, depth, heads, max_length, dropout, positions)
+        self.encoder, self.decoder = Encoder(*size), Decoder(*size, cross=True)
+        self.vocab_size, self.max_length = vocab_size, max_length
 
     def encode(self, source: Tensor, source_mask: Tensor | None = None) -> Memory:
         """The source (B, S) as the decoder's memory, made once for all tokens that are written."""
-        return self.decoder.read(self.encoder.features(source, source_mask), source_mask)
+        return self.decoder.project_keys_values(self.encoder.features(source, source_mask), source_mask)
 
     def forward(
         self,

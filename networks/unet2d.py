@@ -1,7 +1,7 @@
-"""A denoiser for small pictures: a residual U-Net that spends nothing on full resolution.
+"""A denoiser for small images: a residual U-Net that spends nothing on full resolution.
 
 Ronneberger et al. 2015 (the U), Ho et al. 2020 (blocks, time, attention), Dhariwal & Nichol 2021 (scale and shift).
-Pictures are folded 2 x 2 to a quarter of the places with four times the channels: on a CPU, few convolutions with many
+Images are folded 2 x 2 to a quarter of the places with four times the channels: on a CPU, few convolutions with many
 channels take less time than the same arithmetic as many with few, and pixels that lie side by side hold much the same.
 
 B batch, C channels, H height, W width, K classes, D width of the condition.
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limits import number, whole
-from networks.attention import SelfAttention, Sight
+from networks.attention import AttentionContext, SelfAttention
 from networks.embeddings import SinusoidalEmbedding, StepEmbedding
 from networks.image_shape import image_shape
 
@@ -24,13 +24,13 @@ FOLD = 2  # pixels of a side that become channels
 
 
 class UNet2D(nn.Module):
-    """Pictures (B, C, H, W) with noise, steps (B,), classes (B,) from 0 to K, where K is none -> (B, C, H, W).
+    """Images (B, C, H, W) with noise, steps (B,), classes (B,) from 0 to K, where K is no class -> (B, C, H, W).
 
     Args:
         shape: C, H, W.
         num_classes: K.
         widths: channels of the levels, each at half the resolution of the one before it; the first is at half the
-            pictures'.
+            images'.
         blocks: residual blocks of a level, on the way down and again on the way up.
         attention: how many of the levels, counted from the lowest resolution, attend; all, where there are fewer.
         dropout: within the blocks, a share.
@@ -40,9 +40,9 @@ class UNet2D(nn.Module):
         self,
         shape: Sequence[int] = (3, 32, 32),
         num_classes: int = 10,
-        widths: Sequence[int] = (128, 256, 256),
-        blocks: int = 2,
-        attention: int = 2,
+        widths: Sequence[int] = (128, 192, 256),
+        blocks: int = 1,
+        attention: int = 1,
         dropout: float = 0.0,
     ):
         super().__init__()
@@ -57,7 +57,7 @@ class UNet2D(nn.Module):
         factor = FOLD * 2 ** (len(widths) - 1)
         if any(side % factor for side in sides):
             raise ValueError(
-                f"shape={list(shape)}: pictures of {' x '.join(map(str, sides))} cannot be halved {len(widths)} times; "
+                f"shape={list(shape)}: images of {' x '.join(map(str, sides))} cannot be halved {len(widths)} times; "
                 f"sides must be divisible by {factor} (= 2 ** number of widths {tuple(widths)}): take fewer widths"
             )
         if any(width % HEAD for width in widths):
@@ -83,6 +83,7 @@ class UNet2D(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
+        """Noisy images (B, C, H, W), steps (B,) and classes (B,) -> a prediction (B, C, H, W)."""
         condition = F.silu(self.embed_step(t) + self.embed_class(labels))  # (B, D)
         x = F.pixel_unshuffle(x, FOLD).contiguous(memory_format=torch.channels_last)
         x = self.first(x)  # (B, widths[0], H / 2, W / 2)
@@ -162,4 +163,4 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         places = self.norm(x).flatten(2).transpose(1, 2)  # (B, h w, C)
-        return x + self.attention(places, Sight()).transpose(1, 2).unflatten(2, x.shape[2:])
+        return x + self.attention(places, AttentionContext()).transpose(1, 2).unflatten(2, x.shape[2:])

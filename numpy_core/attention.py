@@ -9,6 +9,7 @@ import numpy as np
 
 from numpy_core import checks
 from numpy_core.activations import softmax, softmax_backward
+from numpy_core.checks import FloatDType
 from numpy_core.initializers import xavier_uniform
 from numpy_core.linear import Linear
 from numpy_core.module import Module
@@ -20,7 +21,9 @@ class SelfAttention(Module):
     q, k, v = the three thirds of x W_qkv^T, cut into H heads;  y = (softmax(q k^T / sqrt(D)) v) W_out^T.
     """
 
-    def __init__(self, features: int, heads: int, rng: np.random.Generator, causal: bool = False, dtype=np.float32):
+    def __init__(
+        self, features: int, heads: int, rng: np.random.Generator, causal: bool = False, dtype: FloatDType = np.float32
+    ):
         checks.sizes(features=features, heads=heads)
         if features % heads:
             raise ValueError(f"heads={heads} must divide features={features}")

@@ -2,14 +2,16 @@
 
 import math
 from numbers import Real
+from typing import TypeAlias
 
 import numpy as np
 
-LARGEST = 2**31 - 1  # entries along one axis: larger is a slip, and no memory would hold it
+LARGEST = 2**31 - 1  # entries along one axis: a larger number is a typing error
+FloatDType: TypeAlias = str | type[np.floating] | np.dtype
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def float_dtype(dtype) -> np.dtype:
+def float_dtype(dtype: FloatDType) -> np.dtype:
     """`dtype` as float32 or float64; ValueError for any other."""
     try:
         found = None if dtype is None else np.dtype(dtype)
@@ -49,7 +51,7 @@ def indices(name: str, labels: np.ndarray, shape: tuple[int, ...], count: int) -
 
 
 def whole(value: object) -> bool:
-    """Whether `value` is a whole number: True and False are none."""
+    """Whether `value` is a whole number: True and False are not."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 

@@ -1,7 +1,7 @@
 """Layers made of layers, and the one that only changes the shape."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -16,7 +16,7 @@ class Sequential(Module):
         _check_apart(layers)
         self.layers = list(layers)
 
-    def children(self):
+    def children(self) -> Iterator[tuple[str, Module]]:
         yield from ((name.removeprefix("layers."), layer) for name, layer in super().children())
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -24,7 +24,7 @@ class Sequential(Module):
             x = layer(x)
         return x
 
-    def backward(self, dy: np.ndarray) -> np.ndarray | None:
+    def backward(self, dy: np.ndarray) -> np.ndarray:
         for layer in reversed(self.layers):
             dy = layer.backward(dy)
         return dy

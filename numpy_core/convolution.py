@@ -16,7 +16,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from numpy_core import checks
-from numpy_core.initializers import kaiming_uniform
+from numpy_core.checks import FloatDType
+from numpy_core.initializers import Initializer, kaiming_uniform
 from numpy_core.module import Module, Parameter
 from numpy_core.windows import Windows, pair
 
@@ -41,8 +42,8 @@ class Conv2d(Module):
         dilation: int | tuple[int, int] = 1,
         groups: int = 1,
         bias: bool = True,
-        initializer=kaiming_uniform,
-        dtype=np.float32,
+        initializer: Initializer = kaiming_uniform,
+        dtype: FloatDType = np.float32,
     ):
         checks.sizes(inputs=inputs, outputs=outputs, groups=groups)
         if inputs % groups or outputs % groups:

@@ -17,8 +17,8 @@ class Dropout(Module):
         checks.float_array("the input of Dropout", x)
         if not self.training or self.p == 0:
             return self._remember(x, None)
-        mask = self.rng.random(x.shape, x.dtype) >= self.p
-        mask = mask.astype(x.dtype) * (1 / (1 - self.p))
+        kept = self.rng.random(x.shape, x.dtype) >= self.p
+        mask = kept.astype(x.dtype) * (1 / (1 - self.p))
         return self._remember(x * mask, mask)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:

@@ -5,13 +5,14 @@ import math
 import numpy as np
 
 from numpy_core import checks
+from numpy_core.checks import FloatDType
 from numpy_core.module import Module, Parameter
 
 
 class Embedding(Module):
     """Row i of a table for each index i: (...) integers -> (..., C), with the table W (V, C)."""
 
-    def __init__(self, entries: int, features: int, rng: np.random.Generator, dtype=np.float32):
+    def __init__(self, entries: int, features: int, rng: np.random.Generator, dtype: FloatDType = np.float32):
         checks.sizes(entries=entries, features=features)
         table = rng.standard_normal((entries, features)).astype(checks.float_dtype(dtype))
         self.weight = Parameter(table)
@@ -20,7 +21,7 @@ class Embedding(Module):
         checks.indices("the indices of Embedding", x, np.shape(x), len(self.weight.value))
         return self._remember(self.weight.value[x], x)
 
-    def backward(self, dy: np.ndarray) -> None:
+    def backward(self, dy: np.ndarray) -> None:  # type: ignore[override]
         # y = W[x], so dW[i] = sum of dy over the places where x = i; indices have no gradient
         (x,) = self._recall(dy)
         dtable = np.zeros_like(self.weight.value)
@@ -31,12 +32,10 @@ class Embedding(Module):
 class LearnedPositions(Module):
     """Adds a learned vector for each position: (N, T, C) -> (N, T, C), with a table W (longest T, C)."""
 
-    def __init__(self, longest: int, features: int, rng: np.random.Generator, dtype=np.float32):
+    def __init__(self, longest: int, features: int, rng: np.random.Generator, dtype: FloatDType = np.float32):
         checks.sizes(longest=longest, features=features)
-        deviation = 1 / math.sqrt(features)
-        self.weight = Parameter(
-            (deviation * rng.standard_normal((longest, features))).astype(checks.float_dtype(dtype))
-        )
+        std = 1 / math.sqrt(features)
+        self.weight = Parameter((std * rng.standard_normal((longest, features))).astype(checks.float_dtype(dtype)))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         longest, features = self.weight.value.shape

@@ -4,10 +4,14 @@
 """
 
 import math
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 
-from numpy_core.checks import LARGEST, float_dtype, whole
+from numpy_core.checks import LARGEST, FloatDType, float_dtype, whole
+
+Initializer: TypeAlias = Callable[[tuple[int, ...], np.random.Generator, FloatDType], np.ndarray]
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -19,28 +23,28 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[1] * kernel, shape[0] * kernel
 
 
-def zeros(shape: tuple[int, ...], rng: np.random.Generator, dtype=np.float32) -> np.ndarray:
+def zeros(shape: tuple[int, ...], rng: np.random.Generator, dtype: FloatDType = np.float32) -> np.ndarray:
     """All zero: for a single layer, whose loss has one valley, the start that favours nothing."""
     _check(shape)
     return np.zeros(shape, float_dtype(dtype))
 
 
-def xavier_uniform(shape: tuple[int, ...], rng: np.random.Generator, dtype=np.float32) -> np.ndarray:
+def xavier_uniform(shape: tuple[int, ...], rng: np.random.Generator, dtype: FloatDType = np.float32) -> np.ndarray:
     """U(-a, a), a = sqrt(6 / (fan_in + fan_out)): Glorot and Bengio 2010, Eq. 16. For tanh, sigmoid, softmax."""
     return _uniform(math.sqrt(6 / sum(fans(shape))), shape, rng, dtype)
 
 
-def xavier_normal(shape: tuple[int, ...], rng: np.random.Generator, dtype=np.float32) -> np.ndarray:
+def xavier_normal(shape: tuple[int, ...], rng: np.random.Generator, dtype: FloatDType = np.float32) -> np.ndarray:
     """N(0, 2 / (fan_in + fan_out)): Glorot and Bengio 2010, Eq. 12."""
     return _normal(math.sqrt(2 / sum(fans(shape))), shape, rng, dtype)
 
 
-def kaiming_uniform(shape: tuple[int, ...], rng: np.random.Generator, dtype=np.float32) -> np.ndarray:
+def kaiming_uniform(shape: tuple[int, ...], rng: np.random.Generator, dtype: FloatDType = np.float32) -> np.ndarray:
     """U(-a, a) with the variance of `kaiming_normal`."""
     return _uniform(math.sqrt(6 / fans(shape)[0]), shape, rng, dtype)
 
 
-def kaiming_normal(shape: tuple[int, ...], rng: np.random.Generator, dtype=np.float32) -> np.ndarray:
+def kaiming_normal(shape: tuple[int, ...], rng: np.random.Generator, dtype: FloatDType = np.float32) -> np.ndarray:
     """N(0, 2 / fan_in): He et al. 2015, Eq. 10. For ReLU, which drops half of the variance."""
     return _normal(math.sqrt(2 / fans(shape)[0]), shape, rng, dtype)
 
@@ -50,9 +54,9 @@ def _check(shape: tuple[int, ...]) -> None:
         raise ValueError(f"shape={shape} must hold whole numbers of at least 1 and at most {LARGEST}")
 
 
-def _uniform(bound: float, shape, rng: np.random.Generator, dtype) -> np.ndarray:
+def _uniform(bound: float, shape: tuple[int, ...], rng: np.random.Generator, dtype: FloatDType) -> np.ndarray:
     return rng.uniform(-bound, bound, shape).astype(float_dtype(dtype))
 
 
-def _normal(deviation: float, shape, rng: np.random.Generator, dtype) -> np.ndarray:
-    return (deviation * rng.standard_normal(shape)).astype(float_dtype(dtype))
+def _normal(std: float, shape: tuple[int, ...], rng: np.random.Generator, dtype: FloatDType) -> np.ndarray:
+    return (std * rng.standard_normal(shape)).astype(float_dtype(dtype))

@@ -3,7 +3,8 @@
 import numpy as np
 
 from numpy_core import checks
-from numpy_core.initializers import kaiming_uniform
+from numpy_core.checks import FloatDType
+from numpy_core.initializers import Initializer, kaiming_uniform
 from numpy_core.module import Module, Parameter
 
 
@@ -16,8 +17,8 @@ class Linear(Module):
         outputs: int,
         rng: np.random.Generator,
         bias: bool = True,
-        initializer=kaiming_uniform,
-        dtype=np.float32,
+        initializer: Initializer = kaiming_uniform,
+        dtype: FloatDType = np.float32,
     ):
         checks.sizes(inputs=inputs, outputs=outputs)
         dtype = checks.float_dtype(dtype)

@@ -4,23 +4,32 @@ import numpy as np
 
 from numpy_core import checks
 from numpy_core.activations import ReLU
+from numpy_core.checks import FloatDType
 from numpy_core.containers import Flatten, Sequential
 from numpy_core.convolution import Conv2d
 from numpy_core.dropout import Dropout
 from numpy_core.initializers import kaiming_normal, xavier_uniform, zeros
 from numpy_core.linear import Linear
+from numpy_core.module import Module
 from numpy_core.normalization import BatchNorm2d
 from numpy_core.pooling import MaxPool2d
 
 
-def softmax_regression(inputs: int, classes: int, rng: np.random.Generator, dtype=np.float32) -> Sequential:
+def softmax_regression(
+    inputs: int, classes: int, rng: np.random.Generator, dtype: FloatDType = np.float32
+) -> Sequential:
     """One linear layer, whose logits the loss turns into probabilities: (N, ...) -> (N, classes)."""
     checks.sizes(inputs=inputs, classes=classes)
     return Sequential(Flatten(), Linear(inputs, classes, rng, initializer=zeros, dtype=dtype))
 
 
 def two_layer_mlp(
-    inputs: int, hidden: int, classes: int, rng: np.random.Generator, dropout: float = 0.0, dtype=np.float32
+    inputs: int,
+    hidden: int,
+    classes: int,
+    rng: np.random.Generator,
+    dropout: float = 0.0,
+    dtype: FloatDType = np.float32,
 ) -> Sequential:
     """One hidden layer of ReLUs: (N, ...) -> (N, classes)."""
     checks.sizes(inputs=inputs, hidden=hidden, classes=classes)
@@ -40,21 +49,21 @@ def small_cnn(
     rng: np.random.Generator,
     widths: tuple[int, ...] = (16, 32, 64),
     dropout: float = 0.0,
-    dtype=np.float32,
+    dtype: FloatDType = np.float32,
 ) -> Sequential:
     """Blocks of convolution, halving, batch normalisation and ReLU, then one linear layer.
 
     (N, C, H, W) -> (N, classes).
 
     Args:
-        image: (C, H, W) of the pictures.
+        image: (C, H, W) of the images.
         widths: channels of each block; H and W must halve this often.
     """
     checks.sizes(**{f"image[{i}]": size for i, size in enumerate(image)}, classes=classes)
     checks.sizes(**{f"widths[{i}]": width for i, width in enumerate(widths)})
     checks.between(0, 1, dropout=dropout)
     channels, height, width = image
-    layers = []
+    layers: list[Module] = []
     for outputs in widths:
         if min(height, width) < 2:
             raise ValueError(

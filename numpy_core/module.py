@@ -6,6 +6,7 @@ returns dx = dL/dx, the gradient with respect to the input: the chain rule, one 
 """
 
 from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class Module:
 
     buffers: tuple[str, ...] = ()
     training = True
-    _saved = None
+    _saved: tuple[tuple[int, ...], np.dtype, tuple[Any, ...]] | None = None
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         return self.forward(x)
@@ -124,12 +125,12 @@ class Module:
             if name != "_saved":
                 yield from _unpacked(name, value)
 
-    def _remember(self, y: np.ndarray, *values) -> np.ndarray:
+    def _remember(self, y: np.ndarray, *values: object) -> np.ndarray:
         """Keep what the backward of this forward will need; gives back the output."""
         self._saved = (y.shape, y.dtype, values)
         return y
 
-    def _recall(self, dy: np.ndarray) -> tuple:
+    def _recall(self, dy: np.ndarray) -> tuple[Any, ...]:
         """What forward kept, once `dy` is seen to be a gradient of its output."""
         kind = type(self).__name__
         if self._saved is None:

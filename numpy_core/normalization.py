@@ -15,6 +15,7 @@ Batch normalisation (Ioffe and Szegedy 2015) takes a channel over the batch as o
 import numpy as np
 
 from numpy_core import checks
+from numpy_core.checks import FloatDType
 from numpy_core.module import Module, Parameter
 
 
@@ -27,7 +28,7 @@ class _BatchNorm(Module):
     buffers = ("running_mean", "running_var")
     allowed_axes: tuple[int, ...]
 
-    def __init__(self, channels: int, momentum: float = 0.1, epsilon: float = 1e-5, dtype=np.float32):
+    def __init__(self, channels: int, momentum: float = 0.1, epsilon: float = 1e-5, dtype: FloatDType = np.float32):
         checks.sizes(channels=channels)
         checks.shares(momentum=momentum)
         checks.above_zero(epsilon=epsilon)
@@ -100,7 +101,7 @@ class BatchNorm2d(_BatchNorm):
 class LayerNorm(Module):
     """(..., C), normalised over the last axis for each position."""
 
-    def __init__(self, features: int, epsilon: float = 1e-5, dtype=np.float32):
+    def __init__(self, features: int, epsilon: float = 1e-5, dtype: FloatDType = np.float32):
         checks.sizes(features=features)
         checks.above_zero(epsilon=epsilon)
         dtype = checks.float_dtype(dtype)

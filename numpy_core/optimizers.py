@@ -90,7 +90,8 @@ class SGD(Optimizer):
         super().__init__(parameters, lr)
         self.momentum, self.weight_decay, self.nesterov = float(momentum), float(weight_decay), nesterov
 
-    def _update(self, w, g, t, velocity):
+    def _update(self, w: np.ndarray, g: np.ndarray, t: int, *kept: np.ndarray) -> None:
+        (velocity,) = kept
         if self.weight_decay:
             g = g + self.weight_decay * w
         if self.momentum:
@@ -124,10 +125,10 @@ class Adam(Optimizer):
         self.betas = tuple(map(float, betas))
         self.epsilon, self.weight_decay = float(epsilon), float(weight_decay)
 
-    def _update(self, w, g, t, m, v):
-        self._move(w, g + self.weight_decay * w if self.weight_decay else g, t, m, v)
+    def _update(self, w: np.ndarray, g: np.ndarray, t: int, *kept: np.ndarray) -> None:
+        self._move(w, g + self.weight_decay * w if self.weight_decay else g, t, *kept)
 
-    def _move(self, w, g, t, m, v):
+    def _move(self, w: np.ndarray, g: np.ndarray, t: int, m: np.ndarray, v: np.ndarray) -> None:
         b1, b2 = self.betas
         m += (1 - b1) * (g - m)
         v *= b2
@@ -144,12 +145,19 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay: first w <- w - lr weight_decay w (Loshchilov and Hutter 2019, Algorithm 2)."""
 
-    def __init__(self, parameters: Iterable[Parameter], lr: float = 1e-3, weight_decay: float = 1e-2, **options):
-        super().__init__(parameters, lr, weight_decay=weight_decay, **options)
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        epsilon: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ):
+        super().__init__(parameters, lr, betas, epsilon, weight_decay)
 
-    def _update(self, w, g, t, m, v):
+    def _update(self, w: np.ndarray, g: np.ndarray, t: int, *kept: np.ndarray) -> None:
         w *= 1 - self.lr * self.weight_decay
-        self._move(w, g, t, m, v)
+        self._move(w, g, t, *kept)
 
 
 def clip_gradients(parameters: Iterable[Parameter], max_norm: float) -> float:

@@ -2,9 +2,12 @@
 
 import sys
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 
-def progress(items: Iterable, total: int, label: str) -> Iterator:
+def progress(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
     """Pass `items` on, drawing how many of `total` are done."""
     drawn = sys.stderr.isatty()
     for done, item in enumerate(items, 1):

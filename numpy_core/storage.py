@@ -1,6 +1,5 @@
 """Arrays in an .npz file, without pickle: opening one never runs code."""
 
-import os
 import zipfile
 from pathlib import Path
 
@@ -12,14 +11,14 @@ def save(path: str | Path, arrays: dict[str, np.ndarray]) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".unfinished")
-    with open(unfinished, "wb") as file:
+    with unfinished.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
-    os.replace(unfinished, path)
+    unfinished.replace(path)
 
 
 def load(path: str | Path) -> dict[str, np.ndarray]:
     """Read what `save` wrote; ValueError for anything else."""
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         try:
             with np.load(file, allow_pickle=False) as arrays:
                 return {name: arrays[name] for name in arrays.files}

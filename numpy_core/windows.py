@@ -4,6 +4,7 @@ N images, C channels, H x W input, P x Q output, K x L kernel.
 """
 
 from collections.abc import Iterator
+from types import EllipsisType
 
 import numpy as np
 
@@ -12,18 +13,25 @@ from numpy_core import checks
 
 def pair(name: str, value: int | tuple[int, int], low: int) -> tuple[int, int]:
     """(vertical, horizontal) from a pair or one number for both; ValueError unless whole and at least `low`."""
-    values = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    values: tuple[int, ...] = tuple(value) if isinstance(value, tuple | list) else (value, value)
     if len(values) != 2 or not all(checks.whole(v) and low <= v <= checks.LARGEST for v in values):
         raise ValueError(
             f"{name}={value!r} must be a whole number of at least {low}, at most {checks.LARGEST}, or a pair of such"
         )
-    return tuple(map(int, values))
+    first, second = map(int, values)
+    return first, second
 
 
 class Windows:
     """Where a kernel of a size, stride, padding and dilation looks in an image."""
 
-    def __init__(self, kernel_size, stride=1, padding=0, dilation=1):
+    def __init__(
+        self,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+    ):
         self.kernel = pair("kernel_size", kernel_size, 1)
         self.stride = pair("stride", stride, 1)
         self.padding = pair("padding", padding, 0)
@@ -38,7 +46,8 @@ class Windows:
                 f"a window of {extent[0]} x {extent[1]} does not fit an image of {size[0]} x {size[1]} "
                 f"with padding {self.padding[0]} x {self.padding[1]}; use a smaller kernel or more padding"
             )
-        return tuple(r // s + 1 for r, s in zip(room, self.stride, strict=True))
+        rows, columns = (r // s + 1 for r, s in zip(room, self.stride, strict=True))
+        return rows, columns
 
     def pad(self, x: np.ndarray, value: float = 0.0) -> np.ndarray:
         """x (N, C, H, W) with a border of `value`."""
@@ -60,7 +69,7 @@ class Windows:
         every = np.lib.stride_tricks.sliding_window_view(padded, extent, axis=(2, 3))
         return every[:, :, :: self.stride[0], :: self.stride[1], :: self.dilation[0], :: self.dilation[1]]
 
-    def taps(self, output_size: tuple[int, int]) -> Iterator[tuple[tuple[int, int], tuple]]:
+    def taps(self, output_size: tuple[int, int]) -> Iterator[tuple[tuple[int, int], tuple[EllipsisType, slice, slice]]]:
         """For each (row, column) in the kernel, the slice of a padded image that it sees: (..., P, Q)."""
         (rows, columns), (down, right) = output_size, self.stride
         for row, column in np.ndindex(*self.kernel):

@@ -1,0 +1,1 @@
+"""Optimizers, learning-rate schedules, and what goes with them."""

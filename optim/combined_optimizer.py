@@ -11,7 +11,10 @@ class CombinedOptimizer(optim.Optimizer):
 
     Its `param_groups` are theirs, in the given order, and its state is the state of all.
 
-    >>> CombinedOptimizer(optim.Muon(matrices, lr=0.1), optim.SGD(vectors, lr=0.01))
+    >>> matrix, vector = torch.zeros(2, 2, requires_grad=True), torch.zeros(2, requires_grad=True)
+    >>> optimizer = CombinedOptimizer(optim.Muon([matrix], lr=0.1), optim.SGD([vector], lr=0.01))
+    >>> [group["lr"] for group in optimizer.param_groups]
+    [0.1, 0.01]
     """
 
     def __init__(self, *optimizers: optim.Optimizer):

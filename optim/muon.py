@@ -3,6 +3,7 @@
 from typing import Any
 
 from torch import optim
+from torch.nn import Parameter
 
 from limits import number
 from optim.combined_optimizer import CombinedOptimizer
@@ -11,17 +12,18 @@ EMBEDDINGS = ("embedding", "positions", "head")  # parts of the names of matrice
 
 
 class MuonWithAdamW(CombinedOptimizer):
-    """`torch.optim.Muon` on matrices that are hidden layers, `torch.optim.AdamW` on embeddings, heads and vectors.
+    """`torch.optim.Muon` on the matrices of hidden layers, `torch.optim.AdamW` on embeddings, heads and all others.
 
     Muon's updates are scaled to the root mean square of AdamW's (Liu et al. 2025, "Muon is Scalable for LLM Training",
-    Eq. 4), so that both take the same learning rate and weight decay.
+    Eq. 4), so that both take the same learning rate.
 
     Args:
         params: parameter groups with names (`optim.parameter_groups`).
         lr: of both.
         betas: AdamW's.
         momentum: Muon's.
-        weight_decay: of both, on matrices of groups that do not say otherwise.
+        weight_decay: of the hidden matrices, in groups that do not say otherwise; nothing else decays, embeddings
+            neither.
 
     Raises ValueError for parameters without names.
     """
@@ -36,27 +38,21 @@ class MuonWithAdamW(CombinedOptimizer):
     ):
         number("[0, inf)", lr=lr, weight_decay=weight_decay)
         number("[0, 1)", momentum=momentum)
-        hidden, others = [], []
+        hidden: dict[float, list[tuple[str, Parameter]]] = {}  # by weight decay
+        others: list[tuple[str, Parameter]] = []
         for group in params:
             named = list(group["params"]) if isinstance(group, dict) else None
             if not named or not all(isinstance(pair, tuple) for pair in named):
                 raise ValueError("MuonWithAdamW takes groups of named parameters, [{'params': [(name, p), ...]}, ...]")
             for name, parameter in named:
-                is_hidden = parameter.ndim == 2 and not any(part in name for part in EMBEDDINGS)
-                chosen = hidden if is_hidden else others
-                chosen.append((name, parameter, group.get("weight_decay", weight_decay)))
+                if parameter.ndim == 2 and not any(part in name for part in EMBEDDINGS):
+                    hidden.setdefault(group.get("weight_decay", weight_decay), []).append((name, parameter))
+                else:
+                    others.append((name, parameter))
         optimizers: list[optim.Optimizer] = []
         if hidden:
-            groups = _by_decay(hidden)
+            groups = [{"params": named, "weight_decay": decay} for decay, named in hidden.items()]
             optimizers.append(optim.Muon(groups, lr, momentum=momentum, adjust_lr_fn="match_rms_adamw"))
         if others:
-            optimizers.append(optim.AdamW(_by_decay(others), lr, betas=betas))
+            optimizers.append(optim.AdamW(others, lr, betas=betas, weight_decay=0.0))
         super().__init__(*optimizers)
-
-
-def _by_decay(chosen: list[tuple]) -> list[dict[str, Any]]:
-    """Parameter groups, one for each weight decay."""
-    decays = sorted({decay for _, _, decay in chosen})
-    return [
-        {"params": [(name, p) for name, p, own in chosen if own == decay], "weight_decay": decay} for decay in decays
-    ]

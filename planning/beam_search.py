@@ -3,6 +3,7 @@
 B counts plans that are kept, N those that are tried at once, L control steps of a push.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from envs.physics import Simulator
 from envs.pusht import MAX_EPISODE_STEPS, SUCCESS_COVERAGE
 from planning.pushes import WALKING_SPEED, paths, perturbed, sample
 
-NEVER_DONE = 4.0  # px: no block that far from its target covers 95 % of it
+NEVER_DONE = 4.0  # px: no block with so large a D covers 95 % of its target
 LARGEST_COUNT = 10_000
 _TARGET = t_block.corners(t_block.TARGET_POSE)
 
@@ -25,7 +26,7 @@ def distance_to_target(poses: np.ndarray) -> np.ndarray:
 
 
 def covers(poses: np.ndarray, coverage: float) -> np.ndarray:
-    """Whether blocks cover more than that share of the target: poses (N, 3) -> (N,). Cheap where they are far off."""
+    """Whether blocks cover more than that share of the target: poses (N, 3) -> (N,). Cheap where they are far away."""
     covering = distance_to_target(poses) < NEVER_DONE
     covering[covering] = t_block.coverage(poses[covering]) > coverage
     return covering
@@ -55,7 +56,7 @@ class _Plans(NamedTuple):
 
 @dataclass(frozen=True)
 class BeamSearch:
-    """Push, look what is best, push again.
+    """Search over sequences of pushes: try many, keep the best, push on from those.
 
     A plan costs the steps it takes, and until it is done what it will still take: `distance_weight` steps per px of D
     and `unfinished` on top. Every push is cut where the plan then costs least. The distance must weigh more than it
@@ -86,7 +87,7 @@ class BeamSearch:
     shortest_push: int = 4
     walking_speed: float = WALKING_SPEED
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("beam", "samples", "first_samples", "refinements", "depth", "shortest_push"):
             limits.whole(name != "refinements", LARGEST_COUNT, **{name: getattr(self, name)})
         for name in ("distance_weight", "unfinished", "walking_speed"):
@@ -97,7 +98,7 @@ class BeamSearch:
                 "and below 1"
             )
 
-    def plans(self, state: np.ndarray, seed: int = 0) -> list[np.ndarray]:
+    def plans(self, state: np.ndarray, seed: int | Sequence[int] = 0) -> list[np.ndarray]:
         """Plans (steps, 2) from a state (10,) that end on the target in this search's own rollouts, shortest first."""
         rng, simulator = np.random.default_rng(seed), Simulator()
         if covers(state[None, 4:7], SUCCESS_COVERAGE)[0]:

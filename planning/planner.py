@@ -1,8 +1,8 @@
 """Solve Push-T by search, and write demonstrations: `python -m planning.planner --episodes 500 --out demos.parquet`.
 
 From any state a plan is searched for in the exact dynamics (`planning.beam_search`) and then replayed in the
-environment itself: what is returned or written has succeeded there. Episodes are planned on all cores. What is planned
-is kept in a file beside `--out` until all is: after an interruption, the same command goes on where it stopped.
+environment itself: every plan that is returned or written has succeeded there. Episodes are planned on all cores, and
+kept in a file beside `--out` until all are done: after an interruption, the same command goes on where it stopped.
 """
 
 import argparse
@@ -16,19 +16,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
 import limits
-from envs.arguments import one_or_more, parquet_file, processes, seeds_from, start_seed
-from envs.physics import STATE, place, state_of
-from envs.pusht import PushT, numbers
-from envs.recording import Take, record
+from envs.arguments import FIRST_RECORDING_SEED, one_or_more, parquet_file, processes, seeds_from, start_seed
+from envs.physics import STATE_SIZE, get_state, set_state
+from envs.pusht import PushT, finite_vector
+from envs.recording import EpisodeActions, record
 from planning.beam_search import BeamSearch
-from planning.policy_runner import FIRST_SEED
 
 ATTEMPTS = 4
 REPLAYED = 8  # plans of one search that are tried in the environment
@@ -41,6 +40,15 @@ class Plan(NamedTuple):
     attempts: int  # how many searches it took
 
 
+class PlannedEpisode(TypedDict):
+    """An episode that was planned for, in plain values; `attempts` and `actions` are None where every search failed."""
+
+    reset: dict[str, Any]  # arguments of `PushT.reset`
+    attempts: int | None
+    cpu_seconds: float
+    actions: list[list[float]] | None  # (L, 2)
+
+
 def plan(
     state: np.ndarray,
     seed: int = 0,
@@ -48,20 +56,20 @@ def plan(
     search: BeamSearch | None = None,
     start: Callable[[PushT], None] | None = None,
 ) -> Plan | None:
-    """Actions that lead from a state (10,), `envs.physics.state_of(env)`, to success; None if no search found any.
+    """Actions that lead from a state (10,), `envs.physics.get_state(env)`, to success; None if no search found any.
 
     Every attempt searches with other random numbers; `seed` draws them all. Plans are replayed in an environment that
     `start` brings to its beginning; by default, it is placed into the state.
     """
     limits.whole(attempts=attempts)
-    state = numbers(state, STATE, "a plan starts from the 10 finite numbers of envs.physics.state_of(env)")
+    state = finite_vector(state, STATE_SIZE, "a plan starts from the 10 finite numbers of envs.physics.get_state(env)")
     env, search = PushT("state"), search or BeamSearch()
     for attempt in range(attempts):
         for actions in search.plans(state, seed=[seed, attempt])[:REPLAYED]:
             if start:
                 start(env)
             else:
-                place(env, state)
+                set_state(env, state)
             steps = steps_to_success(env, actions)
             if steps:
                 return Plan(actions[:steps], attempt + 1)
@@ -77,30 +85,34 @@ def steps_to_success(env: PushT, actions: np.ndarray) -> int | None:
     return None
 
 
-def plan_episode(reset: dict, legacy_resets: bool = True, **options) -> Plan | None:
-    """A plan for the episode that starts with `PushT.reset(**reset)`; `options` as in `plan`."""
+def plan_episode(
+    reset: dict[str, Any], legacy_resets: bool = True, attempts: int = ATTEMPTS, search: BeamSearch | None = None
+) -> Plan | None:
+    """A plan for the episode that starts with `PushT.reset(**reset)`, from at most so many searches."""
     env = PushT("state", legacy_resets=legacy_resets)
     env.reset(**reset)
-    state = state_of(env)
+    state = get_state(env)
 
     def start(replay: PushT) -> None:
         replay.legacy_resets = legacy_resets
         replay.reset(**reset)
 
-    return plan(state, reset.get("seed", 0), start=start, **options)
+    return plan(state, reset.get("seed", 0), attempts, search, start)
 
 
-def _planned(reset: dict, **options) -> dict:
-    """A line of the unfinished file."""
+def _planned(reset: dict[str, Any], legacy_resets: bool, attempts: int, search: BeamSearch | None) -> PlannedEpisode:
     clock = time.process_time()
-    found = plan_episode(reset, **options)
-    seconds = round(time.process_time() - clock, 2)
-    actions = found.actions.tolist() if found else None
-    return {"reset": reset, "attempts": found and found.attempts, "cpu_seconds": seconds, "actions": actions}
+    found = plan_episode(reset, legacy_resets, attempts, search)
+    return {
+        "reset": reset,
+        "attempts": found.attempts if found else None,
+        "cpu_seconds": round(time.process_time() - clock, 2),
+        "actions": found.actions.tolist() if found else None,
+    }
 
 
-def _read_unfinished(path: Path, settings: dict) -> dict[str, dict]:
-    """Episodes by their resets that an interrupted run with the same settings left; writes the settings otherwise."""
+def _read_unfinished(path: Path, settings: dict[str, Any]) -> dict[str, PlannedEpisode]:
+    """Episodes by their resets that an interrupted run with the same settings left; begins the file otherwise."""
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []  # the last line may be torn: left out
     if not lines:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,24 +125,29 @@ def _read_unfinished(path: Path, settings: dict) -> dict[str, dict]:
     return {json.dumps(episode["reset"]): episode for episode in map(json.loads, lines[1:])}
 
 
-def plan_episodes(resets: Iterable[dict], path: Path, workers: int, **options) -> list[dict]:
-    """Plan the episodes that begin so, `workers` at a time, and append each to the unfinished file as it comes.
+def plan_episodes(
+    resets: Iterable[dict[str, Any]],
+    path: Path,
+    workers: int,
+    legacy_resets: bool = True,
+    attempts: int = ATTEMPTS,
+    search: BeamSearch | None = None,
+) -> list[PlannedEpisode]:
+    """Plan the episodes that begin with these arguments of `PushT.reset` (plain values); in their order.
 
-    `resets` are arguments of `PushT.reset`, of plain values. Returns the episodes in their order: {"reset", "attempts",
-    "cpu_seconds", "actions"}, where failures have no attempts and no actions.
+    `workers` processes plan. Each episode is appended to the file `path` as soon as it is planned, and taken from there
+    when the same is asked for again; ValueError where the file was begun with other settings.
     """
     resets = list(resets)
-    search = options.get("search") or BeamSearch()
-    settings = {"search": asdict(search), **{name: value for name, value in options.items() if name != "search"}}
+    settings = {"search": asdict(search or BeamSearch()), "legacy_resets": legacy_resets, "attempts": attempts}
     episodes = _read_unfinished(path, settings)
     missing = [reset for reset in resets if json.dumps(reset) not in episodes]
     console = Console(stderr=True)
     if len(missing) < len(resets):
         console.print(f"{len(resets) - len(missing)} of {len(resets)} episodes were planned before")
     workers = min(workers, len(missing))
-    work = partial(_planned, **options)
-    ignore_interrupts = (signal.signal, (signal.SIGINT, signal.SIG_IGN))
-    with path.open("a") as file, multiprocessing.Pool(max(workers, 1), *ignore_interrupts) as pool:
+    work = partial(_planned, legacy_resets=legacy_resets, attempts=attempts, search=search)
+    with path.open("a") as file, multiprocessing.Pool(max(workers, 1), _ignore_interrupts) as pool:
         for episode in track(pool.imap_unordered(work, missing), "planning", len(missing), console=console):
             file.write(json.dumps(episode) + "\n")
             file.flush()
@@ -138,12 +155,21 @@ def plan_episodes(resets: Iterable[dict], path: Path, workers: int, **options) -
     return [episodes[json.dumps(reset)] for reset in resets]
 
 
+def _ignore_interrupts() -> None:
+    """Ctrl-C ends the process that waits for the workers, which then ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def main(args: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m planning.planner", description=__doc__.split("\n\n")[0])
+    """`python -m planning.planner`."""
+    parser = argparse.ArgumentParser(prog="python -m planning.planner", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--out", type=parquet_file, required=True, help="the Parquet file to write")
     parser.add_argument("--episodes", type=one_or_more, default=500, help="how many starts to plan for (default 500)")
     parser.add_argument(
-        "--first-seed", type=start_seed, default=FIRST_SEED, help=f"of the starts (default {FIRST_SEED})"
+        "--first-seed",
+        type=start_seed,
+        default=FIRST_RECORDING_SEED,
+        help=f"of the starts (default {FIRST_RECORDING_SEED})",
     )
     parser.add_argument("--attempts", type=one_or_more, default=ATTEMPTS, help=f"searches at most (default {ATTEMPTS})")
     parser.add_argument("--workers", type=processes, default=os.cpu_count(), help="processes (default: one per core)")
@@ -160,18 +186,18 @@ def main(args: list[str] | None = None) -> None:
         sys.exit(f"interrupted; what is planned is in {unfinished}: the same command goes on from there")
     except (ValueError, OSError) as error:
         parser.error(" ".join(str(error).split()))
-    solved = [episode for episode in episodes if episode["actions"]]
+    solved = [(episode, np.array(episode["actions"])) for episode in episodes if episode["actions"]]
     if not solved:
         sys.exit(f"none of {len(episodes)} episodes was solved: nothing to record")
     figures = {
         "episodes_tried": len(episodes),
-        "solved_at_the_first_attempt": sum(episode["attempts"] == 1 for episode in solved),
+        "solved_at_the_first_attempt": sum(episode["attempts"] == 1 for episode, _ in solved),
         "solved": len(solved),
-        "mean_steps": round(float(np.mean([len(episode["actions"]) for episode in solved])), 1),
+        "mean_steps": round(float(np.mean([len(actions) for _, actions in solved])), 1),
         "mean_cpu_seconds": round(float(np.mean([episode["cpu_seconds"] for episode in episodes])), 2),
     }
     rows = record(
-        (Take(episode["reset"], np.array(episode["actions"])) for episode in solved),
+        (EpisodeActions(episode["reset"], actions) for episode, actions in solved),
         options.out,
         {
             "made_by": "python -m planning.planner",
@@ -180,7 +206,7 @@ def main(args: list[str] | None = None) -> None:
             "legacy_resets": legacy,
             "first_seed": options.first_seed,
             **figures,
-            "seed_of_each_episode": [episode["reset"]["seed"] for episode in solved],
+            "seed_of_each_episode": [episode["reset"]["seed"] for episode, _ in solved],
         },
         legacy_resets=legacy,
     )

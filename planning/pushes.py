@@ -1,4 +1,4 @@
-"""Push primitives: walk round the T to a point of its outline, settle there, push.
+"""Push primitives: walk around the T to a point of its outline, settle there, push.
 
 A push is six numbers, a row of an array (N, 6); N counts pushes, L control steps:
 
@@ -36,7 +36,7 @@ WHERE, ANGLE, LENGTH, TURN, SPEED, SETTLING = range(6)
 SPREADS = np.array([12.0, 0.25, 20.0, 0.25, 1.5, 0.7])
 GRID = 64  # actions are multiples of 1/64 px: recordings keep them exactly
 
-_CORNERS = t_block.CORNERS[t_block.OUTLINE]  # in their order round the T
+_CORNERS = t_block.CORNERS[t_block.OUTLINE]  # in their order around the T
 _SIDES = np.roll(_CORNERS, -1, 0) - _CORNERS
 _SIDE_LENGTHS = np.linalg.norm(_SIDES, axis=1)
 _SIDE_ENDS = np.cumsum(_SIDE_LENGTHS)
@@ -78,10 +78,8 @@ def outline_points(where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _inside(points: np.ndarray, margin: float = 0.01) -> np.ndarray:
     """Whether points (..., 2) in the block's frame lie in the widened T: (...)."""
-    return np.any(
-        [(np.abs(points - centre) < half + CLEARANCE - margin).all(-1) for centre, half in PARTS],
-        axis=0,
-    )
+    bar, stem = ((np.abs(points - centre) < half + CLEARANCE - margin).all(-1) for centre, half in PARTS)
+    return np.logical_or(bar, stem)
 
 
 _GRID = np.arange(0.5, PERIMETER)
@@ -116,7 +114,7 @@ def way_out(points: np.ndarray) -> np.ndarray:
 
 
 def walks(starts: np.ndarray, ends: np.ndarray, allowed: np.ndarray) -> list[np.ndarray | None]:
-    """The shortest ways round the T, in its frame: starts and ends (N, 2), `allowed` (N, 6) corners of the widened T.
+    """The shortest ways around the T, in its frame: starts and ends (N, 2), `allowed` (N, 6) corners of the widened T.
 
     Returns the points of each way, (P, 2) with P >= 2, or None where there is none.
     """
@@ -150,7 +148,7 @@ def _resampled(points: np.ndarray, spacing: float) -> np.ndarray:
 
 def _in_reach(points: np.ndarray) -> np.ndarray:
     """Whether targets at points (..., 2) of the world can be given, if need be by cutting off a little: (...)."""
-    return ((points >= -BEYOND) & (points <= t_block.WORLD + BEYOND)).all(-1)
+    return np.all((points >= -BEYOND) & (points <= t_block.WORLD + BEYOND), axis=-1)
 
 
 def paths(states: np.ndarray, pushes: np.ndarray, walking_speed: float = WALKING_SPEED) -> Paths:

@@ -18,26 +18,31 @@ import gymnasium as gym
 import numpy as np
 import torch
 import torchvision
-from torch import Tensor
+from torch import Tensor, nn
 
 import envs  # noqa: F401  (registers Push-T)
 import numpy_core as nc
-from datamodules.pusht import Demonstrations
+from datamodules.augmentation import HorizontalFlip
+from datamodules.demonstrations import Demonstrations
 from datamodules.tokenization import number_tokenizer
-from decoding.generate import Writer
-from diffusion.objectives import OBJECTIVES
-from diffusion.scheduler import NoiseScheduler, cosine_betas
+from decoding.decoding_state import DecodingState
+from diffusion.noise_schedule import CosineSchedule
+from diffusion.prediction_type import VPrediction
+from diffusion.scheduler import NoiseScheduler
+from envs.action_chunking import ActionChunking
 from envs.play import Game
 from envs.pusht import PushT
 from envs.rollout import Episode
 from lightning_modules.ddpm import DDPM
 from lightning_modules.gan import GAN
 from lightning_modules.seq2seq import Seq2Seq
-from networks.attention import Sight
+from networks.attention import AttentionContext
 from networks.dcgan import Discriminator, Generator
-from networks.positions import SinusoidalPositions
-from networks.transformer import Decoder
+from networks.mlp import MLP
+from networks.transformer import AnswerDecoder, Decoder, EncoderDecoder
+from networks.unet2d import UNet2D
 from networks.vocabulary import Vocabulary
+from optim.parameter_groups import no_decay_on_vectors
 
 PNG = torchvision.io.encode_png(torch.zeros(1, 4, 4, dtype=torch.uint8)).numpy().tobytes()
 
@@ -116,17 +121,11 @@ def images(channels: int = 3, side: int = 8) -> Tensor:
 
 def decoder() -> Decoder:
     torch.manual_seed(0)
-    return Decoder(12, 8, 1, 2, SinusoidalPositions(8, 2, 16)).eval()
+    return Decoder(12, 8, 1, 2, 16).eval()
 
 
-def writer() -> Writer:
-    return Writer(decoder(), PROMPT, None, None, 4)
-
-
-def sampling(**arguments) -> Case:
-    """A sampler on a denoiser that halves what it sees."""
-    given = {"denoise": lambda x, t: x * 0.5, "x": torch.ones(2, 3), "scheduler": SCHEDULER} | arguments
-    return Case(lambda: dict(given), itself)
+def decoding_state() -> DecodingState:
+    return DecodingState(decoder(), PROMPT, None, None, 4)
 
 
 def positions() -> Case:
@@ -139,7 +138,7 @@ def demonstrations() -> Demonstrations:
 
 
 def augmentation(**arguments) -> Case:
-    """On bytes, where NaN would be a wrong picture: finite by its kind."""
+    """On bytes, where NaN would be a wrong image: finite by its kind."""
     return Case(lambda: dict(arguments), lambda made, _: made(images().byte(), torch.arange(2), 0, generator()))
 
 
@@ -167,7 +166,7 @@ def rng() -> np.random.Generator:
 
 
 PROMPT = torch.tensor([[4, 5], [6, 7]])
-SCHEDULER = NoiseScheduler(cosine_betas(10))
+SCHEDULER = NoiseScheduler(CosineSchedule()(10))
 EPISODE = Episode(0, np.full((3, 2), 256.0), np.array([0.1, 0.2, 0.3]))
 STATE = np.array([100.0, 100.0, 0, 0, 256.0, 256.0, 0.5, 0, 0, 0])
 SMALL = {"shape": (1, 8, 8), "num_classes": 3}
@@ -177,7 +176,12 @@ TINY_GAN = {
     "generator": partial(Generator, latent=4, width=4),
     "discriminator": partial(Discriminator, width=4),
 }
-TINY_DDPM = {"shape": (1, 8, 8), "num_classes": 2, "widths": (64,), "blocks": 1, "attention": 0, "train_steps": 100}
+TINY_DDPM = {
+    "network": partial(UNet2D, widths=(64,), attention=0),
+    "shape": (1, 8, 8),
+    "num_classes": 2,
+    "num_train_timesteps": 100,
+}
 STEPS = torch.zeros(2, dtype=torch.long)
 DATA = np.ones((2, 3), np.float32), np.array([0, 1])
 DEMONSTRATIONS = demonstrations()
@@ -225,10 +229,11 @@ CASES: dict[str, Case] = {
     "numpy_core.normalization.LayerNorm": layer(lambda a: (3, a["features"]), features=2, epsilon=1e-5),
     "numpy_core.optimizers.SGD": optimizer(lr=0.1, momentum=0.5, weight_decay=0.1),
     "numpy_core.optimizers.Adam": optimizer(lr=0.1, betas=(0.9, 0.99), epsilon=1e-8, weight_decay=0.1),
-    "numpy_core.optimizers.AdamW": optimizer(lr=0.1, weight_decay=0.1),
+    "numpy_core.optimizers.AdamW": optimizer(lr=0.1, betas=(0.9, 0.99), epsilon=1e-8, weight_decay=0.1),
     "numpy_core.optimizers.clip_gradients": Case(lambda: optimizer(max_norm=1.0).arguments(), itself),
     "numpy_core.pooling.MaxPool2d": layer(lambda a: (2, 1, 4, 4), kernel_size=2, stride=2, padding=1),
     "numpy_core.pooling.AvgPool2d": layer(lambda a: (2, 1, 4, 4), kernel_size=2, stride=2, padding=1),
+    "numpy_core.windows.Windows": build(kernel_size=2, stride=1, padding=1, dilation=1),
     "numpy_core.progress.progress": call(items=[1, 2], total=2, label="epoch"),
     "numpy_core.schedules.constant": schedule(lr=0.1),
     "numpy_core.schedules.step_decay": schedule(lr=0.1, every=3, factor=0.5),
@@ -252,7 +257,9 @@ CASES: dict[str, Case] = {
         lambda: {"model": trainer()["model"], "x": np.ones((2, 3), np.float32), "batch_size": 2}, itself
     ),
     # networks
-    "networks.attention.SelfAttention": network(lambda a: (torch.zeros(2, 3, a["width"]), Sight()), width=8, heads=2),
+    "networks.attention.SelfAttention": network(
+        lambda a: (torch.zeros(2, 3, a["width"]), AttentionContext()), width=8, heads=2
+    ),
     "networks.attention.CrossAttention": build(width=8, heads=2),
     "networks.chunk_mlp.ResidualBlock": network(
         lambda a: (torch.zeros(2, a["width"]),), width=4, hidden=8, dropout=0.1
@@ -283,19 +290,20 @@ CASES: dict[str, Case] = {
         ),
     ),
     "networks.cnn.ResNet": network(
-        lambda a: (images(a["in_channels"]),), in_channels=3, num_classes=2, widths=(4, 4), blocks=1
+        lambda a: (torch.zeros(2, *a["shape"]),), shape=(3, 8, 8), num_classes=2, widths=(4, 4), blocks=1
     ),
     "networks.cnn.ResidualBlock": network(
         lambda a: (images(a["in_channels"]),), in_channels=4, out_channels=4, stride=1
     ),
     "networks.cnn.WhitenedCNN": network(
-        lambda a: (images(a["in_channels"], 32),),
-        in_channels=3,
+        lambda a: (torch.zeros(2, *a["shape"]),),
+        shape=(3, 32, 32),
         num_classes=2,
         widths=(4, 4, 4),
         depth=2,
         norm_momentum=0.1,
     ),
+    "networks.cnn.smallest_side": call(groups=3),
     "networks.cnn.ConvGroup": network(
         lambda a: (images(a["in_channels"]),), in_channels=4, out_channels=4, depth=2, norm_momentum=0.1
     ),
@@ -316,7 +324,7 @@ CASES: dict[str, Case] = {
     ),
     "networks.dcgan.stages": call(shape=[3, 16, 16]),
     "networks.embeddings.SinusoidalEmbedding": network(lambda a: (torch.arange(3),), width=8, max_period=1e4),
-    "decoding.generate.Writer": Case(
+    "decoding.decoding_state.DecodingState": Case(
         lambda: {"decoder": decoder(), "prompt": PROMPT, "prompt_mask": None, "memory": None, "max_new_tokens": 4},
         lambda made, _: made.first(),
     ),
@@ -336,8 +344,8 @@ CASES: dict[str, Case] = {
         },
         itself,
     ),
-    "decoding.generate.beam_search": Case(
-        lambda: {"writer": writer(), "beams": 2, "end": 2, "silent": torch.tensor([1])}, itself
+    "decoding.beam_search.beam_search": Case(
+        lambda: {"state": decoding_state(), "beams": 2, "end": 2, "suppressed": torch.tensor([1])}, itself
     ),
     "benchmarks.gpt2.gpt2_decoder": Case(
         lambda: {"vocab_size": 12, "width": 8, "depth": 1, "heads": 2, "max_length": 16},
@@ -345,44 +353,58 @@ CASES: dict[str, Case] = {
     ),
     "networks.kv_cache.KVCache": build(capacity=4, layers=2),
     "networks.mlp.MLP": network(
-        lambda a: (torch.zeros(2, a["in_features"]),), in_features=3, out_features=2, hidden=(4, 4), dropout=0.1
+        lambda a: (torch.zeros(2, *a["shape"]),), shape=(1, 2, 2), num_classes=2, hidden=(4, 4), dropout=0.1
     ),
     **{
         f"networks.positions.{name}": positions()
-        for name in ("NoPositions", "SinusoidalPositions", "LearnedPositions", "RotaryPositions", "ALiBi")
+        for name in (
+            "Positions",
+            "NoPositions",
+            "SinusoidalPositions",
+            "LearnedPositions",
+            "RotaryPositions",
+            "ALiBi",
+        )
     },
     "networks.positions.check_heads": call(width=8, heads=2),
-    "networks.pusht_features.PushTFeatures": network(
-        lambda a: (torch.rand(2, a["n_obs_steps"], 18),),
-        target_corners=torch.rand(8, 2).tolist(),
-        world=512.0,
-        n_obs_steps=2,
-    ),
+    "networks.pusht_features.PushTFeatures": network(lambda a: (torch.rand(2, a["n_obs_steps"], 18),), n_obs_steps=2),
     "decoding.sampling.next_distribution": call(logits=torch.randn(2, 5), temperature=1.0, top_k=2, top_p=0.9),
     "decoding.sampling.uniform": call(seed=0, rows=range(2), count=3),
     "decoding.sampling.check": call(temperature=1.0, top_k=2, top_p=0.9),
     "networks.transformer.Block": network(
-        lambda a: (torch.zeros(2, 3, a["width"]), Sight()), width=8, heads=2, dropout=0.1
+        lambda a: (torch.zeros(2, 3, a["width"]), AttentionContext()), width=8, heads=2, dropout=0.1
     ),
     **{
         f"networks.transformer.{name}": Case(
-            lambda: {
-                "vocab_size": 12,
-                "width": 8,
-                "depth": 1,
-                "heads": 2,
-                "positions": SinusoidalPositions(8, 2, 16),
-                "dropout": 0.1,
-            },
+            lambda: {"vocab_size": 12, "width": 8, "depth": 1, "heads": 2, "max_length": 16, "dropout": 0.1},
             lambda made, _: made.eval()(STEPS[:, None]),
         )
-        for name in ("Encoder", "Decoder")
+        for name in ("Encoder", "AnswerDecoder")
     },
+    "networks.transformer.Decoder": Case(
+        lambda: {
+            "vocab_size": 12,
+            "width": 8,
+            "depth": 1,
+            "heads": 2,
+            "max_length": 16,
+            "dropout": 0.1,
+            "restart": 4,
+        },
+        lambda made, _: made.eval()(STEPS[:, None]),
+    ),
+    "networks.transformer.EncoderDecoder": Case(
+        lambda: {"vocab_size": 12, "width": 8, "depth": 1, "heads": 2, "max_length": 16, "dropout": 0.1},
+        lambda made, _: made.eval()(STEPS[:, None], STEPS[:, None]),
+    ),
     "networks.transformer.Decoder.cache": Case(lambda: {"self": decoder(), "capacity": 4}),
     "networks.transformer.causal_mask": call(new=2, length=3),
     "networks.transformer.token_positions": call(tokens=PROMPT, restart=4),
     "networks.vocabulary.Vocabulary.tokens": call(self=Vocabulary(number_tokenizer(8)), ids=[4, 5]),
     "networks.image_shape.image_shape": call(shape=[3, 16, 16]),
+    "networks.whitening.whitening_filters": call(images=torch.rand(2, 3, 4, 4), size=2, eps=1e-3),
+    "networks.image_shape.check_images": call(images=images(), shape=[3, 8, 8]),
+    "networks.class_labels.class_labels": call(labels=[0, 1, 2], num_classes=3, device="cpu"),
     "networks.unet2d.UNet2D": network(
         lambda a: (torch.zeros(2, *a["shape"]), STEPS, STEPS),
         shape=(1, 8, 8),
@@ -408,33 +430,38 @@ CASES: dict[str, Case] = {
             "model": lambda x, t, labels: x,
             "labels": STEPS,
             "null": 3,
-            "scale": 2.0,
-            "interval": (2, 5),
+            "guidance_scale": 2.0,
+            "guidance_interval": (2, 5),
         },
         lambda made, _: made(torch.ones(2, 3), STEPS + 3),
     ),
-    "diffusion.guidance.check": call(scale=2.0, interval=(2, 5)),
+    "diffusion.guidance.check_guidance": call(guidance_scale=2.0, guidance_interval=(2, 5)),
     "diffusion.guidance.check_scales": call(scales=[1.0, 2.0]),
     "diffusion.noise.generators": Case(lambda: {"seed": 0, "numbers": [0, 1]}),
-    "diffusion.objectives.min_snr_weight": call(
-        scheduler=SCHEDULER, objective=next(iter(OBJECTIVES.values())), t=STEPS, gamma=5.0
+    "diffusion.loss.min_snr_weight": call(scheduler=SCHEDULER, prediction_type=VPrediction(), t=STEPS, gamma=5.0),
+    "diffusion.noise_schedule.LinearSchedule": Case(lambda: {"start": 1e-4, "end": 0.02}, lambda made, _: made(1000)),
+    "diffusion.noise_schedule.SquaredCosineSchedule": Case(
+        lambda: {"offset": 0.008, "max_beta": 0.999}, lambda made, _: made(10)
     ),
-    "diffusion.samplers.timesteps": call(total=10, steps=5),
-    "diffusion.samplers.even_log_snr_timesteps": call(scheduler=SCHEDULER, steps=5, quiet=-5.0),
-    "diffusion.samplers.ddpm": sampling(steps=5),
-    "diffusion.samplers.ddim": sampling(steps=5, eta=0.5),
-    "diffusion.samplers.dpm_solver": sampling(steps=5),
-    "diffusion.scheduler.linear_betas": call(steps=1000, start=1e-4, end=0.02),
-    "diffusion.scheduler.squared_cosine_betas": call(steps=10, offset=0.008, max_beta=0.999),
-    "diffusion.scheduler.cosine_betas": call(steps=10, max_beta=0.999),
-    "diffusion.thresholding.dynamic": call(x0=torch.randn(2, 3), percentile=0.9),
+    "diffusion.noise_schedule.CosineSchedule": Case(lambda: {"max_beta": 0.999}, lambda made, _: made(10)),
+    "diffusion.samplers.DDIMSampler": Case(
+        lambda: {"eta": 0.5},
+        lambda made, _: made(lambda x, t: x * 0.5, torch.ones(2, 3), SCHEDULER, 5, generator()),
+    ),
+    "diffusion.thresholding.DynamicThresholding": Case(
+        lambda: {"percentile": 0.9}, lambda made, _: made(torch.randn(2, 3))
+    ),
+    "diffusion.timesteps.LogSNRTimesteps": Case(
+        lambda: {"lambda_min_clipped": -5.0}, lambda made, _: made(SCHEDULER, 5)
+    ),
+    "diffusion.timesteps.check_sampling_steps": call(sampling_steps=2, num_train_timesteps=10),
     # datamodules
     "datamodules.class_labels.Labels": build(count=4, classes=2),
     "datamodules.class_labels.ClassLabels": build(class_names=["a", "b"], count=4, batch_size=2),
     "datamodules.augmentation.Shift": augmentation(pixels=1),
     "datamodules.augmentation.Cutout": augmentation(size=2),
     "datamodules.augmentation.Warp": augmentation(rotate=5.0, scale=0.1, shear=5.0, shift=1.0, bend=1.0, nodes=4),
-    "datamodules.augmentation.build": build(choices={"flip": None}, shape=(1, 8, 8)),
+    "datamodules.augmentation.check": build(augmentations=[HorizontalFlip()], shape=(1, 8, 8)),
     "datamodules.held_out.check": call(val_share=0.1, split_seed=0),
     "datamodules.held_out.split": call(count=10, what="rows", val_share=0.2, split_seed=0, at_least=0),
     "datamodules.image_reader.read_image": Case(lambda: {"file": PNG, "channels": 1}),
@@ -473,6 +500,8 @@ CASES: dict[str, Case] = {
         min_length=2, max_length=5, batch_size=4, train_size=8, val_size=4, test_size=4, seed=0, numbers=[3, 1]
     ),
     "datamodules.tokenization.number_tokenizer": call(numbers=10),
+    "datamodules.tokenization.BPETokenizer": build(vocab_size=128),
+    "datamodules.pairs.EpochPairs": build(draw=lambda epoch: None, epoch=lambda: 0, count=2),
     "datamodules.tokenization.bpe_tokenizer": call(texts=["a text of some words"] * 3, size=128),
     # lightning_modules
     "lightning_modules.classifier.Classifier": build(
@@ -482,8 +511,6 @@ CASES: dict[str, Case] = {
         std=[0.5],
         label_smoothing=0.1,
         lr=0.1,
-        weight_decay=0.1,
-        warmup=0.1,
         tta_shift=1,
     ),
     "lightning_modules.cnn_classifier.CNNClassifier": build(widths=[4, 4], blocks=1, **SMALL),
@@ -492,36 +519,36 @@ CASES: dict[str, Case] = {
         confusion=torch.ones(3, 3, dtype=torch.long), class_names=["a", "b", "c"], n=2
     ),
     "lightning_modules.ddpm.DDPM": build(
+        network=partial(UNet2D, widths=(64, 64)),
         shape=(1, 8, 8),
         num_classes=2,
-        widths=(64, 64),
-        blocks=1,
-        attention=1,
-        dropout=0.1,
-        train_steps=1000,
-        min_snr=5.0,
-        label_dropout=0.1,
-        scale=2.0,
-        interval=(2, 5),
+        num_train_timesteps=1000,
+        min_snr_gamma=5.0,
+        condition_dropout=0.1,
+        guidance_scale=2.0,
+        guidance_interval=(2, 5),
         sampling_steps=5,
         lr=0.1,
-        weight_decay=0.1,
-        warmup=0.1,
     ),
     "lightning_modules.ddpm.DDPM.sample": Case(
-        lambda: {"self": DDPM(**TINY_DDPM), "labels": STEPS, "scale": 2.0, "steps": 3, "generator": generator()}, itself
+        lambda: {
+            "self": DDPM(**TINY_DDPM),
+            "labels": STEPS,
+            "guidance_scale": 2.0,
+            "sampling_steps": 3,
+            "generator": generator(),
+        },
+        itself,
     ),
     "lightning_modules.diffusion_policy.DiffusionPolicy": build(
         n_obs_steps=2,
         horizon=8,
         n_action_steps=4,
-        train_steps=100,
+        num_train_timesteps=100,
         sampling_steps=5,
         temperature=1.0,
-        noises=2,
+        noise_levels_per_sample=2,
         lr=0.1,
-        weight_decay=0.1,
-        warmup_steps=5,
     ),
     "lightning_modules.fast_cnn_classifier.FastCNNClassifier": build(
         widths=[4, 4, 4],
@@ -531,8 +558,6 @@ CASES: dict[str, Case] = {
         small_share=0.1,
         hard_share=0.5,
         proxy_widths=[4, 4, 4],
-        bias_lr=26.0,
-        head_lr=0.1,
         shape=(3, 32, 32),
         num_classes=3,
     ),
@@ -560,9 +585,28 @@ CASES: dict[str, Case] = {
     "adversarial.diff_augment.Saturation": diff_augmentation(strength=0.5),
     "adversarial.diff_augment.Translation": diff_augmentation(share=0.5),
     "adversarial.slerp.slerp": call(start=torch.randn(2, 3), end=torch.randn(2, 3), share=0.5),
+    "optim.muon_with_sgd.MuonWithSGD": Case(
+        lambda: {
+            "params": no_decay_on_vectors(nn.Linear(2, 2)),
+            "lr": 0.1,
+            "bias_lr": 0.1,
+            "head_lr": 0.1,
+            "weight_decay": 0.1,
+            "momentum": 0.6,
+            "sgd_momentum": 0.8,
+            "ns_steps": 3,
+        }
+    ),
+    "optim.progressive_resizing.ProgressiveResizing": Case(
+        lambda: {"size": 4, "share": 0.5}, lambda made, _: made(images(), 0, 10)
+    ),
+    "optim.progressive_resizing.resized": call(images=images(), size=4),
+    "optim.selection_via_proxy.SelectionViaProxy": Case(
+        lambda: {"proxy": MLP, "share": 0.5, "size": 4}, lambda made, _: made.hardest(torch.rand(4))
+    ),
     "lightning_modules.sequence_model.SequenceModel.generate": Case(
         lambda: {
-            "self": Seq2Seq(vocab_size=12, width=8, depth=1, heads=2, max_length=16),
+            "self": Seq2Seq(12, partial(EncoderDecoder, width=8, depth=1, heads=2, max_length=16)),
             "source": PROMPT,
             "source_mask": PROMPT > 0,
             "max_new_tokens": 4,
@@ -570,11 +614,22 @@ CASES: dict[str, Case] = {
         itself,
     ),
     "lightning_modules.sequence_model.SequenceModel": build(
-        vocab_size=12, width=8, depth=1, heads=2, max_length=16, dropout=0.1, lr=0.1, weight_decay=0.1, warmup=0.1
+        vocab_size=12, network=partial(AnswerDecoder, width=8, depth=1, heads=2, max_length=16), lr=0.1
     ),
-    "lightning_modules.drawing.class_labels": call(labels=[0, 1, 2], num_classes=3, device="cpu"),
+    **{
+        f"lightning_modules.{name}": build(vocab_size=12, lr=0.1)
+        for name in ("seq2seq.Seq2Seq", "language_model.LanguageModel", "sequence_tagger.SequenceTagger")
+    },
+    "optim.muon.MuonWithAdamW": Case(
+        lambda: {
+            "params": [{"params": list(nn.Linear(2, 2).named_parameters())}],
+            "lr": 0.1,
+            "betas": (0.9, 0.98),
+            "momentum": 0.9,
+            "weight_decay": 0.1,
+        }
+    ),
     "diffusion.sample_noise.noise_of": Case(lambda: {"batch": {"index": STEPS}, "seed": 0}),
-    "lightning_modules.sampling_steps.check_sampling_steps": call(sampling_steps=2, train_steps=10),
     # callbacks
     "callbacks.best_checkpoint.BestCheckpoint": build(monitor="val/loss", save_top_k=1),
     "callbacks.classification_report.ClassificationReport": build(mistakes=4, filters=4),
@@ -588,22 +643,28 @@ CASES: dict[str, Case] = {
     ),
     "callbacks.rollouts.Rollouts": build(val_episodes=2, test_episodes=2, video_episodes=2),
     "callbacks.sample_grid.SampleGrid": build(every_n_steps=10, rows=2),
-    "callbacks.sample_grid.grid": call(pictures=images().byte(), columns=2, scale=2),
+    "callbacks.sample_grid.grid": call(images=images().byte(), columns=2, scale=2),
     "callbacks.sample_quality.SampleQuality": build(classifier="pretrained/mnist_mlp", samples=10, seed=0),
     "callbacks.saturation.Saturation": build(scales=(1.0, 3.0), samples=4),
     "callbacks.text_samples.TextSamples": build(count=2),
     "callbacks.validation_rows.validation_rows": call(
         trainer=SimpleNamespace(val_dataloaders=[None]), batch={"source": torch.ones(3, 2)}, count=2
     ),
+    # metrics
+    "metrics.confidence_interval.students_t_interval": call(values=[1.0, 2.0], confidence=0.9, low=0.0, high=3.0),
+    "metrics.wilson_interval.wilson_interval": call(successes=1, n=3, confidence=0.9),
     # envs
     "envs.action_chunking.ActionChunking": Case(
         lambda: {"env": gym.make("firstlight/PushT-v0"), "n_action_steps": 2, "n_obs_steps": 2},
         lambda made, _: made.reset(seed=0)[0],
     ),
+    "envs.action_chunking.ActionChunking.reset": Case(
+        lambda: {"self": ActionChunking(PushT("state"), 2, 2), "seed": 0}, itself
+    ),
     "planning.dagger.states_after": call(episode=EPISODE, steps=[1]),
     "envs.drawing.draw": call(pointer=[100.0, 100.0], block_pose=np.array([200.0, 200.0, 0.5]), size=64),
     "planning.planner.plan_episodes": Case(
-        lambda: {"resets": [], "path": Path(mkdtemp()) / "plans.json", "workers": 1}
+        lambda: {"resets": [], "path": Path(mkdtemp()) / "plans.json", "workers": 1, "attempts": 2}
     ),
     "envs.play.Game": build(out=None, first_seed=0),
     "planning.pushes.blocked": call(start=np.zeros((1, 2)), end=np.ones((1, 2)), margin=0.01),
@@ -616,15 +677,15 @@ CASES: dict[str, Case] = {
     "envs.pusht.PushT": Case(lambda: {"render_size": 64}, lambda made, _: made.reset(seed=0)[0]),
     "envs.play.Game.step": Case(lambda: {"self": game(), "target": [100.0, 100.0]}),
     "envs.pusht.PushT.reset": Case(lambda: {"self": PushT("state"), "seed": 0}, itself),
-    "envs.record.best": call(episodes=[EPISODE], keep=1),
+    "planning.self_imitation.shortest_successes": call(episodes=[EPISODE], keep=1),
     "envs.rollout.make_worlds": Case(
         lambda: {"n": 1, "n_obs_steps": 2, "n_action_steps": 2, "parallel": False},
         lambda made, _: made.reset(seed=0)[0],
     ),
     "envs.rollout.rollout": build(
-        act=lambda x, numbers: np.zeros((len(x), 2, 2)), seeds=[], n_obs_steps=2, n_action_steps=2, parallel_worlds=2
+        act=lambda x, indices: np.zeros((len(x), 2, 2)), seeds=[], n_obs_steps=2, n_action_steps=2, parallel_worlds=2
     ),
-    "planning.policy_runner.add_policy_arguments": Case(lambda: {"parser": ArgumentParser(), "seeds": 2}),
+    "cli.policy_arguments.add_policy_arguments": Case(lambda: {"parser": ArgumentParser(), "seeds": 2}),
     "planning.beam_search.covers": call(poses=np.array([[256.0, 256.0, 0.5]]), coverage=0.9),
     "planning.beam_search.BeamSearch": build(
         beam=2,

@@ -4,9 +4,11 @@ import shlex
 from dataclasses import dataclass
 
 FONTS = "--data.source fonts"
-TRANSFORMER = "--model.width 32 --model.depth 1 --model.heads 2 --data.batch_size 8 --data.train_size 48"
-SORTING = f"{TRANSFORMER} --data.max_length 8 --model.max_length 24 --data.val_size 8"
-PIG_LATIN = f"{TRANSFORMER} --data.max_length 40 --model.max_length 160"
+TRANSFORMER = (
+    "--model.network.width 32 --model.network.depth 1 --model.network.heads 2 --data.batch_size 8 --data.train_size 48"
+)
+SORTING = f"{TRANSFORMER} --data.max_length 8 --model.network.max_length 24 --data.val_size 8"
+PIG_LATIN = f"{TRANSFORMER} --data.max_length 40 --model.network.max_length 160"
 AVERAGED = (
     "--trainer.callbacks '[{class_path: callbacks.weight_averaging.EMAWeightAveraging, "
     "init_args: {decay: 0.9, use_buffers: false}}]'"
@@ -44,10 +46,11 @@ FAMILIES = {
         SILENT,
         ("discriminator_loss", "generator_loss"),
     ),
-    "mnist_ddpm": Family(FONTS, "--model.widths [64] --model.blocks 1 --data.batch_size 4", AVERAGED),
+    "mnist_ddpm": Family(FONTS, "--model.network.widths [64] --model.network.blocks 1 --data.batch_size 4", AVERAGED),
     "pusht": Family(
         "",
-        "--model.network_args '{width: 16, depth: 1, encoder_width: 16, encoder_depth: 1}' --data.batch_size 16",
+        "--model.network.width 16 --model.network.depth 1 --model.network.encoder_width 16 "
+        "--model.network.encoder_depth 1 --data.batch_size 16",
         f"--checkpoint.monitor val/loss --checkpoint.mode min {AVERAGED}",
     ),
 }

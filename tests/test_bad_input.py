@@ -23,6 +23,7 @@ from tests.test_train import ROOT
 QUICK = ("mnist_mlp", "sorting_encoder", "pusht")
 MLP = "--config configs/mnist_mlp.yaml"
 FAST = "--config configs/with/fast.yaml"
+SHIFT = "[{{class_path: Shift, init_args: {{{}}}}}]"
 
 
 @pytest.fixture
@@ -118,22 +119,27 @@ def test_a_wrong_word_in_any_family(config, words, answers, refused, tmp_path):
         (f"fit {MLP} {FONTS} --trainer.limit_train_batches -1", ["limit_train_batches"]),
         (f"fit {MLP} {FONTS} --trainer.callbacks callbacks.none.None", ["callbacks.none.None"]),
         (f"fit {MLP} {FAST} {FONTS} --checkpoint.monitor val/none", ["val/none"]),
-        (f"fit {MLP} {FONTS} --model.optimizer lion", ["lion", "adamw, sgd"]),
-        (f"fit {MLP} {FONTS} --model.warmup 1.5", ["warmup=1.5"]),
+        (f"fit {MLP} {FONTS} --model.optimizer lion", ["optimizer", "lion"]),
+        (
+            f"fit {MLP} {FONTS} --model.lr_schedule optim.lr_schedule.WarmupCosine --model.lr_schedule.warmup -1",
+            ["warmup=-1"],
+        ),
         (f"fit {MLP} {FONTS} --model.label_smoothing 2", ["label_smoothing=2"]),
         (f"fit {MLP} {FONTS} --model.num_classes 11", ["11", "10"]),
-        (f"fit {MLP} {FONTS} --model.shape [3,28,28]", ["3 x 28 x 28", "1 x 28 x 28"]),
+        (f"fit {MLP} {FONTS} --model.shape [3,28,28]", ["shape=[3, 28, 28]", "[1, 28, 28]"]),
         (f"fit {MLP} {FONTS} --model.mean [0.1]", ["mean=[0.1]", "std=None"]),
         (f"fit {MLP} {FONTS} --data.augment {{blur:2}}", ["augment"]),
-        (f"fit {MLP} {FONTS} --data.augment '{{blur: 2}}'", ["blur", "shift"]),
-        (f"fit {MLP} {FONTS} --data.augment '{{shift: -2}}'", ["shift", "-2"]),
-        (f"fit {MLP} {FONTS} --data.augment '{{shift: {{pixel: 2}}}}'", ["pixel"]),
+        (f"fit {MLP} {FONTS} --data.augment '{{shift: 2}}'", ["augment"]),
+        (f"fit {MLP} {FONTS} --data.augment '[Blur]'", ["augment", "Blur"]),
+        (f"fit {MLP} {FONTS} --data.augment '{SHIFT.format('pixels: -2')}'", ["pixels=-2"]),
+        (f"fit {MLP} {FONTS} --data.augment '{SHIFT.format('pixel: 2')}'", ["pixel"]),
+        (f"fit {MLP} {FONTS} --data.augment '{SHIFT.format('pixels: 2, fill: white')}'", ["white", "reflect"]),
         (f"fit {MLP} {FONTS} --data.val_share 1.0", ["val_share=1.0"]),
         (f"fit {MLP} {FONTS} --data.val_share 0.99999", ["val_share=0.99999", "lower it"]),
         (f"fit {MLP} --data.source no/such", ["no/such", "--data.source fonts"]),
         ("fit --model MLPClassifier --data datamodules.images.ImageDataModule --data.source fonts", ["mnist.MNIST"]),
         (f"fit {MLP} {FONTS} --data.val_share 0", ["val_share=0.0 holds nothing out", "--checkpoint.monitor null"]),
-        (f"fit {MLP} {FONTS} --data.augment '{{shift: 28}}'", ["shift of 28 pixels", "28 x 28"]),
+        (f"fit {MLP} {FONTS} --data.augment '{SHIFT.format('pixels: 28')}'", ["Shift: pixels=28", "28 x 28"]),
         ("fit --config configs/pusht.yaml --data.val_share 0", ["val/score", "--checkpoint.monitor null"]),
         (f"predict {MLP}", ["predict needs a trained model", "--ckpt_path"]),
         (f"test {MLP} {FONTS}", ["test needs a trained model", "--ckpt_path"]),
@@ -141,11 +147,15 @@ def test_a_wrong_word_in_any_family(config, words, answers, refused, tmp_path):
         (f"fit --config configs/cifar10_fast.yaml {FONTS} --model.small_size 8", ["small_size=8", "16 and 32"]),
         (f"fit --config configs/cifar10_fast.yaml {FONTS} --model.small_share 1", ["small_share=1", "less than 1"]),
         ("fit --config configs/sorting_encoder.yaml --data.max_length 65", ["max_length=65", "2 to 64"]),
-        ("fit --config configs/sorting_encoder.yaml --model.vocab_size 50", ["vocab_size=50", "104"]),
-        ("fit --config configs/sorting_encoder.yaml --model.heads 3", ["heads=3", "width=128"]),
-        ("fit --config configs/sorting_encoder.yaml --model.positions far", ["far", "rotary"]),
-        ("fit --config configs/sorting_encoder.yaml --model.max_length 8", ["max_length=8"]),
-        ("fit --config configs/pig_latin_decoder.yaml --data.tokenizer words", ["words", "characters, bpe"]),
+        ("fit --config configs/sorting_encoder.yaml --model.vocab_size 50", ["vocab_size=50", "104", "leave it out"]),
+        ("fit --config configs/sorting_encoder.yaml --model.network.heads 3", ["heads=3", "width=128"]),
+        ("fit --config configs/sorting_encoder.yaml --model.network.positions far", ["far"]),
+        ("fit --config configs/sorting_encoder.yaml --model.network.max_length 8", ["max_length=8"]),
+        ("fit --config configs/pig_latin_decoder.yaml --data.tokenizer words", ["words"]),
+        (
+            "fit --config configs/pig_latin_decoder.yaml --data.tokenizer BPETokenizer --data.tokenizer.vocab_size 98",
+            ["vocab_size=98", "at least 99"],
+        ),
         ("fit --config configs/pig_latin_decoder.yaml --data.word_share 2", ["word_share=2"]),
         ("fit --config configs/pig_latin_decoder.yaml --data.source no/such.txt", ["no/such.txt"]),
         ("fit --config configs/pig_latin_decoder.yaml --data.source empty.yaml", ["empty.yaml"]),
@@ -175,7 +185,7 @@ def test_a_wrong_command(line, answers, refused, tmp_path):
 
 
 MODELS = {
-    "mnist_mlp": "--data.pictures mine",
+    "mnist_mlp": "--data.images mine",
     "sorting_decoder": '--data.numbers "[5, 3, 9]"',
     "pig_latin_encoder_decoder": "--data.text hello",
     "pusht": "",
@@ -201,12 +211,12 @@ def test_weights_that_are_none(name, weights, answers, refused, tmp_path):
     (tmp_path / "pickle.safetensors").write_bytes(pickle.dumps({"weights": 1}))
     save_file({"weights": torch.zeros(3)}, tmp_path / "other.safetensors")
     (tmp_path / "folder.safetensors").mkdir()
-    pictures(tmp_path / "mine")
+    image(tmp_path / "mine")
     line = f"predict --config pretrained/{name}/config.yaml --ckpt_path {weights} {MODELS[name]}"
     has(refused(line), answers)
 
 
-def pictures(folder: Path) -> None:
+def image(folder: Path) -> None:
     folder.mkdir()
     from PIL import Image
 
@@ -216,9 +226,9 @@ def pictures(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "answers"),
     [
-        ("mnist_mlp --data.pictures none", ["none", "name one that holds pictures"]),
-        ("mnist_mlp --data.pictures texts", ["texts holds 1 files, and none is a picture"]),
-        ("mnist_mlp --data.pictures nothing", ["nothing holds 0 files"]),
+        ("mnist_mlp --data.images none", ["none", "name one that holds images"]),
+        ("mnist_mlp --data.images texts", ["texts holds 1 files, and none is an image"]),
+        ("mnist_mlp --data.images nothing", ["nothing holds 0 files"]),
         ('sorting_decoder --data.numbers "[5, 300]"', ["300", "0 to 99"]),
         ('sorting_decoder --data.numbers "[]"', ["numbers"]),
         ('sorting_decoder --data.numbers "[one]"', ["one"]),
@@ -235,7 +245,7 @@ def pictures(folder: Path) -> None:
 )
 def test_a_question_that_cannot_be_answered(line, answers, refused, tmp_path):
     (tmp_path / "texts").mkdir()
-    (tmp_path / "texts/a.png").write_text("no picture")
+    (tmp_path / "texts/a.png").write_text("no image")
     (tmp_path / "nothing").mkdir()
     model, _, question = line.partition(" ")
     given = f"--config pretrained/{model}/config.yaml --ckpt_path pretrained/{model}/model.safetensors"
@@ -243,7 +253,7 @@ def test_a_question_that_cannot_be_answered(line, answers, refused, tmp_path):
 
 
 def digits(images=None, labels=(0, 1, 2), **columns) -> pa.Table:
-    """Three black pictures of 28 x 28, in the layout of the Hub, with something changed."""
+    """Three black images of 28 x 28, in the layout of the Hub, with something changed."""
     import io
 
     from PIL import Image
@@ -260,16 +270,16 @@ def steps(**changed) -> pa.Table:
     return pa.table({name: value for name, value in (columns | changed).items() if value is not None})
 
 
-PICTURES = {
-    "another column": (digits().rename_columns(["picture", "label"]), ["image"]),
+IMAGES = {
+    "another column": (digits().rename_columns(["photo", "label"]), ["image"]),
     "no labels": (digits().drop_columns(["label"]), ["label"]),
     "a label too large": (digits(labels=(0, 1, 10)), ["labels from 0 to 10", "allowed are 0 to 9"]),
     "a negative label": (digits(labels=(0, -1, 2)), ["labels from -1 to 2"]),
     "labels that are words": (digits(labels=("a", "b", "c")), ["'a', which is none of 0, 1", "--data.class_names"]),
     "labels that are missing": (digits(labels=(0, None, 2)), ["whole numbers"]),
     "another size": (digits(size=(32, 32)), ["32 x 32", "28 x 28"]),
-    "pictures that are none": (digits([{"bytes": b"none", "path": None}] * 3), ["picture 0", "cannot be read"]),
-    "numbers for pictures": (digits([1, 2, 3]), ["int64", "pictures are needed"]),
+    "images that are none": (digits([{"bytes": b"none", "path": None}] * 3), ["image 0", "cannot be read"]),
+    "numbers for images": (digits([1, 2, 3]), ["int64", "images are needed"]),
     "nothing": (digits().slice(0, 0), ["no rows"]),
 }
 DEMONSTRATIONS = {
@@ -288,9 +298,9 @@ DEMONSTRATIONS = {
 }
 
 
-@pytest.mark.parametrize("what", PICTURES)
-def test_pictures_that_are_none(what, refused, tmp_path):
-    table, answers = PICTURES[what]
+@pytest.mark.parametrize("what", IMAGES)
+def test_images_that_are_none(what, refused, tmp_path):
+    table, answers = IMAGES[what]
     for split in ("train", "test"):
         parquet.write_table(table, tmp_path / f"{split}.parquet")
     has(refused(f"fit {MLP} --data.source {tmp_path}"), answers)

@@ -24,8 +24,8 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from tests.edge_cases import CASES
 
 PACKAGES = (
-    *("numpy_core", "networks", "diffusion", "adversarial", "optim"),
-    *("datamodules", "lightning_modules", "callbacks", "envs"),
+    *("numpy_core", "networks", "decoding", "diffusion", "adversarial", "optim", "metrics", "checkpoints"),
+    *("envs", "planning", "datamodules", "lightning_modules", "callbacks", "cli"),
 )
 CHECKS = ("float_array", "axis", "indices", "positive", "sizes", "between", "above_zero", "finite", "shares")
 GEOMETRY = ("output_size", "pad", "taps")
@@ -38,12 +38,17 @@ EXCLUDED = {  # and why
     "numpy_core.optimizers.Optimizer": "the base of those that are walked",
     "datamodules.fonts.digits": "draws tens of thousands of digits by `draw`, which is walked",
     "datamodules.images.ImageDataModule": "says no shape; tests/datamodules/test_images.py walks a subclass",
+    "datamodules.images.ImageDataModule.training_images": "likewise",
     "datamodules.images.read_images": "reads a data set; its shape and classes come from ImageDataModule's subclasses",
     "datamodules.pseudo_words.PseudoWords.chained": "as many words as an epoch has, which its datamodule checks",
     "datamodules.pseudo_words.PseudoWords.draw": "as many words as an epoch has, which its datamodule checks",
-    "datamodules.pictures.read_pictures": "reads a folder; its shape comes from ImageDataModule's subclasses",
-    "datamodules.augmentation.sampling_places": "takes the size of pictures that are there",
-    "datamodules.augmentation.smooth_field": "takes the size of pictures that are there",
+    "datamodules.image_files.read_image_files": "reads a folder; its shape comes from ImageDataModule's subclasses",
+    "datamodules.augmentation.sampling_places": "takes the size of images that are there",
+    "datamodules.augmentation.smooth_field": "takes the size of images that are there",
+    "lightning_modules.data_contract.check_image_data": "compares what a module and its data have checked",
+    "lightning_modules.data_contract.metric_of_loader": "takes Lightning's own number of a loader",
+    "lightning_modules.data_contract.tokenizer": "compares what a module and its data have checked",
+    "lightning_modules.data_contract.training_images": "hands the number on to the datamodule, which checks it",
     "optim.training_length.total_steps": "takes Lightning's own estimate, which is infinite where there is none",
     "lightning_modules.optimized_module.scheduled": "takes Lightning's own estimate, which is infinite where none is",
     "optim.muon.MuonWithAdamW": "torch refuses its numbers, by its own names",
@@ -51,22 +56,29 @@ EXCLUDED = {  # and why
     "metrics.distributed_mean.log_mean": "takes the length of a batch that is there",
     "diffusion.noise.randn": "takes the shape of a batch that is there",
     "diffusion.noise.randint": "takes the shape of a batch that is there",
+    **{
+        f"diffusion.timesteps.{name}.spaced": "takes a number of steps that its caller has checked"
+        for name in ("Timesteps", "UniformTimesteps", "LogSNRTimesteps")
+    },
     "callbacks.rollouts.run_policy": "seeds; runs a policy by envs.rollout.rollout, which is walked",
     "callbacks.rollouts.run_checkpoint": "seeds; runs a policy by envs.rollout.rollout, which is walked",
-    "callbacks.latent_interpolation.LatentInterpolation.walk": "takes the number of classes that the data have",
-    "callbacks.sample_picture.SamplePicture.noise": "called by callbacks that have checked the count",
+    "callbacks.latent_interpolation.LatentInterpolation.interpolation": "takes the number of classes that the data have",
+    "callbacks.sample_image.SampleImage.noise": "called by callbacks that have checked the count",
     "callbacks.rollouts.table": "prints figures that are there",
     "callbacks.sample_grid.draw": "called by callbacks that have checked the rows",
-    "callbacks.sample_quality.kernel_distance": "takes features that are there, and any seed",
-    "callbacks.sample_quality.AsTheyAre": "takes the number of features that are there",
+    "callbacks.log_media.log_video": "logs to a trainer; its rate comes from constants",
+    "metrics.kernel_inception_distance.kernel_distance": "takes features that are there, and any seed",
+    "metrics.features_as_given.FeaturesAsGiven": "takes the number of features that are there",
+    "optim.training_length.planned_steps": "takes what a module counts for a batch",
     "envs.arguments.whole_number": "makes a parser from constants",
     "envs.arguments.seeds_from": "takes numbers that a parser has refused or not",
     "envs.play.Refused": "an HTTP status, from constants",
-    "envs.pusht.numbers": "it is what refuses the numbers",
+    "envs.pusht.finite_vector": "it is what refuses the numbers",
     "planning.beam_search.BeamSearch.plans": "a search of seconds; NumPy refuses a wrong seed",
     "planning.planner.plan": "a search of seconds; its numbers are those of BeamSearch",
     "envs.play.make_server": "opens a port; the socket refuses a wrong one",
-    "planning.policy_runner.run": "seeds; runs a policy",
+    "planning.planner.plan_episode": "a search of seconds; its attempts are those of `plan`",
+    "planning.dagger.plan_corrections": "a search of seconds; its numbers are those of plan_episodes, which is walked",
     "envs.video.write": "writes a film; its speed comes from constants",
 }
 HANDED_ON = {"batch_idx", "dataloader_idx", "epoch", "layer"}  # by loops that count for themselves
@@ -92,7 +104,7 @@ def public() -> Iterator[tuple[str, Callable]]:
 
 def _record(value: object) -> bool:
     plain = hasattr(value, "__dataclass_fields__") and not hasattr(value, "__post_init__")
-    return plain or hasattr(value, "_fields") or getattr(value, "_is_protocol", False)
+    return plain or hasattr(value, "_fields") or typing.is_typeddict(value) or getattr(value, "_is_protocol", False)
 
 
 def numbers(value: Callable) -> dict[str, tuple[type, bool]]:
@@ -102,8 +114,12 @@ def numbers(value: Callable) -> dict[str, tuple[type, bool]]:
         hints = typing.get_type_hints(function)
     except (NameError, AttributeError):
         hints = getattr(function, "__annotations__", {})
+    try:
+        parameters = inspect.signature(value).parameters
+    except ValueError:  # an exception without an __init__ of its own
+        return {}
     found = {}
-    for name in inspect.signature(value).parameters:
+    for name in parameters:
         kinds = [] if name in HANDED_ON else list(_kinds(hints.get(name)))
         if kinds:
             found[name] = next((kind for kind in kinds if kind[0] is int), kinds[0])

@@ -1,10 +1,12 @@
 """Every plain flag of Lightning's Trainer works in every family, or is refused in one line."""
 
+import contextlib
 import shlex
 from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer, TQDMProgressBar
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from safetensors.torch import load_file
 
@@ -13,22 +15,31 @@ from checkpoints import runs
 from tests.families import FAMILIES
 from tests.runs import ROOT, SHORT
 
-OFF = "--trainer.enable_progress_bar false --trainer.enable_checkpointing false --trainer.logger false"
-FLAGS = [
-    "--trainer.enable_progress_bar false",
-    "--trainer.enable_checkpointing false",
-    "--trainer.logger false",
-    "--trainer.barebones true --trainer.log_every_n_steps null --trainer.enable_model_summary null",
-    "--trainer.overfit_batches 2",
-    "--trainer.max_time 00:01:00:00",
-    "--trainer.accumulate_grad_batches 2",
-    "--trainer.limit_val_batches 0",
-    "--trainer.callbacks+=lightning.pytorch.callbacks.TQDMProgressBar",
-    "--trainer.callbacks+=lightning.pytorch.callbacks.ModelCheckpoint",
-    "--trainer.logger lightning.pytorch.loggers.CSVLogger --trainer.logger.save_dir logs",
+FLAGS = {
+    "no progress bar": "--trainer.enable_progress_bar false",
+    "no checkpoints": "--trainer.enable_checkpointing false",
+    "no logger": "--trainer.logger false",
+    "CSV logger": "--trainer.logger lightning.pytorch.loggers.CSVLogger --trainer.logger.save_dir logs",
+    "barebones": "--trainer.barebones true --trainer.log_every_n_steps null --trainer.enable_model_summary null",
+    "development run": "--trainer.fast_dev_run true",
+    "overfit": "--trainer.overfit_batches 2",
+    "time": "--trainer.max_time 00:01:00:00",
+    "shared steps": "--trainer.accumulate_grad_batches 2",
+    "no validation": "--trainer.limit_val_batches 0",
+    "another bar": "--trainer.callbacks+=lightning.pytorch.callbacks.TQDMProgressBar",
+    "another checkpoint": "--trainer.callbacks+=lightning.pytorch.callbacks.ModelCheckpoint",
+    "timer": "--trainer.callbacks+=lightning.pytorch.callbacks.Timer",  # has an enumeration among its defaults
+    "early stopping": "--trainer.callbacks+=lightning.pytorch.callbacks.EarlyStopping "
+    "--trainer.callbacks.monitor={monitor}",
+}
+PAIRED = [  # each flag once
+    ("no progress bar", "no checkpoints", "no logger", "overfit"),
+    ("CSV logger", "shared steps", "another bar", "timer"),
+    ("time", "another checkpoint", "early stopping"),
+    ("no validation",),
+    ("barebones",),
+    ("development run",),
 ]
-CHEAP = ("mnist_softmax", "sorting_encoder", "svhn_gan")
-SLOW = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
@@ -43,36 +54,59 @@ def fit(name: str, words: str, quiet: bool = True):
     return train.main(["fit", "--config", str(ROOT / f"configs/{name}.yaml"), *given])
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_all_kinds_turned_off(name):
-    trainer = fit(name, OFF).trainer
-    assert trainer.global_step
-    assert not trainer.loggers
-    assert not trainer.progress_bar_callback
-    assert not trainer.checkpoint_callbacks
-    assert not list(Path().rglob("*.ckpt"))
-
-
-@pytest.mark.parametrize("flag", FLAGS)
-@pytest.mark.parametrize(
-    "name", ["mnist_softmax", *(pytest.param(name, marks=SLOW) for name in FAMILIES if name != "mnist_softmax")]
-)
-def test_a_flag(name, flag):
-    """With the callbacks that a config brings."""
-    if name == "svhn_gan" and "accumulate" in flag:  # two optimizers step by themselves
-        with pytest.raises(MisconfigurationException, match="accumulation"):
-            fit(name, flag)
+def fit_with(name: str, flags: tuple[str, ...]) -> None:
+    """A run of a family with some of FLAGS, and what they ask for: with the callbacks that its config brings."""
+    monitor = "val/real_logit" if name == "svhn_gan" else "val/loss"
+    words = " ".join(FLAGS[flag] for flag in flags).format(monitor=monitor)
+    trainer = fit(name, words).trainer
+    batches = 2  # of an epoch
+    if "barebones" not in flags:
+        shared = 2 if "shared steps" in flags else 1
+        per_batch = 2 if name == "svhn_gan" else 1
+        assert trainer.global_step == (1 if "development run" in flags else batches // shared) * per_batch
+    kinds = [type(callback) for callback in trainer.callbacks]
+    off = {"barebones", "development run"} & set(flags)
+    assert bool(trainer.progress_bar_callback) == (not {"no progress bar", "barebones"} & set(flags))
+    assert bool(trainer.loggers) == (not {"no logger"} & set(flags) and not off)
+    no_checkpoints = {"no checkpoints"} & set(flags) or off
+    assert bool(list(Path("runs").rglob("last.ckpt"))) == (not no_checkpoints)
+    for flag, kind in {"another bar": TQDMProgressBar, "timer": Timer, "early stopping": EarlyStopping}.items():
+        assert (kind in kinds) == (flag in flags or (kind is Timer and "time" in flags)), flag
+    if "another checkpoint" in flags:
+        assert ModelCheckpoint in kinds
+    if "CSV logger" in flags:
+        (metrics,) = Path("logs").rglob("metrics.csv")
+        assert "train/" in metrics.read_text().splitlines()[0]
+    if "development run" in flags:
+        assert not list(Path().iterdir())
     else:
-        trainer = fit(name, flag).trainer
-        assert trainer.global_step or "barebones" in flag
-        kept = list(Path("runs").rglob("last.ckpt"))
-        assert bool(kept) == ("checkpointing" not in flag and "barebones" not in flag)
+        (run,) = Path("runs", name).iterdir()
+        assert runs.config_of(run)["trainer"]["max_epochs"] == 1  # what is written can be read
 
 
-@pytest.mark.parametrize("name", [name if name in CHEAP else pytest.param(name, marks=SLOW) for name in FAMILIES])
-def test_a_development_run_leaves_nothing_behind(name):
-    fit(name, "--trainer.fast_dev_run true")
-    assert not list(Path().iterdir())
+@pytest.mark.parametrize("name", FAMILIES)
+def test_flags_together(name, tmp_path):
+    """In every family, each flag once."""
+    assert sorted(flag for flags in PAIRED for flag in flags) == sorted(FLAGS)
+    for number, flags in enumerate(PAIRED):
+        if name == "svhn_gan":  # two optimizers step by themselves
+            flags = tuple(flag for flag in flags if flag != "shared steps")
+        (tmp_path / str(number)).mkdir()
+        with contextlib.chdir(tmp_path / str(number)):
+            fit_with(name, flags)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flag", FLAGS)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_flag(name, flag):
+    if (name, flag) != ("svhn_gan", "shared steps"):
+        fit_with(name, (flag,))
+
+
+def test_two_optimizers_share_no_steps():
+    with pytest.raises(MisconfigurationException, match="accumulation"):
+        fit("svhn_gan", FLAGS["shared steps"])
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -25,11 +25,12 @@ from torch import nn
 import train
 from checkpoints.atomic_checkpoint_io import AtomicCheckpointIO
 from checkpoints.pretrained import load_weights
+from datamodules.demonstrations import BUNDLED_FILES, COLUMNS
+from datamodules.image_files import read_image_files
 from datamodules.images import read_images
 from datamodules.mnist import MNIST
-from datamodules.pictures import read_pictures
 from datamodules.pig_latin import PigLatin
-from datamodules.pusht import BUNDLED_FILES, COLUMNS, PushTDemos
+from datamodules.pusht import PushTDemos
 from datamodules.sentences import read_text, sentences
 from tests.test_bad_input import digits
 from tests.test_train import ROOT
@@ -194,7 +195,7 @@ def test_demonstrations_of_any_columns(content):
 
 
 @fuzzed(15, content=st.dictionaries(st.sampled_from(["image", "label"]), columns, min_size=1))
-def test_pictures_of_any_columns(content):
+def test_images_of_any_columns(content):
     rows = table(content)
     if rows is not None:
         with answered():
@@ -210,7 +211,7 @@ def test_demonstrations_from_a_damaged_file(cut, flips):
 
 
 @fuzzed(15, **damage)
-def test_pictures_from_a_damaged_file(cut, flips):
+def test_images_from_a_damaged_file(cut, flips):
     path = Path(write(digits()))
     path.write_bytes(spoilt(path.read_bytes(), cut, flips))
     with answered():
@@ -249,11 +250,11 @@ PICTURES = {kind: encoded(kind) for kind in ("PNG", "JPEG", "GIF", "BMP", "TIFF"
 
 
 @fuzzed(60, kind=st.sampled_from(sorted(PICTURES)), **damage)
-def test_a_damaged_picture_to_predict_from(kind, cut, flips):
+def test_a_damaged_image_to_predict_from(kind, cut, flips):
     Path("mine").mkdir(exist_ok=True)
-    Path("mine/picture").write_bytes(spoilt(PICTURES[kind], cut, flips))
+    Path("mine/image").write_bytes(spoilt(PICTURES[kind], cut, flips))
     with answered():
-        assert read_pictures("mine", (3, 32, 32)).images.shape == (1, 3, 32, 32)
+        assert read_image_files("mine", (3, 32, 32)).images.shape == (1, 3, 32, 32)
 
 
 def checkpoint() -> bytes:

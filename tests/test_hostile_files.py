@@ -20,12 +20,12 @@ from pyarrow import parquet
 
 from callbacks.rollouts import run_checkpoint
 from checkpoints.atomic_checkpoint_io import AtomicCheckpointIO
-from checkpoints.pretrained import load_pretrained
+from checkpoints.load_trained import load_trained
+from cli import record
 from datamodules import cache, sources
+from datamodules.image_files import read_image_files
 from datamodules.images import read_images
 from datamodules.mnist import MNIST
-from datamodules.pictures import read_pictures
-from envs import record
 from numpy_core import storage
 from tests.test_bad_input import digits, refused  # noqa: F401  the fixture
 from tests.test_train import ROOT
@@ -121,7 +121,7 @@ def test_weights_and_config_of_a_shipped_model(form, payload, tmp_path):
     (tmp_path / "config.yaml").write_text((ROOT / "pretrained/mnist_mlp/config.yaml").read_text())
     write(form, tmp_path / "model.safetensors", payload)
     with pytest.raises(ValueError, match="not a readable safetensors file"):
-        load_pretrained(tmp_path)
+        load_trained(tmp_path)
 
 
 @pytest.mark.parametrize("named", ["os.mkdir", "subprocess.Popen", "builtins.exec", "lightning.Trainer"])
@@ -130,8 +130,8 @@ def test_the_config_of_a_shipped_model_names_a_model_and_nothing_else(named, pay
     config = {"model": {"class_path": named, "init_args": arguments}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(ValueError, match="no LightningModule"):
-        load_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="LightningModule"):
+        load_trained(tmp_path)
 
 
 def test_yaml_that_calls_functions(payload, refused, tmp_path):  # noqa: F811
@@ -144,7 +144,7 @@ def test_yaml_that_calls_functions(payload, refused, tmp_path):  # noqa: F811
     (tmp_path / "config.yaml").write_text(text)
     (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(ValueError, match=r"config\.yaml is no YAML"):
-        load_pretrained(tmp_path)
+        load_trained(tmp_path)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -196,7 +196,7 @@ def test_a_readme_leads_to_no_file_outside(named, tmp_path):
 
 
 @pytest.mark.parametrize("link", [False, True])
-def test_pictures_that_data_name_lie_in_their_folder(link, tmp_path):
+def test_images_that_data_name_lie_in_their_folder(link, tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
     Image.new("L", (28, 28)).save(tmp_path / "secret.png")
@@ -210,7 +210,7 @@ def test_pictures_that_data_name_lie_in_their_folder(link, tmp_path):
             read_images(str(folder / "rows.parquet"), "train", (1, 28, 28), MNIST.class_names)
 
 
-def test_pictures_to_predict_from_other_folders_come_by_links_to_files_only(tmp_path):
+def test_images_to_predict_from_other_folders_come_by_links_to_files_only(tmp_path):
     """A link to a file is its user's word; a link to a folder is not entered, so that none is walked twice."""
     folder, elsewhere = tmp_path / "mine", tmp_path / "elsewhere"
     for place in (folder, elsewhere):
@@ -219,7 +219,7 @@ def test_pictures_to_predict_from_other_folders_come_by_links_to_files_only(tmp_
     (folder / "file.png").symlink_to(elsewhere / "elsewhere.png")
     (folder / "folder").symlink_to(elsewhere)
     (folder / "itself").symlink_to(folder)
-    assert read_pictures(folder, (1, 28, 28)).files == ["file.png", "mine.png"]
+    assert read_image_files(folder, (1, 28, 28)).files == ["file.png", "mine.png"]
 
 
 def test_no_other_way_to_read_pickles_is_in_the_project():

@@ -7,8 +7,8 @@ import torch
 import yaml
 
 import train
-from checkpoints.pretrained import load_pretrained
-from envs.recording import Take, record
+from checkpoints.load_trained import load_trained
+from envs.recording import EpisodeActions, record
 from tests.runs import ROOT
 
 
@@ -16,7 +16,7 @@ from tests.runs import ROOT
 def test_a_few_demonstrations_are_enough(episodes, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     actions = np.random.default_rng(0).uniform(100, 400, (episodes, 40, 2)).astype(np.float32)
-    record((Take({"seed": seed}, own) for seed, own in enumerate(actions)), "mine.parquet", {})
+    record((EpisodeActions({"seed": seed}, own) for seed, own in enumerate(actions)), "mine.parquet", {})
     configs = [f"--config={ROOT / 'configs' / name}" for name in ("pusht.yaml", "with/own.yaml")]
     cli = train.main(
         [
@@ -31,7 +31,7 @@ def test_a_few_demonstrations_are_enough(episodes, tmp_path, monkeypatch):
     )
     assert cli.trainer.global_step == 1
     assert len(cli.datamodule.train_windows.demos.starts) == episodes
-    shipped = load_pretrained(ROOT / "pretrained" / "pusht")
+    shipped = load_trained(ROOT / "pretrained" / "pusht")
     for name, value in shipped.network.state_dict().items():
         torch.testing.assert_close(cli.model.network.state_dict()[name], value, rtol=1e-5, atol=1e-6)
     assert list(tmp_path.glob("runs/pusht/*/checkpoints/last.ckpt"))

@@ -16,6 +16,7 @@ COMMANDS = sorted(
         for command in re.findall(r"(?:`|^)(python train\.py [^`\n]+)", page.read_text(), re.M)
     }
 )
+MODULES = sorted({name for page in PAGES for name in re.findall(r"python -m ([a-z_]+\.[a-z0-9_.]+)", page.read_text())})
 MAKE = sorted({name for page in PAGES for name in re.findall(r"(?:`|^)make ([a-z-]+)", page.read_text(), re.M)})
 
 
@@ -42,6 +43,12 @@ def test_fit_commands_run(command, tmp_path):
         pytest.skip("needs two processes or a GPU")
     done = call("fit", "--config", config, *args, *(f"--{key}={value}" for key, value in TINY.items()), cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_that_a_command_runs_exist(module):
+    path = ROOT / module.replace(".", "/")
+    assert path.with_suffix(".py").exists() or (path / "__main__.py").exists()
 
 
 @pytest.mark.parametrize("target", MAKE)

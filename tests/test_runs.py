@@ -5,11 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 import train
 from checkpoints import runs
-from checkpoints.hyperparameters import says, split
 from tests.families import FAMILIES
 from tests.runs import ROOT, checkpoint
 
@@ -26,6 +26,10 @@ TINY = [*FAMILIES["mnist_softmax"].words(), *SHORT.split()]
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FIRSTLIGHT_DATA", "")
+
+
+def optimizer(weight_decay: float) -> dict:
+    return {"class_path": "torch.optim.AdamW", "init_args": {"weight_decay": weight_decay}}
 
 
 def fit(*words: str, config: str = SOFTMAX):
@@ -55,7 +59,7 @@ def test_processes_that_start_together_get_folders_of_their_own():
 
 
 def _folder(seed: int) -> Path:
-    train.torch.set_num_threads(1)
+    torch.set_num_threads(1)
     return fit("--seed_everything", str(seed)).trainer.log_dir
 
 
@@ -111,7 +115,7 @@ def test_last_is_of_the_same_seed_model_and_data(capsys):
     other = Path("other/mnist_softmax.yaml")
     other.parent.mkdir()
     content = yaml.safe_load(Path(SOFTMAX).read_text())
-    content["model"]["init_args"]["weight_decay"] = 0.125
+    content["model"]["init_args"]["optimizer"] = optimizer(0.125)
     other.write_text(yaml.safe_dump(content))
     kinds = [[], ["--seed_everything", "1"], ["--model.lr", "0.5"]]
     for words in kinds:
@@ -121,7 +125,7 @@ def test_last_is_of_the_same_seed_model_and_data(capsys):
     assert "runs/mnist_softmax holds no last.ckpt" in said
     assert "seed_everything is 0 in runs/mnist_softmax/version_0, here 1" in said
     assert "model.lr is 0.001 in runs/mnist_softmax/version_0, here 0.5" in said
-    assert "model.weight_decay is 0.0 in runs/mnist_softmax/version_0, here 0.125" in said
+    assert "model.optimizer.weight_decay is 0.0 in runs/mnist_softmax/version_0, here 0.125" in said
     for words in kinds:
         fit(*words, "--ckpt_path", "last", "--trainer.max_epochs", "2", "--trainer.logger", "false")
     fit("--ckpt_path", "last", "--trainer.max_epochs", "2", config=str(other))
@@ -153,25 +157,40 @@ def test_runs_go_under_a_given_root_whatever_logs_them():
 
 
 def test_the_command_line_wins_over_a_checkpoint_and_a_config_does_not(capsys):
-    fit("--model.weight_decay", "0.25")
-    last = "runs/mnist_softmax/version_0/checkpoints/last.ckpt"
-    shutil.copy(last, "first.ckpt")
+    """The run's config.yaml says what its checkpoints are of."""
+    fit("--model.optimizer.weight_decay", "0.25")
+    run, last = Path("runs/mnist_softmax/version_0"), "runs/mnist_softmax/version_0/checkpoints/last.ckpt"
+    shutil.copytree(run, "first")
     resumed = fit(
         "--ckpt_path", last, "--model.lr", "0.5", "--trainer.max_epochs", "2", "--trainer.limit_train_batches=2"
     )
     said = capsys.readouterr().err
     assert f"model.lr is 0.5, as the command line says, where {last} has 0.001" in said
-    assert f"of {last}, not of the config: model.weight_decay is 0.25 there, here 0.0" in said
+    assert f"of {last}, not of the config: model.optimizer.weight_decay is 0.25 there, here 0.0" in said
     assert resumed.model.hparams.lr == 0.5
-    assert resumed.model.hparams.weight_decay == 0.25
-    whole = fit("--ckpt_path", "first.ckpt", "--trainer.max_epochs", "2", "--trainer.limit_train_batches=2")
+    assert resumed.trainer.optimizers[0].param_groups[0]["weight_decay"] == 0.25
+    other = str(Path("first", runs.LAST))
+    whole = fit("--ckpt_path", other, "--trainer.max_epochs", "2", "--trainer.limit_train_batches=2")
     for ours, theirs in zip(resumed.trainer.optimizers, whole.trainer.optimizers, strict=True):
         for given, kept in zip(ours.param_groups, theirs.param_groups, strict=True):
             assert given["initial_lr"] == 0.5
             assert kept["initial_lr"] == 0.001
             assert given["weight_decay"] == kept["weight_decay"]
-    assert resumed.trainer.lr_scheduler_configs[0].scheduler.base_lrs == [0.5, 0.5]
+    assert set(resumed.trainer.lr_scheduler_configs[0].scheduler.base_lrs) == {0.5}
     assert not (resumed.model.network.head.weight == whole.model.network.head.weight).all()
+
+
+def test_a_checkpoint_without_its_config_leaves_the_given_config_in_place(capsys):
+    fit("--model.lr", "0.25")
+    shutil.copy("runs/mnist_softmax/version_0/checkpoints/last.ckpt", "alone.ckpt")
+    for words, here in [([], 0.001), (["--model.lr", "0.5"], 0.5)]:
+        tested = train.main(["test", "--config", SOFTMAX, *TINY, *words, "--ckpt_path", "alone.ckpt"])
+        assert tested.model.hparams.lr == here
+        said = capsys.readouterr().err
+        assert "alone.ckpt has no config.yaml of its run beside it, so the given config holds: " in said
+        assert f"model.lr is 0.25 in the checkpoint, here {here}" in said
+    with pytest.raises(ValueError, match="the checkpoint is of another model"):
+        train.main(["test", "--config", SOFTMAX, *TINY, "--model.hidden", "[8]", "--ckpt_path", "alone.ckpt"])
 
 
 @pytest.mark.parametrize(
@@ -185,20 +204,6 @@ def test_an_option_that_a_checkpoint_cannot_follow_is_refused(words, answer):
     fit()
     with pytest.raises(ValueError, match=answer):
         fit("--ckpt_path", "runs/mnist_softmax/version_0/checkpoints/last.ckpt", "--trainer.max_epochs", "2", *words)
-
-
-def test_words_of_a_part_are_told_apart():
-    args = ["fit", "--model.lr", "1", "--data.x=2", "--model.net.init_args.width=3", "--models", "4", "--model=A"]
-    others, own = split(args, "model")
-    assert others == ["fit", "--data.x=2", "--models", "4"]
-    assert own == ["--model.lr", "1", "--model.net.init_args.width=3", "--model=A"]
-    assert says(own, "model.lr")
-    assert says(own, "model.net.width")
-    assert says(own, "model.net")
-    assert not says(own, "model.depth")
-    assert not says(["--model.lr_min", "1"], "model.lr")
-    assert says(["--model.options", "{a: 1}"], "model.options.a")
-    assert says(["--model={class_path: A}"], "model.lr")
 
 
 def test_objects_within_a_model_are_compared_argument_by_argument():

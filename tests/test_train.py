@@ -23,7 +23,8 @@ ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 OVERLAYS = sorted((ROOT / "configs" / "with").glob("*.yaml"))
 TINY = {
-    "model.init_args.network_args": "{width: 16, depth: 1, encoder_width: 16, encoder_depth: 1}",
+    "model.init_args.network": "{class_path: networks.chunk_mlp.ChunkMLP, init_args: "
+    "{width: 16, depth: 1, encoder_width: 16, encoder_depth: 1}}",
     "data.init_args.batch_size": "16",
     "trainer.max_steps": "4",
     "trainer.check_val_every_n_epoch": "null",
@@ -93,7 +94,7 @@ def test_it_tells_its_version(capsys):
         ("fit --config nothing.yaml", OSError),
         ("fit --config configs/mnist_mlp.yaml --model.lrr 1", ValueError),
         ("fit --config configs/mnist_mlp.yaml --model.lr fast", ValueError),
-        ("fit --config configs/mnist_mlp.yaml --model.warmup 2", ValueError),
+        ("fit --config configs/mnist_mlp.yaml --model.lr_schedule.warmup fast", ValueError),
         ("fit --config configs/mnist_mlp.yaml --trainer.devices 0", MisconfigurationException),
         ("test --config configs/mnist_mlp.yaml --ckpt_path nothing.ckpt", OSError),
     ],
@@ -120,10 +121,10 @@ def test_an_overlay_that_leaves_out_callbacks_is_named(tmp_path, monkeypatch, ca
         said = capsys.readouterr()
         kept = [one["class_path"].rpartition(".")[2] for one in yaml.safe_load(said.out)["trainer"]["callbacks"]]
         if name == "drops":
-            assert kept == ["Predictions"]
+            assert kept == ["ClassPredictionWriter"]
             assert f"drops.yaml leaves out {', '.join(before)} of the config before it; callbacks+:" in said.err
         else:
-            assert kept == [*before, "Predictions"]
+            assert kept == [*before, "ClassPredictionWriter"]
             assert not said.err
 
 
@@ -184,7 +185,7 @@ def test_a_run_leaves_what_it_should(finished_run):
     folder = finished_run / "runs" / "small" / "version_0"
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     assert yaml.safe_load((folder / "config.yaml").read_text())["trainer"]["max_steps"] == 4
-    assert list(folder.glob("videos/*.mp4"))
+    assert list(folder.glob("videos/val/rollouts/*.mp4"))
     assert list(folder.glob("events.out.tfevents.*"))
 
 
@@ -244,7 +245,7 @@ def test_two_processes_train_and_roll_out(finished_run, tmp_path):
             "cifar10_fast", ["--data.source", "fonts", "--data.batch_size", "50"], marks=pytest.mark.slow
         ),
         pytest.param("cifar10_resnet", ["--data.source", "fonts"], marks=pytest.mark.slow),
-        ("svhn_gan", ["--data.source", "fonts", "--model.width", "8", "--model.num_samples", "4"]),
+        ("svhn_gan", ["--data.source", "fonts", "--model.generator.width", "8", "--model.num_samples", "4"]),
         pytest.param("svhn_classifier", ["--data.source", "fonts"], marks=pytest.mark.slow),
         (
             "mnist_ddpm",
@@ -253,9 +254,9 @@ def test_two_processes_train_and_roll_out(finished_run, tmp_path):
                 "fonts",
                 "--data.batch_size",
                 "8",
-                "--model.widths",
+                "--model.network.widths",
                 "[64,64]",
-                "--model.blocks",
+                "--model.network.blocks",
                 "1",
                 "--model.num_samples",
                 "4",
@@ -291,7 +292,7 @@ def test_every_family_trains_fast_and_answers(config, options, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["mnist_ddpm", "svhn_gan"])
-def test_shipped_weights_draw_without_data_as_many_pictures_as_asked(name, tmp_path):
+def test_shipped_weights_draw_without_data_as_many_images_as_asked(name, tmp_path):
     folder = ROOT / "pretrained" / name
     given = ["--config", folder / "config.yaml", "--ckpt_path", folder / "model.safetensors"]
     given += ["--trainer.precision", "32-true", "--model.num_samples", "3"]
@@ -299,9 +300,9 @@ def test_shipped_weights_draw_without_data_as_many_pictures_as_asked(name, tmp_p
     assert done.returncode == 0, done.stderr[-3000:]
     files = sorted(path.name for path in tmp_path.glob("runs/*/*/drawn/*.png"))
     assert files == ["00000-0.png", "00001-1.png", "00002-2.png", "grid.png"]
-    done = call("predict", *given, "--data.pictures", str(tmp_path), cwd=tmp_path, FIRSTLIGHT_DATA="")
+    done = call("predict", *given, "--data.images", str(tmp_path), cwd=tmp_path, FIRSTLIGHT_DATA="")
     assert done.returncode != 0
-    assert "draws pictures and reads none: leave out --data.pictures" in done.stderr.strip().splitlines()[-1]
+    assert "draws images and reads none: leave out --data.images" in done.stderr.strip().splitlines()[-1]
 
 
 def test_a_line_is_translated_without_the_corpus_and_with_any_quotes(tmp_path):
@@ -312,8 +313,8 @@ def test_a_line_is_translated_without_the_corpus_and_with_any_quotes(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_share_a_batch_of_pictures(tmp_path):
-    """4 steps of 2 x 32 pictures; the processes see different halves of the training set."""
+def test_two_processes_share_a_batch_of_images(tmp_path):
+    """4 steps of 2 x 32 images; the processes see different halves of the training set."""
     options = ["--data.source", "fonts", "--data.batch_size", "32", "--trainer.max_steps", "4"]
     files = ["--config", ROOT / "configs/cifar10_fast.yaml", "--config", ROOT / "configs/with/ddp.yaml"]
     done = call("fit", *files, *options, cwd=tmp_path, FIRSTLIGHT_DATA="")
@@ -322,13 +323,13 @@ def test_two_processes_share_a_batch_of_pictures(tmp_path):
     assert checkpoint["global_step"] == 4
 
 
-def test_predict_writes_a_table_of_the_users_pictures(tmp_path):
+def test_predict_writes_a_table_of_the_users_images(tmp_path):
     """What is read, what is left out, and where the table lies."""
     (tmp_path / "mine").mkdir()
     Image.new("RGB", (300, 200), (90, 120, 250)).save(tmp_path / "mine/sky.jpg")
-    (tmp_path / "mine/torn.png").write_bytes(b"no picture")
+    (tmp_path / "mine/torn.png").write_bytes(b"no image")
     model = ROOT / "pretrained/mnist_mlp"
-    given = ["--config", model / "config.yaml", "--ckpt_path", model / "model.safetensors", "--data.pictures", "mine"]
+    given = ["--config", model / "config.yaml", "--ckpt_path", model / "model.safetensors", "--data.images", "mine"]
     done = call("predict", *given, cwd=tmp_path, FIRSTLIGHT_DATA="")
     assert done.returncode == 0, done.stderr[-3000:]
     assert "left out mine/torn.png" in done.stderr

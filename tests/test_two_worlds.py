@@ -1,5 +1,7 @@
 """The same MLP by hand and in Lightning: one training step from the same weights on the same batch gives the same."""
 
+from functools import partial
+
 import lightning as L
 import numpy as np
 import pytest
@@ -8,11 +10,18 @@ from torch.utils.data import DataLoader
 
 from lightning_modules.mlp_classifier import MLPClassifier
 from numpy_core import SGD, AdamW, Trainer, constant, softmax_cross_entropy, two_layer_mlp
+from optim.lr_schedule import WarmupCosine
 
 MEAN, STD, RATE = 0.13, 0.31, 0.01
-OPTIMIZERS = {
-    "adamw": lambda parameters: AdamW(parameters, weight_decay=0),
-    "sgd": lambda parameters: SGD(parameters, RATE, momentum=0.9, nesterov=True),
+OPTIMIZERS = {  # by hand, and torch's
+    "adamw": (
+        lambda parameters: AdamW(parameters, weight_decay=0),
+        partial(torch.optim.AdamW, weight_decay=0.0),
+    ),
+    "sgd": (
+        lambda parameters: SGD(parameters, RATE, momentum=0.9, nesterov=True),
+        partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+    ),
 }
 
 
@@ -26,11 +35,18 @@ def torch_name(name: str, network: torch.nn.Module) -> str:
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_one_step(name):
     rng = np.random.default_rng(0)
+    by_hand, torchs = OPTIMIZERS[name]
     images, labels = rng.integers(0, 256, (16, 1, 28, 28), np.uint8), rng.integers(0, 10, 16)
 
     ours = two_layer_mlp(784, 32, 10, rng)
     theirs = MLPClassifier(
-        hidden=[32], mean=[MEAN], std=[STD], label_smoothing=0.1, optimizer=name, lr=RATE, weight_decay=0.0, warmup=0.0
+        hidden=[32],
+        mean=[MEAN],
+        std=[STD],
+        label_smoothing=0.1,
+        optimizer=torchs,
+        lr=RATE,
+        lr_schedule=WarmupCosine(warmup=0),
     )
     before = ours.state()
     names = {key: torch_name(key, theirs.network) for key in before}
@@ -39,7 +55,7 @@ def test_one_step(name):
     x = ((images / np.float32(255) - np.float32(MEAN)) / np.float32(STD)).astype(np.float32)
     trainer = Trainer(
         ours,
-        OPTIMIZERS[name](ours.parameters().values()),
+        by_hand(ours.parameters().values()),
         constant(RATE),
         rng,
         loss=lambda logits, y: softmax_cross_entropy(logits, y, label_smoothing=0.1),

@@ -1,5 +1,7 @@
 """Where in a run, and in an epoch, a resumed run goes on."""
 
+from typing import Any
+
 import lightning as L
 from torch.utils._pytree import tree_leaves
 
@@ -50,7 +52,7 @@ class DataLoaderState(L.Callback):
             if isinstance(loader, StatefulLoader):
                 loader.load_state_dict(place)
 
-    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch, batch_idx: int) -> None:
+    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int) -> None:
         if self._resumed:  # Lightning may count the last step before the checkpoint twice: the log would be off by one
             self._resumed, loop = False, trainer.fit_loop.epoch_loop
             automatic = module.automatic_optimization

@@ -3,6 +3,7 @@
 import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
@@ -32,7 +33,7 @@ class Stop(L.Callback):
             self._before = {number: signal.getsignal(number) for number in SIGNALS}
 
     def _listen(self, trainer: L.Trainer) -> None:
-        def note(number: int, frame) -> None:
+        def note(number: int, frame: object) -> None:
             launcher = trainer.strategy.launcher
             if number == signal.SIGTERM and hasattr(launcher, "kill"):  # Ctrl-C reaches all processes by itself
                 launcher.kill(number)
@@ -42,20 +43,20 @@ class Stop(L.Callback):
             signal.signal(number, note)
 
     # Lightning sets handlers of its own after `setup`, before it calls these.
-    def on_sanity_check_start(self, trainer, module) -> None:
+    def on_sanity_check_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._listen(trainer)
 
-    def on_validation_start(self, trainer, module) -> None:
+    def on_validation_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if not trainer.training:
             self._listen(trainer)
 
-    def on_train_start(self, trainer, module) -> None:
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._listen(trainer)
 
-    def on_test_start(self, trainer, module) -> None:
+    def on_test_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._listen(trainer)
 
-    def on_predict_start(self, trainer, module) -> None:
+    def on_predict_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._listen(trainer)
 
     def _told(self, trainer: L.Trainer, number: signal.Signals) -> None:
@@ -81,13 +82,12 @@ class Stop(L.Callback):
 
 
 class GracefulShutdown(Stop, Checkpoint):
-    """A training run that is told to stop finishes its batch, writes `last.ckpt`, and exits with 128 plus the signal's
-    number.
+    """A training run that is told to stop finishes its batch and writes `last.ckpt`.
 
-    Lightning stops in the middle of whatever it does at Ctrl-C; once a batch is validated and logged, the state is one
-    that a resumed run can go on from as if nothing had happened. A stop in the last batch of an epoch, or in the
-    validation after it, waits until that epoch is done. A second signal stops at once and saves nothing; so does the
-    first where nothing is trained.
+    It exits with 128 plus the signal's number. Lightning stops in the middle of whatever it does at Ctrl-C; once a
+    batch is validated and logged, the state is one that a resumed run can go on from as if nothing had happened. A stop
+    in the last batch of an epoch, or in the validation after it, waits until that epoch is done. A second signal stops
+    at once and saves nothing; so does the first where nothing is trained.
 
     It is a `Checkpoint` because Lightning calls those last: at the end of an epoch the best checkpoint comes first.
     """
@@ -103,28 +103,30 @@ class GracefulShutdown(Stop, Checkpoint):
         self._signal = number
         self._say(trainer, f"{number.name}: will save and stop after this batch; once more stops at once")
 
-    def on_train_start(self, trainer, module) -> None:
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         super().on_train_start(trainer, module)
         self._training, self._saved = True, False
 
-    def on_train_end(self, trainer, module) -> None:
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._training = False
 
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         if step_is_whole(trainer):  # no checkpoint holds gradients
             self._tell_lightning(trainer)
 
-    def on_validation_start(self, trainer, module) -> None:
+    def on_validation_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         super().on_validation_start(trainer, module)
         if self._training:
             trainer._signal_connector.received_sigterm = False  # else it would be raised between validation batches
 
     # Where a validation or an epoch ends, Lightning resumes right from what is saved in its last hook, not after it.
-    def on_validation_end(self, trainer, module) -> None:
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if self._training and step_is_whole(trainer) and not trainer.is_last_batch:
             self.on_train_epoch_end(trainer, module)
 
-    def on_train_epoch_end(self, trainer, module) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._tell_lightning(trainer)  # the signal may have come in the validation
         if trainer.received_sigterm:
             self._save(trainer)

@@ -1,12 +1,16 @@
 """The checkpoint to resume from."""
 
+from typing import Any
+
 import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Writes `last.ckpt` at the end of every `every_n_epochs` training epochs, whatever the metrics say, and where the
-    training ends: with the last epoch, or within one by `max_steps`, `max_time`, or whoever sets `trainer.should_stop`.
+    """Writes `last.ckpt` at the end of training epochs, whatever the metrics say, and where the training ends.
+
+    That is every `every_n_epochs` epochs, with the last one, and within one where `max_steps`, `max_time` or whoever
+    sets `trainer.should_stop` ends the training.
 
     Lightning's own `save_last` is only written when a best checkpoint is: a run that stops improving would be resumed
     from where it was best.
@@ -23,7 +27,9 @@ class LastCheckpoint(ModelCheckpoint):
         )
         self._stop = False  # asked for, and waiting
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs, batch, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         self._whole_steps(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:

@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 
@@ -5,23 +7,29 @@ from callbacks.attention_maps import AttentionMaps, draw
 from lightning_modules.language_model import LanguageModel
 from lightning_modules.seq2seq import Seq2Seq
 from lightning_modules.sequence_tagger import SequenceTagger
+from networks.transformer import AnswerDecoder, Encoder, EncoderDecoder
 from networks.vocabulary import Vocabulary
 
-SIZE = {"vocab_size": 104, "width": 16, "depth": 2, "heads": 2, "max_length": 80}
+SIZE = {"width": 16, "depth": 2, "heads": 2, "max_length": 80}
+NETWORKS = {Seq2Seq: EncoderDecoder, LanguageModel: AnswerDecoder, SequenceTagger: Encoder}
+
+
+def tiny(module, **options):
+    return module(104, partial(NETWORKS[module], **SIZE, **options))
 
 
 @pytest.mark.parametrize(
     ("module", "attentions"), [(SequenceTagger, 2), (LanguageModel, 2), (Seq2Seq, 6)], ids=lambda x: str(x)
 )
 def test_attention_maps_reach_tensorboard(module, attentions, sorting, fitted):
-    events = fitted(module(**SIZE), sorting, AttentionMaps())
+    events = fitted(tiny(module), sorting, AttentionMaps())
     assert len(events.Tags()["images"]) == attentions
     assert all(name.startswith("attention/") for name in events.Tags()["images"])
 
 
 @pytest.mark.parametrize("module", [SequenceTagger, LanguageModel, Seq2Seq])
 def test_axes_are_labelled_with_what_is_read(module, sorting):
-    network = module(**SIZE)
+    network = tiny(module)
     network.vocabulary.adopt(sorting.tokenizer)
     batch = sorting.val_pairs.__getitems__([3])
     source, target = (Vocabulary(sorting.tokenizer).decode(batch[name])[0].split() for name in ("source", "target"))
@@ -39,7 +47,7 @@ def test_axes_are_labelled_with_what_is_read(module, sorting):
             assert tuple([tick.get_text() for tick in labels] for labels in ticks) == expected
 
 
-def test_pictures_show_the_weights():
+def test_images_show_the_weights():
     maps = torch.rand(3, 4, 5)
     figure = draw(maps, "abcd", "01234")
     shown = [torch.tensor(axes.images[0].get_array().data) for axes in figure.axes]
@@ -47,13 +55,13 @@ def test_pictures_show_the_weights():
     assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == list("01234")
 
 
-def test_many_heads_make_no_endless_picture():
+def test_many_heads_make_no_endless_image():
     figure = draw(torch.rand(70, 6, 6), "abcdef", "abcdef")
     assert figure.get_figwidth() <= 120
 
 
 def test_maps_are_those_of_evaluation_and_leave_the_mode(sorting):
-    module = LanguageModel(**SIZE, dropout=0.5)
+    module = tiny(LanguageModel, dropout=0.5)
     module.vocabulary.adopt(sorting.tokenizer)
     batch, before = sorting.val_pairs.__getitems__([3]), torch.get_rng_state()
     first, again = (AttentionMaps().figures(module, batch)["blocks.1.attention"].axes[0] for _ in range(2))

@@ -10,7 +10,7 @@ from datamodules.images import ImageDataModule, ImageSet
 from lightning_modules.mlp_classifier import MLPClassifier
 
 
-class Pictures(ImageDataModule):
+class Images(ImageDataModule):
     shape = (1, 6, 6)
     class_names = ("cat", "dog", "fox")
 
@@ -30,29 +30,29 @@ def predict(data, folder):
         return module.eval(), list(csv.DictReader(file))
 
 
-def test_a_row_for_each_of_the_users_pictures(tmp_path, capsys):
+def test_a_row_for_each_of_the_users_images(tmp_path, capsys):
     (tmp_path / "mine").mkdir()
     pixels = np.random.default_rng(0).integers(0, 256, (3, 6, 6), np.uint8)
-    for name, picture in zip(("a, b.png", "c.png", "ü.png"), pixels, strict=True):
-        Image.fromarray(picture).save(tmp_path / "mine" / name)
-    module, rows = predict(Pictures(pictures=str(tmp_path / "mine")), tmp_path)
+    for name, image in zip(("a, b.png", "c.png", "ü.png"), pixels, strict=True):
+        Image.fromarray(image).save(tmp_path / "mine" / name)
+    module, rows = predict(Images(images=str(tmp_path / "mine")), tmp_path)
     assert [row["file"] for row in rows] == ["a, b.png", "c.png", "ü.png"]
     probability = module(torch.from_numpy(pixels)[:, None]).softmax(1)
-    assert [row["class"] for row in rows] == [Pictures.class_names[k] for k in probability.argmax(1)]
+    assert [row["class"] for row in rows] == [Images.class_names[k] for k in probability.argmax(1)]
     for row, share in zip(rows, probability.amax(1).tolist(), strict=True):
         assert abs(float(row["probability"]) - share) < 1e-4
     assert "3 predictions in" in capsys.readouterr().out
 
 
-def test_pictures_of_a_data_set_go_by_their_numbers(tmp_path):
-    _, rows = predict(Pictures(), tmp_path)
+def test_images_of_a_data_set_go_by_their_numbers(tmp_path):
+    _, rows = predict(Images(), tmp_path)
     assert [row["file"] for row in rows] == list("01234")
 
 
 def test_a_file_name_of_any_bytes_and_rows_as_soon_as_they_are_answered(tmp_path):
     """What is answered is in the table as soon as its batch is done."""
 
-    class Named(Pictures):
+    class Named(Images):
         def on_after_batch_transfer(self, batch, dataloader_idx):
             return {**batch, "file": [f"{index}-\udcff.png" for index in batch["index"].tolist()]}
 

@@ -1,7 +1,7 @@
 import lightning as L
 import pytest
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
@@ -13,32 +13,29 @@ from callbacks.classification_report import (
     mistakes_figure,
 )
 from datamodules.images import ImageDataModule, ImageSet
-from lightning_modules.plain_classifier import PlainClassifier
+from lightning_modules.classifier import Classifier
 
 N = 30
 
 
 class ByFirstPixel(nn.Module):
-    """The first pixel, 0 to 2, says which class is named; the second how surely."""
+    """The first pixel, 0 to 2, says which class is predicted; the second how surely."""
 
-    def __init__(self):
+    def __init__(self, shape, num_classes):
         super().__init__()
         self.unused = nn.Parameter(torch.zeros(1))
 
     def forward(self, images):
         pixels = (images * 255).flatten(1).round()
-        named = nn.functional.one_hot(pixels[:, 0].long(), 3)
-        return named * pixels[:, 1:2] / 10 + 0 * self.unused
+        predicted = nn.functional.one_hot(pixels[:, 0].long(), 3)
+        return predicted * pixels[:, 1:2] / 10 + 0 * self.unused
 
 
-class Reader(PlainClassifier):
-    def __init__(self, filters=None):
-        super().__init__(shape=[3, 4, 4], num_classes=3, mean=[0.0] * 3, std=[1.0] * 3)
-        self.network = ByFirstPixel()
-        self.first = filters
-
-    def filters(self):
-        return self.first
+def reader(filters=None):
+    module = Classifier(ByFirstPixel, shape=[3, 4, 4], num_classes=3, mean=[0.0] * 3, std=[1.0] * 3)
+    if filters is not None:
+        module.network.first_filters = lambda: filters
+    return module
 
 
 class Written(ImageDataModule):
@@ -49,8 +46,8 @@ class Written(ImageDataModule):
         super().__init__("memory", batch_size=7)
         generator = torch.Generator().manual_seed(0)
         images = torch.randint(256, (N, 3, 4, 4), generator=generator, dtype=torch.uint8)
-        self.named = torch.randint(3, (N,), generator=generator)
-        images[:, 0, 0, 0] = self.named.byte()
+        self.predicted = torch.randint(3, (N,), generator=generator)
+        images[:, 0, 0, 0] = self.predicted.byte()
         images[:, 0, 0, 1] = torch.randperm(N, generator=generator).byte() + 5
         self.train_set = self.val_set = self.test_set = ImageSet(images, torch.arange(N) % 3)
 
@@ -60,7 +57,7 @@ def run(tmp_path, call, report, module=None):
     logger = TensorBoardLogger(tmp_path, name="", version="")
     quiet = {"enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
     trainer = L.Trainer(logger=logger, callbacks=[report], accelerator="cpu", max_epochs=2, **quiet)
-    call(trainer)(module or Reader(), Written())
+    call(trainer)(module or reader(), Written())
     logger.experiment.flush()
     events = EventAccumulator(str(tmp_path))
     events.Reload()
@@ -71,12 +68,12 @@ def test_the_most_confident_mistakes_are_found(tmp_path):
     report, data = ClassificationReport(mistakes=4), Written()
     run(tmp_path, lambda trainer: trainer.test, report)
     pixels, labels = data.test_set.images, data.test_set.labels
-    wrong = [i for i in range(N) if data.named[i] != labels[i]]
+    wrong = [i for i in range(N) if data.predicted[i] != labels[i]]
     worst = sorted(wrong, key=lambda i: -int(pixels[i, 0, 0, 1]))[:4]
     found = sorted(report._worst, reverse=True)
-    assert [mistake.shown for mistake in found] == labels[worst].tolist()
-    assert [mistake.named for mistake in found] == data.named[worst].tolist()
-    assert all(torch.equal(m.picture, pixels[i]) for m, i in zip(found, worst, strict=True))
+    assert [mistake.target for mistake in found] == labels[worst].tolist()
+    assert [mistake.predicted for mistake in found] == data.predicted[worst].tolist()
+    assert all(torch.equal(m.image, pixels[i]) for m, i in zip(found, worst, strict=True))
     surely = [pixels[i, 0, 0, 1].double().div(10).exp() for i in worst]
     for mistake, weight in zip(found, surely, strict=True):
         assert mistake.confidence == pytest.approx(float(weight / (weight + 2)), rel=1e-4)
@@ -85,24 +82,38 @@ def test_the_most_confident_mistakes_are_found(tmp_path):
 def test_accuracy_of_every_class(tmp_path):
     events, data = run(tmp_path, lambda trainer: trainer.test, ClassificationReport()), Written()
     for number, name in enumerate(data.class_names):
-        expected = (data.named == data.test_set.labels)[data.test_set.labels == number].float().mean()
+        expected = (data.predicted == data.test_set.labels)[data.test_set.labels == number].float().mean()
         (scalar,) = events.Scalars(f"test/accuracy_of/{name}")
         assert scalar.value == pytest.approx(float(expected))
 
 
 @pytest.mark.parametrize("filters", [None, torch.randn(100, 3, 5, 5)])
-def test_pictures_at_every_validation_but_the_sanity_check(tmp_path, filters):
+def test_images_at_every_validation_but_the_sanity_check(tmp_path, filters):
     report = ClassificationReport()
-    events = run(tmp_path, lambda trainer: trainer.fit, report, Reader(filters))
+    events = run(tmp_path, lambda trainer: trainer.fit, report, reader(filters))
     tags = {"val/confusion", "val/mistakes"} | ({"val/filters"} if filters is not None else set())
     assert set(events.Tags()["images"]) == tags
     for tag in tags:
         assert [image.step for image in events.Images(tag)] == [4, 8]
 
 
-def test_without_tensorboard_nothing_is_drawn():
-    trainer = L.Trainer(logger=False, callbacks=[ClassificationReport()], accelerator="cpu", enable_progress_bar=False)
-    trainer.validate(Reader(), Written(), verbose=False)
+def test_without_tensorboard_images_are_kept_and_accuracies_logged(tmp_path):
+    options = {"accelerator": "cpu", "enable_progress_bar": False, "default_root_dir": tmp_path}
+    for logger in (False, CSVLogger(tmp_path, name="", version="csv")):
+        runner = L.Trainer(logger=logger, callbacks=[ClassificationReport()], **options)
+        runner.validate(reader(), Written(), verbose=False)
+    for folder in (tmp_path, tmp_path / "csv"):
+        assert {path.parent.name for path in (folder / "images/val").glob("*/0000000.png")} == {"confusion", "mistakes"}
+    assert "val/accuracy_of/dog" in (tmp_path / "csv/metrics.csv").read_text()
+
+
+def test_a_module_without_counts_is_refused(tmp_path):
+    module = reader()
+    del module.confusion
+    with pytest.raises(
+        ValueError, match="ClassificationReport asks a module for confusion, which Classifier does not have"
+    ):
+        run(tmp_path, lambda trainer: trainer.test, ClassificationReport(), module)
 
 
 def test_figures_hold_their_numbers():
@@ -110,8 +121,8 @@ def test_figures_hold_their_numbers():
     figure = confusion_figure(counts, ["cat", "dog"])
     assert sorted(text.get_text() for text in figure.axes[0].texts) == ["2", "5", "9"]
     assert {(text.get_position(), text.get_text()) for text in figure.axes[0].texts} >= {((1, 0), "2")}
-    pictures = [Mistake(0.9, -i, torch.zeros(1, 4, 4, dtype=torch.uint8), 0, 1) for i in range(6)]
-    figure = mistakes_figure(pictures, ["cat", "dog"])
+    mistakes = [Mistake(0.9, -i, torch.zeros(1, 4, 4, dtype=torch.uint8), 0, 1) for i in range(6)]
+    figure = mistakes_figure(mistakes, ["cat", "dog"])
     assert [axes.get_title() for axes in figure.axes] == ["cat, not dog (90%)"] * 6 + [""] * 4
 
 

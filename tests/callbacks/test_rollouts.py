@@ -10,8 +10,8 @@ from callbacks import rollouts
 from callbacks.resume.random_state import random_state
 from callbacks.rollouts import Rollouts, run_policy, table
 from diffusion.noise import randn
+from envs.episode_statistics import summarize
 from envs.rollout import rollout
-from metrics.episode_statistics import summarize
 
 
 class Chaser(L.LightningModule):
@@ -76,7 +76,8 @@ def test_logs_the_metrics_of_the_policys_own_episodes_with_averaged_weights(tmp_
     events.Reload()
     assert events.Tags()["images"] == ["val/rollouts"]
     assert events.Images("val/rollouts")[0].encoded_image_string.startswith(b"GIF89a")
-    assert [path.name for path in (tmp_path / fitting.log_dir / "videos").iterdir()] == ["val-step0000002.mp4"]
+    videos = tmp_path / fitting.log_dir / "videos/val/rollouts"
+    assert [path.name for path in videos.iterdir()] == ["0000002.mp4"]
 
 
 def test_test_uses_the_papers_seeds_and_prints_a_table(tmp_path, capsys):

@@ -1,6 +1,7 @@
 """Whatever draws in the middle of a run leaves it as it was: modes, gradients' mode, global generators."""
 
 import random
+from functools import partial
 
 import lightning as L
 import numpy as np
@@ -21,6 +22,7 @@ from callbacks.saturation import Saturation
 from lightning_modules.ddpm import DDPM
 from lightning_modules.gan import GAN
 from lightning_modules.mlp_classifier import MLPClassifier
+from networks.unet2d import UNet2D
 from tests.lightning_modules.test_gan import TINY, Noise
 
 
@@ -40,7 +42,7 @@ class Restless(GAN):
 
 
 def ddpm():
-    return DDPM([3, 8, 8], 3, widths=[64], attention=0, sampling_steps=2, dropout=0.5)
+    return DDPM(partial(UNet2D, widths=[64], attention=0, dropout=0.5), [3, 8, 8], 3, sampling_steps=2)
 
 
 def reader(folder):
@@ -76,7 +78,7 @@ def after_a_look(callback, trainer, module):
 )
 def test_a_callback_that_draws_leaves_no_trace(module, callback, call, tmp_path, monkeypatch):
     for place in (nearest_neighbours, sample_quality):
-        monkeypatch.setattr(place, "load_pretrained", reader)
+        monkeypatch.setattr(place, "load_trained", reader)
     module, data = module(), Noise()
     trainer = L.Trainer(
         accelerator="cpu",
@@ -93,7 +95,8 @@ def test_a_callback_that_draws_leaves_no_trace(module, callback, call, tmp_path,
     next(module.children()).eval()  # a part of it stands still
     modes, states = [part.training for part in module.modules()], random_state()
     call(callback, trainer, module)
-    assert list(tmp_path.rglob("samples/*")) or isinstance(callback, SampleQuality)
+    written = [path for kind in ("images", "videos") for path in tmp_path.rglob(f"{kind}/**/*.*")]
+    assert written or isinstance(callback, SampleQuality)
     assert [part.training for part in module.modules()] == modes
     after = random_state()
     assert after["python"] == states["python"]
@@ -121,13 +124,12 @@ def test_after_an_error_too():
 
 
 def test_class_names_are_those_of_the_data_or_numbers():
-    class Plain:
-        datamodule = None
+    def of(data, **options):
+        module = GAN(**TINY | options)
+        module.trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+        module.trainer.datamodule = data
+        return class_names(module)
 
-    class Named:
-        datamodule = Noise()
-
-    module = GAN(**TINY)
-    assert class_names(Named, module) == ("cat", "dog", "fox")
-    assert class_names(Plain, module) == ["0", "1", "2"]
-    assert class_names(Plain, GAN(**TINY | {"num_classes": 0})) == ["0"]
+    assert of(Noise()) == ("cat", "dog", "fox")
+    assert of(None) == ["0", "1", "2"]
+    assert of(None, num_classes=0) == ["0"]

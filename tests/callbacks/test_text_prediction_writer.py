@@ -9,14 +9,14 @@ from networks.vocabulary import with_eos
 class Sorter(SequenceTagger):
     """Answers right."""
 
-    def _write(self, source, source_mask, max_new_tokens):
+    def _generate(self, source, source_mask, max_new_tokens):
         return with_eos(source.sort(1).values, source_mask)
 
 
 def test_answers_are_printed(capsys):
     data = Sorting(numbers=[5, 3, 9])
     data.setup()
-    module = Sorter(vocab_size=104, width=16, depth=1, heads=2)
+    module = Sorter(data.vocab_size)
     trainer = L.Trainer(accelerator="cpu", logger=False, callbacks=[TextPredictionWriter()], enable_progress_bar=False)
     trainer.predict(module, data)
     assert "5 3 9 -> 3 5 9" in [line.strip() for line in capsys.readouterr().out.splitlines()]

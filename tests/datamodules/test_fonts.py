@@ -36,7 +36,7 @@ def test_drawn_once(monkeypatch):
     assert torch.equal(fonts.digits("train", (1, 28, 28))[0], first[0])
 
 
-def test_pictures_show_a_digit_that_touches_no_side():
+def test_images_show_a_digit_that_touches_no_side():
     images, _ = fonts.draw(200, (1, 28, 28), np.random.default_rng(0))
     ink = images.flatten(1).float().mean(1) / 255
     assert ink.min() > 0.01
@@ -60,7 +60,7 @@ def test_digits_can_be_told_apart():
 
 
 def test_every_font_has_digits():
-    """Each digit's picture differs from that of a character that no font has."""
+    """Each digit's image differs from that of a character that no font has."""
     assert len(fonts.fonts()) >= 20
     for path in fonts.fonts():
         font = ImageFont.truetype(path, 32)
@@ -74,7 +74,7 @@ def test_fonts_of_symbols_are_left_out():
     assert not names & {"cmex10", "cmsy10", "DejaVuSansDisplay", "STIXSizOneSymReg"}
 
 
-def test_other_fonts_are_other_pictures(monkeypatch):
+def test_other_fonts_are_other_images(monkeypatch):
     first = fonts.digits("train", (1, 28, 28))[0]
     fewer = fonts.fonts()[:3]
     monkeypatch.setattr(fonts, "fonts", lambda: fewer)

@@ -14,22 +14,22 @@ RED, GREY = (255, 0, 0), (100, 100, 100)
 
 
 def row(mode: str, *values) -> Image.Image:
-    """A picture of one row, from its values as `mode` keeps them."""
-    picture = Image.new(mode, (len(values), 1))
+    """An image of one row, from its values as `mode` keeps them."""
+    image = Image.new(mode, (len(values), 1))
     for place, value in enumerate(values):
-        picture.putpixel((place, 0), value)
-    return picture
+        image.putpixel((place, 0), value)
+    return image
 
 
 def with_palette(mode: str, *values) -> Image.Image:
-    picture = row(mode, *values)
-    picture.putpalette([10, 20, 30, *RED])
-    return picture
+    image = row(mode, *values)
+    image.putpalette([10, 20, 30, *RED])
+    return image
 
 
-def encoded(picture: Image.Image, kind: str, **options) -> bytes:
+def encoded(image: Image.Image, kind: str, **options) -> bytes:
     content = io.BytesIO()
-    picture.save(content, kind, **options)
+    image.save(content, kind, **options)
     return content.getvalue()
 
 
@@ -63,32 +63,32 @@ MODES = {  # what a mode's values are in 8 bits of red, green and blue
 }
 TOLERANCE = {"LAB": 8}  # 8 bits of L, a and b are coarser than 8 bits of red, green and blue
 FILES = {  # a format that keeps the mode as it is
-    **{mode: "PNG" for mode in ("1", "L", "P", "RGB", "RGBA", "LA", "I;16")},
-    **{mode: "TIFF" for mode in ("PA", "CMYK", "YCbCr", "LAB", "I", "I;16B", "F")},
+    **dict.fromkeys(("1", "L", "P", "RGB", "RGBA", "LA", "I;16"), "PNG"),
+    **dict.fromkeys(("PA", "CMYK", "YCbCr", "LAB", "I", "I;16B", "F"), "TIFF"),
 }
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_every_mode_of_pillow(mode):
-    picture, expected = MODES[mode]
-    assert picture.mode == mode
-    colours = np.asarray(opaque(picture, "RGB"), int)[0]
+    image, expected = MODES[mode]
+    assert image.mode == mode
+    colours = np.asarray(opaque(image, "RGB"), int)[0]
     np.testing.assert_allclose(colours, expected, atol=TOLERANCE.get(mode, 1))
-    grey = np.asarray(opaque(picture, "L"), int)[0]
+    grey = np.asarray(opaque(image, "L"), int)[0]
     np.testing.assert_allclose(grey, colours @ [0.299, 0.587, 0.114], atol=1)
 
 
 @pytest.mark.parametrize("mode", FILES)
 def test_every_mode_from_a_file(mode):
-    picture, expected = MODES[mode]
-    content = encoded(picture, FILES[mode])
+    image, expected = MODES[mode]
+    content = encoded(image, FILES[mode])
     with Image.open(io.BytesIO(content)) as opened:
         assert opened.mode == mode
     np.testing.assert_allclose(np.asarray(read_image(content, 3), int)[0], expected, atol=TOLERANCE.get(mode, 1))
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
-def test_deep_pictures_whose_values_are_those_of_8_bits(dtype):
+def test_deep_images_whose_values_are_those_of_8_bits(dtype):
     values = np.array([[0, 7, 255]], dtype)
     np.testing.assert_array_equal(np.asarray(read_image(encoded(Image.fromarray(values), "TIFF"), 1)), [[0, 7, 255]])
 
@@ -105,26 +105,26 @@ def test_values_without_a_known_scale_are_refused(values):
 @pytest.mark.parametrize(("ink", "ground"), [("black", 255), ("white", 0), ((90, 40, 200), 255), ((250, 240, 90), 0)])
 @pytest.mark.parametrize("way", ["RGBA", "LA", "P", "transparent colour"])
 def test_ink_on_nothing_can_be_seen(way, ink, ground):
-    """A picture of nothing but ink, some of it half opaque, in every way that files keep transparency."""
-    picture = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
-    picture.paste(ink if isinstance(ink, str) else (*ink, 255), (2, 2, 6, 6))
-    colour = np.asarray(picture)[3, 3, :3]
+    """An image of nothing but ink, some of it half opaque, in every way that files keep transparency."""
+    image = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    image.paste(ink if isinstance(ink, str) else (*ink, 255), (2, 2, 6, 6))
+    colour = np.asarray(image)[3, 3, :3]
     options = {}
     if way == "LA":
-        picture = picture.convert("LA")
+        image = image.convert("LA")
     elif way == "P":
         indexed = Image.new("P", (8, 8), 0)
         indexed.putpalette([*colour, *colour])
         indexed.paste(1, (2, 2, 6, 6))
-        picture, options = indexed, {"transparency": 0}
+        image, options = indexed, {"transparency": 0}
     elif way == "transparent colour":
-        picture = picture.convert("RGB")
-        picture.paste((1, 2, 3), (0, 0, 8, 2))
-        picture.paste((1, 2, 3), (0, 6, 8, 8))
-        picture.paste((1, 2, 3), (0, 0, 2, 8))
-        picture.paste((1, 2, 3), (6, 0, 8, 8))
+        image = image.convert("RGB")
+        image.paste((1, 2, 3), (0, 0, 8, 2))
+        image.paste((1, 2, 3), (0, 6, 8, 8))
+        image.paste((1, 2, 3), (0, 0, 2, 8))
+        image.paste((1, 2, 3), (6, 0, 8, 8))
         options = {"transparency": (1, 2, 3)}
-    read = np.asarray(read_image(encoded(picture, "PNG", **options), 3))
+    read = np.asarray(read_image(encoded(image, "PNG", **options), 3))
     assert (read[0] == ground).all()
     if way != "LA":
         np.testing.assert_array_equal(read[3, 3], colour)
@@ -149,10 +149,10 @@ def test_the_first_frame_of_what_moves():
 @pytest.mark.parametrize("orientation", range(10))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
 def test_turned_as_pillow_turns(kind, orientation):
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)).resize((24, 16))
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)).resize((24, 16))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    content = encoded(picture, kind, exif=exif)
+    content = encoded(image, kind, exif=exif)
     with Image.open(io.BytesIO(content)) as opened:
         expected = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
     np.testing.assert_array_equal(np.asarray(read_image(content, 3)), expected)
@@ -173,11 +173,11 @@ def exif_block(rng: random.Random) -> bytes:
 
 @pytest.mark.filterwarnings("ignore")  # Pillow's, of what is wrong with a block
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_no_exif_block_costs_a_picture(kind):
-    picture = Image.fromarray(np.arange(8 * 4, dtype=np.uint8).reshape(4, 8))
+def test_no_exif_block_costs_an_image(kind):
+    image = Image.fromarray(np.arange(8 * 4, dtype=np.uint8).reshape(4, 8))
     rng, turned = random.Random(0), 0
     for _ in range(150):
-        read = read_image(encoded(picture, kind, exif=exif_block(rng)), 1)
+        read = read_image(encoded(image, kind, exif=exif_block(rng)), 1)
         assert read.size in ((8, 4), (4, 8))
         turned += read.size == (4, 8)
     assert turned > 100
@@ -193,7 +193,7 @@ def test_a_tag_of_the_wrong_type_leaves_the_turn():
     assert read_image(plain[:2] + segment + plain[2:], 1).size == (4, 8)
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture", b"GIF89a", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
+@pytest.mark.parametrize("content", [b"", b"no image", b"GIF89a", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
 def test_what_cannot_be_read_is_a_value_error_of_one_line(content, tmp_path):
     (tmp_path / "file").write_bytes(content)
     for file in (content, tmp_path / "file", tmp_path / "none", tmp_path):

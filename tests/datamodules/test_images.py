@@ -16,9 +16,10 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from PIL import Image, ImageOps
 
 from datamodules import cache, images
+from datamodules.augmentation import AlternatingFlip, Shift
+from datamodules.image_files import read_image_files
 from datamodules.images import ImageDataModule, read_images
 from datamodules.mnist import MNIST
-from datamodules.pictures import read_pictures
 
 
 class Squares(ImageDataModule):
@@ -44,8 +45,8 @@ def write(tmp_path, monkeypatch):
 
     def write(train=None, labels=None, **columns):
         for number, split in enumerate(("train", "test")):
-            pictures = pixels(seed=number) if train is None else train
-            files = [{"bytes": png(picture), "path": None} for picture in pictures]
+            drawn = pixels(seed=number) if train is None else train
+            files = [{"bytes": png(image), "path": None} for image in drawn]
             own = np.arange(len(files)) % 3 if labels is None else labels
             table = pa.table({"img": files, "label": own} | columns)
             (tmp_path / "data").mkdir(exist_ok=True)
@@ -111,10 +112,10 @@ def test_the_split_goes_by_its_seed(write):
     assert not torch.equal(sets[0], sets[2])
 
 
-def test_grey_pictures_become_what_is_asked_for(write):
+def test_grey_images_become_what_is_asked_for(write):
     source = write()
     grey = read_images(source, "test", (1, 8, 6), Squares.class_names, "img")
-    expected = [np.asarray(Image.fromarray(picture).convert("L")) for picture in pixels(seed=1)]
+    expected = [np.asarray(Image.fromarray(image).convert("L")) for image in pixels(seed=1)]
     assert torch.equal(grey.images[:, 0], torch.from_numpy(np.stack(expected)))
 
 
@@ -154,11 +155,11 @@ def test_a_batch_is_indexed_whole(write):
         assert batch["index"][place] == alone["index"] == index
 
 
-def test_every_picture_once_an_epoch_in_another_order(write):
+def test_every_image_once_an_epoch_in_another_order(write):
     data = Squares(write(), batch_size=6, val_share=0.25)
     seen = fit(data, epochs=2)
     orders = [torch.cat([batch["index"] for batch in epoch]) for epoch in seen["train"]]
-    assert [len(batch["index"]) for batch in seen["train"][0]] == [6] * 5  # 30 pictures
+    assert [len(batch["index"]) for batch in seen["train"][0]] == [6] * 5  # 30 images
     assert not torch.equal(orders[0], orders[1])
     for order in orders:
         assert sorted(order.tolist()) == list(range(30))
@@ -172,13 +173,13 @@ def test_the_last_batch_is_dropped_in_training_only(write):
     assert [len(batch["index"]) for batch in seen["val"][0]] == [7, 3]
 
 
-def test_fewer_pictures_than_a_batch_are_one_batch(write):
+def test_fewer_images_than_a_batch_are_one_batch(write):
     seen = fit(Squares(write(), batch_size=100, val_share=0.25))
     assert [len(batch["index"]) for batch in seen["train"][0]] == [30]
 
 
 def test_augmented_in_training_only(write):
-    data = Squares(write(), augment={"alternating_flip": None}, val_share=0.25)
+    data = Squares(write(), augment=[AlternatingFlip()], val_share=0.25)
     seen = fit(data, epochs=2)
     mirrored = torch.zeros(2, 30, dtype=torch.bool)
     for epoch, (batch,) in enumerate(seen["train"]):
@@ -202,8 +203,8 @@ def test_nothing_held_out(write):
 def test_paths_instead_of_bytes(tmp_path, monkeypatch):
     monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "cache"))
     (tmp_path / "0.png").write_bytes(png(pixels(1)[0]))
-    picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    files = pa.array([{"bytes": None, "path": str(tmp_path / "0.png")}], picture)
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    files = pa.array([{"bytes": None, "path": str(tmp_path / "0.png")}], image)
     pq.write_table(pa.table({"img": files, "label": [0]}), tmp_path / "rows.parquet")
     read = read_images(str(tmp_path / "rows.parquet"), "train", Squares.shape, Squares.class_names, "img")
     assert torch.equal(read.images[0], torch.from_numpy(pixels(1)[0]).permute(2, 0, 1))
@@ -217,8 +218,8 @@ def test_paths_instead_of_bytes(tmp_path, monkeypatch):
         ({"labels": [0.5] * 40}, ["label", "double", "whole numbers"]),
         ({"labels": [None, *[0] * 39]}, ["label", "whole numbers"]),
         ({"img": ["x"] * 40}, ["img", "string", "PNG or JPEG"]),
-        ({"img": [{"bytes": b"no picture", "path": None}] * 40}, ["picture 0", "cannot be read"]),
-        ({"train": [*pixels(2), *pixels(1, (9, 6))], "labels": [0] * 3}, ["picture 2", "9 x 6", "8 x 6"]),
+        ({"img": [{"bytes": b"no image", "path": None}] * 40}, ["image 0", "cannot be read"]),
+        ({"train": [*pixels(2), *pixels(1, (9, 6))], "labels": [0] * 3}, ["image 2", "9 x 6", "8 x 6"]),
     ],
     ids=str,
 )
@@ -247,8 +248,8 @@ def test_a_missing_column_is_named(write):
     [
         ({"val_share": 1.0}, "val_share=1.0"),
         ({"batch_size": 0}, "batch_size=0"),
-        ({"augment": {"blur": 3}}, "'blur' is unknown; use some of shift, flip"),
-        ({"augment": {"shift": {"pixel": 3}}}, "has no argument pixel"),
+        ({"augment": {"shift": 3}}, "augment holds 'shift'; it must be a list of augmentations"),
+        ({"augment": [Shift(6)]}, "pixels=6 leaves nothing of images of 8 x 6"),
     ],
 )
 def test_mistakes_are_named(options, words):
@@ -262,7 +263,7 @@ def test_a_share_that_leaves_nothing_to_train_on(write):
 
 
 def named(names, numbers, folder, splits=("train", "test")):
-    """Pictures of one grey each, 20 times their class, whose ClassLabel has these names."""
+    """Images of one grey each, 20 times their class, whose ClassLabel has these names."""
     features = Features({"img": ImageFeature(), "label": ClassLabel(names=names)})
     files = [Image.new("RGB", (6, 8), (20 * "abcdef".index(names[number]),) * 3) for number in numbers]
     for split in splits:
@@ -310,11 +311,11 @@ def test_files_that_number_their_classes_differently(tmp_path):
 
 def test_columns_and_classes_of_other_names(tmp_path):
     """Plain bytes of PNG files, and names of classes in place of numbers."""
-    rows = {"picture": [png(picture) for picture in pixels(3)], "kind": ["dog", "cat", "dog"]}
+    rows = {"photo": [png(image) for image in pixels(3)], "kind": ["dog", "cat", "dog"]}
     pq.write_table(pa.table(rows), tmp_path / "test.parquet")
-    with pytest.raises(ValueError, match=r"lacks the columns img, label; it has picture, kind; .*--data\.image_column"):
+    with pytest.raises(ValueError, match=r"lacks the columns img, label; it has photo, kind; .*--data\.image_column"):
         Squares(str(tmp_path)).setup("test")
-    columns = {"image_column": "picture", "label_column": "kind"}
+    columns = {"image_column": "photo", "label_column": "kind"}
     with pytest.raises(ValueError, match=r"names the class 'dog', which is none of a, b, c; .*--data\.class_names"):
         Squares(str(tmp_path), **columns).setup("test")
     data = Squares(str(tmp_path), **columns, class_names=["cat", "dog"])
@@ -326,32 +327,32 @@ def test_columns_and_classes_of_other_names(tmp_path):
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "I;16", "F", "turned"])
 def test_training_and_predict_read_alike(mode, tmp_path, monkeypatch):
-    """300 black pictures used to train."""
+    """300 black images used to train."""
     monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "cache"))
     drawn = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 6), np.uint8))
     options = {}
     if mode in ("RGBA", "LA"):
         ink = Image.new("LA", drawn.size, (0, 0))
         ink.putalpha(drawn)
-        picture = ink.convert(mode)
+        image = ink.convert(mode)
         expected = 255 - np.asarray(drawn)  # black ink on white
     elif mode == "turned":
         exif = Image.Exif()
         exif[0x0112] = 8
-        picture, options = drawn.transpose(Image.Transpose.ROTATE_270), {"exif": exif}
+        image, options = drawn.transpose(Image.Transpose.ROTATE_270), {"exif": exif}
         expected = np.asarray(drawn)
     else:
         deep = np.asarray(drawn) * np.float32(257 if mode == "I;16" else 1 / 255)
-        picture = Image.fromarray(deep.astype(np.uint16) if mode == "I;16" else deep)
+        image = Image.fromarray(deep.astype(np.uint16) if mode == "I;16" else deep)
         expected = np.asarray(drawn)
     content = io.BytesIO()
-    picture.save(content, "TIFF" if mode == "F" else "PNG", **options)
+    image.save(content, "TIFF" if mode == "F" else "PNG", **options)
     (tmp_path / "mine").write_bytes(content.getvalue())
     rows = {"image": [content.getvalue()], "label": [0]}
     pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
     trained = read_images(str(tmp_path / "rows.parquet"), "train", (1, 8, 6), ["a"]).images[0]
     assert torch.equal(trained[0], torch.from_numpy(expected.copy()))
-    assert torch.equal(read_pictures(tmp_path / "mine", (1, 8, 6)).images[0], trained)
+    assert torch.equal(read_image_files(tmp_path / "mine", (1, 8, 6)).images[0], trained)
 
 
 def test_negatives(write):
@@ -367,15 +368,15 @@ def test_dark_ink_on_light_paper_is_said(tmp_path, capsys):
     digit.paste(255, (12, 4, 16, 24))
     for number in range(3):
         (ImageOps.invert(digit) if number else digit).save(tmp_path / f"{number}.png")
-    data = MNIST("anywhere", pictures=str(tmp_path))
+    data = MNIST("anywhere", images=str(tmp_path))
     data.setup("predict")
     said = " ".join(capsys.readouterr().err.split())
-    assert "2 of 3 pictures look like dark ink on light paper, and MNIST shows light ink" in said
+    assert "2 of 3 images look like dark ink on light paper, and MNIST shows light ink" in said
     assert said.endswith("try --data.invert true")
     (tmp_path / "0.png").unlink()
-    data = MNIST("anywhere", pictures=str(tmp_path), invert=True)
+    data = MNIST("anywhere", images=str(tmp_path), invert=True)
     data.setup("predict")
-    assert torch.equal(data.pictures.images[0, 0], torch.from_numpy(np.asarray(digit)))
+    assert torch.equal(data.predict_set.images[0, 0], torch.from_numpy(np.asarray(digit)))
     assert not capsys.readouterr().err.strip()
 
 
@@ -384,7 +385,7 @@ def test_the_base_says_which_data_sets_there_are():
         ImageDataModule("anywhere")
 
 
-def test_one_picture_of_one_class(write):
+def test_one_image_of_one_class(write):
     source = write(train=pixels(1), labels=[0])
     data = Squares(source)
     data.setup()
@@ -419,3 +420,38 @@ def test_numbers_at_their_edges(name, good, bad, write):
     for value in bad:
         with pytest.raises(ValueError, match=rf"^{name}={re.escape(str(value))} [^\n]*$"):
             Squares(source, **{name: value}).setup("fit")
+
+
+def test_shape_and_classes_are_known_before_anything_is_read(tmp_path, monkeypatch):
+    """Those that files name, too, where they are other ones; what cannot be read is refused later."""
+    monkeypatch.setattr(images, "read_images", None)  # from here on nothing can be read
+    data = Squares("anywhere")
+    assert (data.shape, data.num_classes, data.class_names) == ((3, 8, 6), 3, ("a", "b", "c"))
+    assert Squares("fonts").class_names == tuple("0123456789")
+    given = Squares("anywhere", class_names=["x", "y"])
+    assert (given.num_classes, given.class_names) == (2, ("x", "y"))
+    named(["c", "a"], [0, 1], tmp_path)
+    assert Squares(str(tmp_path)).class_names == ("a", "b", "c")
+    named(["e", "d", "f", "g"], [0, 1], tmp_path)
+    assert (Squares(str(tmp_path)).num_classes, Squares(str(tmp_path)).class_names) == (4, ("e", "d", "f", "g"))
+    assert Squares(str(tmp_path), class_names=["x"]).class_names == ("x",)
+    (tmp_path / "train.parquet").write_bytes(b"PAR1 torn")
+    assert Squares(str(tmp_path)).class_names == ("a", "b", "c")
+
+
+def test_statistics_and_first_images_of_the_training_set(write):
+    data = Squares(write(), val_share=0.25)
+    with pytest.raises(ValueError, match=r'not read yet; call setup\("fit"\) first'):
+        data.channel_statistics()
+    with pytest.raises(ValueError, match=r'not read yet; call setup\("fit"\) first'):
+        data.training_images(3)
+    data.setup("fit")
+    mean, std = data.channel_statistics()
+    whole = data.train_set.images.numpy() / 255
+    np.testing.assert_allclose(mean, whole.mean((0, 2, 3)), rtol=1e-6)
+    np.testing.assert_allclose(std, whole.std((0, 2, 3)), rtol=1e-6)
+    assert torch.equal(data.training_images(7), data.train_set.images[:7])
+    assert torch.equal(data.training_images(100), data.train_set.images)
+    for count in (0, -1, 2**63, 1.5, True):
+        with pytest.raises(ValueError, match=f"count={count} must be a whole number"):
+            data.training_images(count)

@@ -1,7 +1,9 @@
+import lightning as L
 import pytest
 import torch
+from torch import nn
 
-from datamodules.pairs import BLOCK, Pairs, similar_lengths
+from datamodules.pairs import BLOCK, EpochPairs, Pairs, similar_lengths
 from datamodules.sorting import Sorting
 
 
@@ -64,3 +66,71 @@ def test_to_predict_no_other_data_are_made(monkeypatch):
     data = Sorting(numbers=[5, 3])
     data.setup("predict")
     assert len(list(data.predict_dataloader())) == 1
+
+
+class Reads(L.LightningModule):
+    """Notes the sources of each epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.seen = nn.Linear(1, 1), []
+
+    def on_train_epoch_start(self):
+        self.seen.append([])
+
+    def training_step(self, batch, batch_idx):
+        self.seen[-1].append(batch["source"])
+        return self.layer(batch["source"][:1, :1].float()).mean()
+
+    def configure_optimizers(self):
+        assert self.trainer.estimated_stepping_batches > 0  # asks for the loader before the first epoch
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+def read(**options) -> Reads:
+    module, data = Reads(), Sorting(max_length=8, train_size=20, batch_size=8, val_size=4, test_size=4)
+    quiet = dict.fromkeys(["logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"], False)
+    trainer = L.Trainer(accelerator="cpu", **quiet | options)
+    trainer.fit(module, data)
+    assert trainer.reload_dataloaders_every_n_epochs == options.get("reload_dataloaders_every_n_epochs", 0)
+    return module
+
+
+@pytest.mark.parametrize("options", [{}, {"reload_dataloaders_every_n_epochs": 1}])
+def test_each_epoch_reads_its_own_pairs_in_their_order(options):
+    """Whether the trainer asks for a new loader or not, which is its own affair."""
+    data = Sorting(max_length=8, train_size=20, batch_size=8)
+    seen = read(max_epochs=3, **options).seen
+    assert len(seen) == 3
+    for epoch, batches in enumerate(seen):
+        pairs = data.train_pairs(epoch)
+        expected = [pairs.__getitems__(range(first, first + 8))["source"] for first in (0, 8)]
+        assert len(batches) == 2
+        assert all(map(torch.equal, batches, expected)), epoch
+
+
+def test_a_few_batches_to_overfit_are_the_same_in_every_epoch():
+    seen = read(max_epochs=3, overfit_batches=2).seen
+    for batches in seen[1:]:
+        assert all(map(torch.equal, batches, seen[0]))
+
+
+def test_an_epoch_is_drawn_once_and_when_it_is_read():
+    drawn, now = [], [3]
+
+    def draw(epoch):
+        drawn.append(epoch)
+        return Pairs.from_lists([[epoch + 4]] * 4, [[epoch + 4]] * 4)
+
+    pairs = EpochPairs(draw, lambda: now[0], 4)
+    assert (len(pairs), drawn) == (4, [])
+    assert pairs.__getitems__([0, 1])["source"].tolist() == [[7], [7]]
+    assert pairs[2]["source"].tolist() == [7]
+    now[0] = 5
+    assert pairs[0]["source"].tolist() == [9]
+    assert drawn == [3, 5]
+
+
+def test_the_size_of_the_vocabulary_is_known_at_once():
+    data = Sorting()
+    assert data.vocab_size == data.tokenizer.get_vocab_size() == 104

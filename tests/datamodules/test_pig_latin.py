@@ -1,5 +1,6 @@
 import os
 import re
+from functools import partial
 
 import lightning as L
 import numpy as np
@@ -12,8 +13,9 @@ from datamodules.pig_latin import PigLatin, part, side, unseen, words_of
 from datamodules.pig_latin_rules import translate
 from datamodules.pseudo_words import PseudoWords, dressed
 from datamodules.sentences import read_text, sentences
-from datamodules.tokenization import bpe_tokenizer, character_tokenizer
+from datamodules.tokenization import BPETokenizer, CharacterTokenizer
 from lightning_modules.seq2seq import Seq2Seq
+from networks.transformer import EncoderDecoder
 from networks.vocabulary import Vocabulary
 
 ENGLISH = re.findall(
@@ -156,7 +158,8 @@ def test_any_text_file_may_be_the_source(tmp_path, monkeypatch):
 
 def test_bpe_learns_from_training_sentences_alone(monkeypatch):
     monkeypatch.delenv("FIRSTLIGHT_DATA", raising=False)
-    data = PigLatin(tokenizer="bpe", train_size=50)
+    data = PigLatin(tokenizer=BPETokenizer(512), train_size=50)
+    assert data.vocab_size == 512
     data.setup()
     assert data.tokenizer.get_vocab_size() == 512
     assert texts(data.test_pairs[1], data.tokenizer, "target")[0] == translate(
@@ -177,13 +180,12 @@ def test_typographic_quotes_and_dashes_are_read_as_in_training():
     assert Vocabulary(data.tokenizer).decode(batch["source"]) == ['"Don\'t - go..." he said']
 
 
-@pytest.mark.parametrize("tokenizer", ["characters", "bpe"])
+@pytest.mark.parametrize("tokenizer", [CharacterTokenizer(), BPETokenizer(120)])
 def test_to_translate_a_line_neither_corpus_nor_list_is_read(tokenizer, tmp_path, monkeypatch):
     """The tokenizer of characters is always the same; one that was learned comes with the weights."""
     monkeypatch.delenv("FIRSTLIGHT_DATA", raising=False)
-    spoken = character_tokenizer() if tokenizer == "characters" else bpe_tokenizer(ENGLISH, 120)
-    module = Seq2Seq(vocab_size=spoken.get_vocab_size(), width=16, depth=1, heads=2, max_length=160)
-    module.vocabulary.adopt(spoken)
+    module = Seq2Seq(tokenizer.vocab_size, partial(EncoderDecoder, width=16, depth=1, heads=2, max_length=160))
+    module.vocabulary.adopt(tokenizer.train(ENGLISH))
     data = PigLatin(source=str(tmp_path / "none.txt"), words="none", tokenizer=tokenizer, text="the quick fox")
     quiet = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
     ((answer,),) = L.Trainer(accelerator="cpu", **quiet).predict(module, data)
@@ -219,7 +221,6 @@ def test_a_small_corpus_works_or_says_that_it_is_too_small(tmp_path, monkeypatch
         ({"text": ""}, "is empty"),
         ({"text": "   "}, "is empty"),
         ({"text": "long " * 30}, "150 characters, max_length=120"),
-        ({"tokenizer": "words"}, "'words' is none of characters, bpe"),
         ({"word_share": 1.5}, "word_share=1.5"),
         ({"pseudo_share": -0.1}, "pseudo_share=-0.1"),
     ],

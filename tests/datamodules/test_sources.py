@@ -72,16 +72,29 @@ def test_names_of_classes_come_from_the_file_or_from_the_readme(tmp_path):
     features = Features({"label": ClassLabel(names=["b", "a"])})
     Dataset.from_dict({"label": [0, 1]}, features=features).to_parquet(tmp_path / "named.parquet")
     assert sources.load(str(tmp_path / "named.parquet")).features == features
+    assert sources.local_class_names(str(tmp_path / "named.parquet"), "label") == ["b", "a"]
     folder = tmp_path / "folder"
     folder.mkdir()
     parquet.write_table(pa.table({"label": [0, 1], "other": [1, 2]}), folder / "train.parquet")
     assert sources.load(str(folder)).features["label"] == Value("int64")
+    assert sources.local_class_names(str(folder), "label") is None
     kind = {"class_label": {"names": {"0": "b", "1": "a"}}}
     said = {"dataset_info": {"features": [{"name": "label", "dtype": kind}]}}
     (folder / "README.md").write_text(f"---\n{yaml.safe_dump(said)}---\n")
     rows = sources.load(str(folder), columns=["label"])
     assert rows.features == features
     assert list(rows["label"]) == [0, 1]
+    assert sources.local_class_names(str(folder), "label") == ["b", "a"]
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 torn", None])
+def test_data_that_cannot_be_read_name_no_classes(content, tmp_path):
+    """Neither do those that are on the Hub: nobody is asked over the network."""
+    if content is not None:
+        (tmp_path / "train.parquet").write_bytes(content)
+    assert sources.local_class_names(str(tmp_path), "label") is None
+    assert sources.local_class_names(str(tmp_path / "train.parquet"), "label") is None
+    assert sources.local_class_names("some/where", "label") is None
 
 
 def test_a_folder_of_lerobot_without_its_readme(human_data, tmp_path):

@@ -11,14 +11,14 @@ from tests.datamodules.test_images import pixels, png
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """folder("train", "test"): a source with these splits, 40 pictures each."""
+    """folder("train", "test"): a source with these splits, 40 images each."""
     monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "cache"))
 
     def write(*splits):
         place = tmp_path / "-".join(splits)
         place.mkdir()
         for seed, split in enumerate(splits):
-            files = [{"bytes": png(picture), "path": None} for picture in pixels(size=(32, 32), seed=seed)]
+            files = [{"bytes": png(image), "path": None} for image in pixels(size=(32, 32), seed=seed)]
             pq.write_table(pa.table({"image": files, "label": np.arange(40) % 10}), place / f"{split}-0.parquet")
         return str(place)
 

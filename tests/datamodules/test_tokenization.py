@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from datamodules.tokenization import ALPHABET, bpe_tokenizer, character_tokenizer, number_tokenizer
+from datamodules.tokenization import (
+    ALPHABET,
+    BPETokenizer,
+    CharacterTokenizer,
+    bpe_tokenizer,
+    character_tokenizer,
+    number_tokenizer,
+)
 from networks.vocabulary import BOS, EOS, PAD, SEP, Vocabulary
 
 TEXTS = ["the quick brown fox jumps over the lazy dog", "the other fox, they say, is there"] * 10
@@ -100,3 +107,17 @@ def test_bpe_may_be_asked_for_more_tokens_than_there_are():
 def test_numbers_must_be_some(numbers):
     with pytest.raises(ValueError, match=f"numbers={numbers}"):
         number_tokenizer(numbers)
+
+
+def test_the_size_of_a_vocabulary_is_known_before_its_tokenizer():
+    for kind in (CharacterTokenizer(), BPETokenizer(120)):
+        assert kind.train(TEXTS).get_vocab_size() == kind.vocab_size
+    assert CharacterTokenizer().train([]).to_str() == character_tokenizer().to_str()
+    assert BPETokenizer(120).train(TEXTS).to_str() == bpe_tokenizer(TEXTS, 120).to_str()
+
+
+def test_text_that_is_too_short_for_a_vocabulary_is_named():
+    with pytest.raises(ValueError, match=r"too short for vocab_size=512: byte-pair encoding found 99 tokens"):
+        BPETokenizer(512).train([])
+    with pytest.raises(ValueError, match="vocab_size=98 must be"):
+        BPETokenizer(98)

@@ -5,14 +5,14 @@ import torch
 from torch.utils.data import DistributedSampler
 
 from datamodules.stateful_loader import StatefulLoader
-from datamodules.unpadded_distributed_sampler import fair_share
+from datamodules.unpadded_distributed_sampler import unpadded
 
 
 def shares(rows: int, processes: int, in_order: bool, drop_last: bool, epoch: int = 0) -> list[list[int]]:
     found = []
     for rank in range(processes):
         given = DistributedSampler(range(rows), processes, rank, shuffle=True, seed=3)
-        sampler = fair_share(range(rows), given, in_order, drop_last)
+        sampler = unpadded(range(rows), given, in_order, drop_last)
         sampler.set_epoch(epoch)
         found.append(list(sampler))
         assert len(sampler) == len(found[-1])

@@ -1,14 +1,12 @@
-import itertools
-
 import numpy as np
 import pytest
 import torch
 
 from benchmarks.gpt2 import gpt2_decoder, load_gpt2
 from decoding.generate import generate
-from networks.positions import POSITIONS
 from networks.transformer import Decoder
-from networks.vocabulary import EOS, PAD
+from networks.vocabulary import PAD
+from tests.networks.test_positions import POSITIONS
 from tests.networks.test_transformer import EVERY_POSITIONS, LIMIT, decoder, encoder_decoder, ragged, tokens
 
 WAYS = {
@@ -127,7 +125,7 @@ def test_draws_do_not_depend_on_the_batch_and_leave_the_generators():
 @EVERY_WAY
 def test_dropout_is_off_while_a_network_in_training_mode_writes(way):
     torch.manual_seed(0)
-    network, prompt = Decoder(23, 32, 2, 4, POSITIONS["learned"](32, 4, 40), dropout=0.5), tokens(3, 4)
+    network, prompt = Decoder(23, 32, 2, 4, 40, dropout=0.5, positions=POSITIONS["learned"]), tokens(3, 4)
     expected = generate(network.eval(), prompt, max_new_tokens=9, end=-1, **way)
     network.train()
     network.blocks[1].eval()  # a part that is frozen stays so
@@ -178,56 +176,6 @@ def test_half_precision_writes(positions, way, dtype):
     assert found.shape == (3, 8)
 
 
-def every_answer(network, prompt, steps, end):
-    """All answers of at most so many tokens, {answer: log probability}."""
-    vocabulary = network.embedding.num_embeddings
-    found = {}
-    for answer in itertools.product(range(vocabulary), repeat=steps):
-        if end in answer:
-            answer = answer[: answer.index(end) + 1]
-        if answer not in found:
-            ids = torch.cat([prompt, torch.tensor([answer])], 1)
-            steps_log = network(ids)[0, prompt.shape[1] - 1 : -1].log_softmax(-1)
-            found[answer] = sum(steps_log[i, token].item() for i, token in enumerate(answer))
-    return found
-
-
-def tiny(seed):
-    torch.manual_seed(seed)
-    network = Decoder(5, 16, 2, 2, POSITIONS["rotary"](16, 2, 10)).double().eval()
-    for parameter in network.parameters():
-        if parameter.ndim > 1:
-            torch.nn.init.normal_(parameter, std=0.5)
-    return network
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_enough_beams_find_the_likeliest_of_all_answers(seed):
-    network, steps = tiny(seed), 4
-    prompt = torch.tensor([[4, 3]])
-    with torch.no_grad():
-        answers = every_answer(network, prompt, steps, EOS)
-    assert sum(torch.tensor(list(answers.values())).exp()).item() == pytest.approx(1)  # nothing is missing
-    best = max(answers, key=answers.get)
-    found = generate(network, prompt, max_new_tokens=steps, beams=5**3)[0].tolist()
-    assert tuple(found[: len(best)]) == best
-    assert all(token == PAD for token in found[len(best) :])
-
-
-def test_more_beams_find_likelier_answers_than_greedy_does():
-    gains = []
-    for seed in range(8):
-        network, prompt = tiny(seed), torch.tensor([[4, 3]])
-        with torch.no_grad():
-            answers = every_answer(network, prompt, 3, EOS)
-        scores = []
-        for beams in (1, 2):
-            found = tuple(generate(network, prompt, max_new_tokens=3, beams=beams)[0].tolist())
-            scores.append(next(score for answer, score in answers.items() if found[: len(answer)] == answer))
-        gains.append(scores[1] - scores[0])
-    assert sum(gains) > 0
-
-
 @pytest.mark.parametrize(
     ("prompt", "mask", "options", "words"),
     [
@@ -247,7 +195,7 @@ def test_more_beams_find_likelier_answers_than_greedy_does():
         (tokens(2, 3), None, {"first_row": -1}, "first_row=-1"),
         (tokens(2, 3), None, {"suppress_tokens": [23]}, "suppress_tokens=23 must be .* at most 22"),
         (tokens(2, 3), None, {"suppress_tokens": [-1]}, "suppress_tokens=-1 must be"),
-        (tokens(2, 3), None, {"suppress_tokens": range(23)}, "suppress_tokens holds all there are"),
+        (tokens(2, 3), None, {"suppress_tokens": range(23)}, "suppress_tokens holds every id of the vocabulary"),
         (tokens(2, 3), None, {"beams": 0}, "beams=0"),
         (tokens(2, 3), None, {"beams": 2, "temperature": 1.0}, "beams=2.*temperature=1.0"),
         (tokens(2, 3), None, {"temperature": -0.1}, "temperature=-0.1"),

@@ -7,26 +7,28 @@ in float64, and the trajectories run in float64, so that what differs is our own
 import pytest
 import torch
 
-from diffusion import samplers, thresholding
-from diffusion.objectives import OBJECTIVES
-from diffusion.scheduler import NoiseScheduler, linear_betas, squared_cosine_betas
+from diffusion.noise_schedule import LinearSchedule, SquaredCosineSchedule
+from diffusion.prediction_type import Epsilon, Sample, VPrediction
+from diffusion.samplers import DDIMSampler, DDPMSampler, DPMSolver
+from diffusion.scheduler import NoiseScheduler
+from diffusion.thresholding import DynamicThresholding, NoThresholding, StaticThresholding
+from diffusion.timesteps import LogSNRTimesteps, UniformTimesteps
 
 diffusers = pytest.importorskip("diffusers")
 
 T = 100
-SCHEDULES = {"linear": linear_betas, "squared-cosine": squared_cosine_betas}
-PREDICTIONS = {"noise": "epsilon", "x0": "sample", "v": "v_prediction"}
-THRESHOLDS = {
-    "none": {"clip_sample": False},
-    "static": {"clip_sample": True},
+PREDICTION_TYPES = {Epsilon: "epsilon", Sample: "sample", VPrediction: "v_prediction"}
+THRESHOLDINGS = {
+    NoThresholding: {"clip_sample": False},
+    StaticThresholding: {"clip_sample": True},
     # The peer also bounds the divisor from above; 1e9 never does.
-    "dynamic": {"clip_sample": False, "thresholding": True, "sample_max_value": 1e9},
+    DynamicThresholding: {"clip_sample": False, "thresholding": True, "sample_max_value": 1e9},
 }
 
 
-each_schedule = pytest.mark.parametrize("schedule", SCHEDULES)
-each_threshold = pytest.mark.parametrize("threshold", THRESHOLDS)
-each_prediction = pytest.mark.parametrize("prediction", PREDICTIONS)
+each_schedule = pytest.mark.parametrize("schedule", [LinearSchedule, SquaredCosineSchedule])
+each_thresholding = pytest.mark.parametrize("thresholding", THRESHOLDINGS)
+each_prediction_type = pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
 
 
 def network(x, t):
@@ -40,16 +42,16 @@ def noise():
 
 def exact(peer, schedule):
     """The peer with its tables in float64."""
-    peer.betas = SCHEDULES[schedule](T)
+    peer.betas = schedule()(T)
     peer.alphas = 1 - peer.betas
     peer.alphas_cumprod = peer.alphas.cumprod(0)
     return peer
 
 
-def ours(scheduler, prediction, threshold, seen):
+def ours(scheduler, prediction_type, thresholding, seen):
     def denoise(x, t):
         seen.append(x)
-        return thresholding.THRESHOLDS[threshold](OBJECTIVES[prediction].x0(scheduler, x, network(x, t), t))
+        return thresholding()(prediction_type().x0(scheduler, x, network(x, t), t))
 
     return denoise
 
@@ -74,64 +76,64 @@ def compare(seen, result, expected):
 
 
 @each_schedule
-@each_threshold
-@each_prediction
+@each_thresholding
+@each_prediction_type
 @pytest.mark.parametrize("large", [False, True])
-def test_ddpm(schedule, prediction, threshold, large):
-    scheduler = NoiseScheduler(SCHEDULES[schedule](T))
+def test_ddpm(schedule, prediction_type, thresholding, large):
+    scheduler = NoiseScheduler(schedule()(T))
     peer = diffusers.DDPMScheduler(
         T,
-        prediction_type=PREDICTIONS[prediction],
+        prediction_type=PREDICTION_TYPES[prediction_type],
         variance_type="fixed_large" if large else "fixed_small",
-        **THRESHOLDS[threshold],
+        **THRESHOLDINGS[thresholding],
     )
     expected = theirs(exact(peer, schedule), generator=torch.Generator().manual_seed(2))
     seen, generator = [], torch.Generator().manual_seed(2)
-    denoise = ours(scheduler, prediction, threshold, seen)
-    result = samplers.ddpm(denoise, noise(), scheduler, T, generator, large_variance=large)
+    denoise = ours(scheduler, prediction_type, thresholding, seen)
+    result = DDPMSampler(large_variance=large)(denoise, noise(), scheduler, T, generator)
     compare(seen, result, expected)
 
 
 @each_schedule
-@each_threshold
-@each_prediction
+@each_thresholding
+@each_prediction_type
 @pytest.mark.parametrize(("steps", "eta"), [(10, 0.0), (100, 0.0), (10, 0.7), (100, 1.0)])
-def test_ddim(schedule, prediction, threshold, steps, eta):
+def test_ddim(schedule, prediction_type, thresholding, steps, eta):
     """In 10 and in 100 steps, where every stride is the same: the peer assumes that."""
-    scheduler = NoiseScheduler(SCHEDULES[schedule](T))
+    scheduler = NoiseScheduler(schedule()(T))
     peer = diffusers.DDIMScheduler(
         T,
-        prediction_type=PREDICTIONS[prediction],
+        prediction_type=PREDICTION_TYPES[prediction_type],
         timestep_spacing="linspace",
-        **THRESHOLDS[threshold],
+        **THRESHOLDINGS[thresholding],
     )
     peer.set_timesteps(steps)
-    visited = samplers.timesteps(T, steps)
+    visited = UniformTimesteps()(scheduler, steps)
     assert peer.timesteps.tolist() == visited
     # Without it the peer's noise stays that of the x_0 before thresholding, which no longer fits x_t.
     options = {"use_clipped_model_output": True, "eta": eta, "generator": torch.Generator().manual_seed(2)}
     peer.num_inference_steps = T // max(visited[0] - visited[1], 1)
     expected = theirs(exact(peer, schedule), **options)
     seen = []
-    denoise = ours(scheduler, prediction, threshold, seen)
-    result = samplers.ddim(denoise, noise(), scheduler, steps, torch.Generator().manual_seed(2), eta=eta)
+    denoise = ours(scheduler, prediction_type, thresholding, seen)
+    result = DDIMSampler(eta)(denoise, noise(), scheduler, steps, torch.Generator().manual_seed(2))
     compare(seen, result, expected)
 
 
 @each_schedule
-@pytest.mark.parametrize("threshold", ["none", "dynamic"])
-@each_prediction
+@pytest.mark.parametrize("thresholding", [NoThresholding, DynamicThresholding])
+@each_prediction_type
 @pytest.mark.parametrize("steps", [1, 2, 9, 25])
-def test_dpm_solver(schedule, prediction, threshold, steps):
-    scheduler = NoiseScheduler(SCHEDULES[schedule](T))
+def test_dpm_solver(schedule, prediction_type, thresholding, steps):
+    scheduler = NoiseScheduler(schedule()(T))
     peer = diffusers.DPMSolverMultistepScheduler(
         T,
-        prediction_type=PREDICTIONS[prediction],
+        prediction_type=PREDICTION_TYPES[prediction_type],
         final_sigmas_type="zero",
-        **{name: value for name, value in THRESHOLDS[threshold].items() if name != "clip_sample"},
+        **{name: value for name, value in THRESHOLDINGS[thresholding].items() if name != "clip_sample"},
     )
-    exact(peer, schedule).set_timesteps(timesteps=samplers.even_log_snr_timesteps(scheduler, steps))
+    exact(peer, schedule).set_timesteps(timesteps=LogSNRTimesteps()(scheduler, steps))
     expected = theirs(peer)
     seen = []
-    result = samplers.dpm_solver(ours(scheduler, prediction, threshold, seen), noise(), scheduler, steps)
+    result = DPMSolver()(ours(scheduler, prediction_type, thresholding, seen), noise(), scheduler, steps)
     compare(seen, result, expected)

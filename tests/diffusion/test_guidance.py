@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from diffusion.guidance import drop_labels, guided
-from diffusion.objectives import OBJECTIVES
-from diffusion.scheduler import NoiseScheduler, squared_cosine_betas
+from diffusion.noise_schedule import SquaredCosineSchedule
+from diffusion.prediction_type import Epsilon, Sample, VPrediction
+from diffusion.scheduler import NoiseScheduler
 
 NULL = 3
 LABELS = torch.tensor([0, 2, 1, 2])
@@ -52,7 +53,7 @@ def test_both_halves_are_one_batch_and_neither_is_evaluated_in_vain(inputs):
 
 def test_interval_has_both_ends_in_it(inputs):
     x, _ = inputs
-    output = guided(model, LABELS, NULL, 3.0, interval=(20, 60))
+    output = guided(model, LABELS, NULL, 3.0, guidance_interval=(20, 60))
     everywhere = guided(model, LABELS, NULL, 3.0)
     for step in (19, 20, 40, 60, 61):
         t = torch.full((4,), step)
@@ -63,15 +64,15 @@ def test_interval_has_both_ends_in_it(inputs):
 def test_guidance_is_the_same_whatever_is_predicted(inputs):
     """Noise, x_0 and v of one x_t are affine in each other: guiding any of them leads to the same x_0."""
     x, t = inputs
-    scheduler = NoiseScheduler(squared_cosine_betas(100))
+    scheduler = NoiseScheduler(SquaredCosineSchedule()(100))
     results = []
-    for objective in OBJECTIVES.values():
+    for prediction_type in (Epsilon(), Sample(), VPrediction()):
 
-        def output(x, t, labels, objective=objective):  # predicts model() as x_0, said in this objective's words
+        def predicted(x, t, labels, prediction_type=prediction_type):  # model() as x_0, said as this type says it
             x0 = model(x, t, labels)
-            return objective.target(scheduler, x0, scheduler.noise_from_x0(x, x0, t), t)
+            return prediction_type.target(scheduler, x0, scheduler.noise_from_x0(x, x0, t), t)
 
-        results.append(objective.x0(scheduler, x, guided(output, LABELS, NULL, 2.5)(x, t), t))
+        results.append(prediction_type.x0(scheduler, x, guided(predicted, LABELS, NULL, 2.5)(x, t), t))
     torch.testing.assert_close(results[0], results[1], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(results[2], results[1], rtol=1e-4, atol=1e-5)
 
@@ -88,12 +89,12 @@ def test_the_share_of_dropped_labels():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"scale": -1}, "scale=-1"),
-        ({"scale": 1e38}, r"scale=1e\+38"),
-        ({"scale": float("nan")}, "scale=nan"),
-        ({"scale": 2, "interval": (5, 4)}, r"interval=\(5, 4\)"),
-        ({"scale": 2, "interval": (-1, 4)}, r"interval=\(-1, 4\)"),
-        ({"scale": 2, "interval": (4,)}, r"interval=\(4,\)"),
+        ({"guidance_scale": -1}, "guidance_scale=-1"),
+        ({"guidance_scale": 1e38}, r"guidance_scale=1e\+38"),
+        ({"guidance_scale": float("nan")}, "guidance_scale=nan"),
+        ({"guidance_scale": 2, "guidance_interval": (5, 4)}, r"guidance_interval=\(5, 4\)"),
+        ({"guidance_scale": 2, "guidance_interval": (-1, 4)}, r"guidance_interval=\(-1, 4\)"),
+        ({"guidance_scale": 2, "guidance_interval": (4,)}, r"guidance_interval=\(4,\)"),
     ],
 )
 def test_mistakes_are_named(options, words):

@@ -3,37 +3,35 @@
 import pytest
 import torch
 
-from diffusion import samplers
 from diffusion.noise import generators, randn
-from diffusion.objectives import OBJECTIVES
-from diffusion.samplers import SAMPLERS
-from diffusion.scheduler import SCHEDULES, NoiseScheduler, at, squared_cosine_betas
+from diffusion.noise_schedule import CosineSchedule, LinearSchedule, SquaredCosineSchedule
+from diffusion.samplers import DDIMSampler, DDPMSampler, DPMSolver
+from diffusion.scheduler import NoiseScheduler, at
+from diffusion.timesteps import LogSNRTimesteps, Timesteps, UniformTimesteps
 from tests.diffusion.exact import GAUSSIAN, THREE, flow, slope
 
 # Sampler, steps, and what Mixture THREE may be off by: (weights, mean, covariance). 8,000 samples leave a standard
 # error of 0.006, 0.008 and 0.005; the rest is the error of the steps.
 RUNS = {
-    "ddpm": (samplers.ddpm, 400, (0.015, 0.02, 0.02)),
-    "ddpm, large variance": (
-        lambda *args: samplers.ddpm(*args, large_variance=True),
-        400,
-        (0.015, 0.02, 0.03),
-    ),
-    "ddim": (samplers.ddim, 100, (0.015, 0.02, 0.02)),
-    "ddim, eta 1": (lambda *args: samplers.ddim(*args, eta=1.0), 400, (0.015, 0.02, 0.02)),
-    "dpm-solver": (samplers.dpm_solver, 25, (0.015, 0.02, 0.02)),
+    "ddpm": (DDPMSampler(), 400, (0.015, 0.02, 0.02)),
+    "ddpm, large variance": (DDPMSampler(large_variance=True), 400, (0.015, 0.02, 0.03)),
+    "ddim": (DDIMSampler(), 100, (0.015, 0.02, 0.02)),
+    "ddim, eta 1": (DDIMSampler(eta=1.0), 400, (0.015, 0.02, 0.02)),
+    "dpm-solver": (DPMSolver(), 25, (0.015, 0.02, 0.02)),
 }
+SAMPLERS = [DDPMSampler(), DDIMSampler(), DPMSolver()]
+each_sampler = pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: type(sampler).__name__)
 
 
 @pytest.fixture
 def scheduler():
-    return NoiseScheduler(squared_cosine_betas(100))
+    return NoiseScheduler(SquaredCosineSchedule()(100))
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_recovers_a_mixture(name):
     sampler, steps, (weight_error, mean_error, covariance_error) = RUNS[name]
-    scheduler = NoiseScheduler(squared_cosine_betas(1000))
+    scheduler = NoiseScheduler(SquaredCosineSchedule()(1000))
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(8000, 2, generator=generator)
     samples = sampler(THREE.denoiser(scheduler), x, scheduler, steps, generator)
@@ -43,25 +41,23 @@ def test_recovers_a_mixture(name):
     torch.testing.assert_close(torch.cov(samples.T), THREE.covariance, rtol=0, atol=covariance_error)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
-@pytest.mark.parametrize("schedule", SCHEDULES)
-def test_recovers_a_gaussian_with_every_schedule(name, schedule):
-    scheduler = NoiseScheduler(SCHEDULES[schedule](1000))
+@each_sampler
+@pytest.mark.parametrize("schedule", [LinearSchedule, CosineSchedule, SquaredCosineSchedule])
+def test_recovers_a_gaussian_with_every_schedule(sampler, schedule):
+    scheduler = NoiseScheduler(schedule()(1000))
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(20_000, 1, generator=generator)
-    steps = {"ddpm": 1000, "ddim": 250, "dpm-solver": 50}[name]
-    samples = SAMPLERS[name](GAUSSIAN.denoiser(scheduler), x, scheduler, steps, generator)
+    steps = {DDPMSampler: 1000, DDIMSampler: 250, DPMSolver: 50}[type(sampler)]
+    samples = sampler(GAUSSIAN.denoiser(scheduler), x, scheduler, steps, generator)
     # The standard error of the mean is 0.002, of the deviation 0.0015.
     assert samples.mean().item() == pytest.approx(0.8, abs=0.008)
     assert samples.std().item() == pytest.approx(0.3, abs=0.008)
 
 
-@pytest.mark.parametrize(
-    ("sampler", "order"), [(samplers.ddim, 1), (samplers.dpm_solver, 2)], ids=["ddim", "dpm_solver"]
-)
+@pytest.mark.parametrize(("sampler", "order"), [(DDIMSampler(), 1), (DPMSolver(), 2)], ids=["ddim", "dpm_solver"])
 def test_error_falls_at_the_expected_order(sampler, order):
     """Against the exact flow of a normal distribution, on a fine schedule so that whole steps do not limit it."""
-    scheduler = NoiseScheduler(squared_cosine_betas(10_000))
+    scheduler = NoiseScheduler(SquaredCosineSchedule()(10_000))
     x = torch.linspace(-2, 2, 41, dtype=torch.float64)[:, None]
     counts, errors = (20, 40, 80), []
     for steps in counts:
@@ -81,12 +77,12 @@ def test_ancestral_spread_grows_towards_the_truth_from_below_or_falls_from_above
     """Eq. 7's variance is a lower bound, beta an upper bound (Ho et al. 2020, Sec. 3.2)."""
     lower, upper = [], []
     for steps in (20, 100, 500):
-        scheduler = NoiseScheduler(squared_cosine_betas(steps))
+        scheduler = NoiseScheduler(SquaredCosineSchedule()(steps))
         for spreads, large in ((lower, False), (upper, True)):
             generator = torch.Generator().manual_seed(0)
             x = torch.randn(20_000, 1, generator=generator)
             denoise = GAUSSIAN.denoiser(scheduler)
-            samples = samplers.ddpm(denoise, x, scheduler, generator=generator, large_variance=large)
+            samples = DDPMSampler(large_variance=large)(denoise, x, scheduler, steps, generator)
             spreads.append(samples.std().item())
     assert lower == sorted(lower)
     assert lower[-1] < 0.3 + 0.003
@@ -99,43 +95,43 @@ def test_the_large_variance_is_exact_for_normal_data(scheduler):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(100_000, 1, generator=generator)
     for steps in (2, 5, 20):
-        samples = samplers.ddpm(
-            lambda x, t: at(scheduler.sqrt_alpha_bar, t, x) * x, x, scheduler, steps, generator, large_variance=True
+        samples = DDPMSampler(large_variance=True)(
+            lambda x, t: at(scheduler.sqrt_alpha_bar, t, x) * x, x, scheduler, steps, generator
         )
         assert samples.std().item() == pytest.approx(1, abs=0.01)  # standard error 0.002
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_one_step_is_the_prediction_itself(scheduler, name):
+@each_sampler
+def test_one_step_is_the_prediction_itself(scheduler, sampler):
     """The last step returns x_0 and adds no noise, whatever the generator says."""
     denoise = THREE.denoiser(scheduler)
     x = torch.randn(5, 2, generator=torch.Generator().manual_seed(0))
-    once, again = (SAMPLERS[name](denoise, x, scheduler, 1, torch.Generator().manual_seed(seed)) for seed in (1, 2))
+    once, again = (sampler(denoise, x, scheduler, 1, torch.Generator().manual_seed(seed)) for seed in (1, 2))
     assert torch.equal(once, again)
     assert torch.equal(once, denoise(x, torch.full((5,), 99)))
 
 
 @pytest.mark.parametrize("total", [2, 3, 10, 50, 1000])
-@pytest.mark.parametrize("name", SAMPLERS)
-@pytest.mark.parametrize("schedule", SCHEDULES)
-def test_every_number_of_steps_leads_to_the_data(schedule, name, total):
+@each_sampler
+@pytest.mark.parametrize("schedule", [LinearSchedule, CosineSchedule, SquaredCosineSchedule])
+def test_every_number_of_steps_leads_to_the_data(schedule, sampler, total):
     """Of normal data, whose denoiser is affine, the mean is right however few steps there are, and the spread is never
     above the truth by more than the solver's error: it grows from 0, where one step predicts the mean, to 0.3."""
-    scheduler = NoiseScheduler(SCHEDULES[schedule](total))
+    scheduler = NoiseScheduler(schedule()(total))
     x = torch.randn(4000, 1, generator=torch.Generator().manual_seed(0))
     x = (x - x.mean()) / x.std()
     counts = sorted({count for count in (1, 2, 3, 4, 5, 7, 10, 20, total - 1, total) if 1 <= count <= min(total, 50)})
     for steps in counts:
-        samples = SAMPLERS[name](GAUSSIAN.denoiser(scheduler), x, scheduler, steps, torch.Generator().manual_seed(1))
+        samples = sampler(GAUSSIAN.denoiser(scheduler), x, scheduler, steps, torch.Generator().manual_seed(1))
         assert samples.mean().item() == pytest.approx(0.8, abs=0.01 if total > 3 else 0.03), steps
         assert samples.std().item() < 0.33, steps
         if steps >= 10:
             assert samples.std().item() > 0.15, steps
-    assert samplers.timesteps(total, total) == list(range(total - 1, -1, -1))
+    assert UniformTimesteps()(scheduler, total) == list(range(total - 1, -1, -1))
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_samples_with_generators_of_their_own_do_not_depend_on_the_batch(scheduler, name):
+@each_sampler
+def test_samples_with_generators_of_their_own_do_not_depend_on_the_batch(scheduler, sampler):
     x = randn((6, 2), generators(0, range(6)), dtype=torch.float64)
 
     def drawn(numbers):
@@ -143,20 +139,18 @@ def test_samples_with_generators_of_their_own_do_not_depend_on_the_batch(schedul
         own = generators(0, numbers)
         start = randn((len(numbers), 2), own, dtype=torch.float64)
         assert torch.equal(start, x[numbers])
-        return SAMPLERS[name](THREE.denoiser(scheduler), start, scheduler, 9, own)
+        return sampler(THREE.denoiser(scheduler), start, scheduler, 9, own)
 
     whole = drawn([0, 1, 2, 3, 4, 5])
     for numbers in ([0, 1, 2, 3], [4, 5], [5, 1], [3]):
         torch.testing.assert_close(drawn(numbers), whole[numbers], rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_every_step_is_reported_and_the_last_one_is_the_result(scheduler, name):
+@each_sampler
+def test_every_step_is_reported_and_the_last_one_is_the_result(scheduler, sampler):
     seen = []
     x = torch.randn(3, 2, generator=torch.Generator().manual_seed(0))
-    result = SAMPLERS[name](
-        THREE.denoiser(scheduler), x, scheduler, 7, on_step=lambda number, x0: seen.append((number, x0))
-    )
+    result = sampler(THREE.denoiser(scheduler), x, scheduler, 7, on_step=lambda number, x0: seen.append((number, x0)))
     assert [number for number, _ in seen] == [1, 2, 3, 4, 5, 6, 7]
     assert torch.equal(seen[-1][1], result)
 
@@ -173,7 +167,7 @@ def test_ancestral_mean_and_spread_equal_eq_6_and_7(scheduler):
 
     first_steps = NoiseScheduler(scheduler.betas[:61].double())
     generator = torch.Generator().manual_seed(0)
-    samplers.ddpm(denoise, x, first_steps, 61, generator)  # calls[1] is x_59 drawn from x_60 = x
+    DDPMSampler()(denoise, x, first_steps, 61, generator)  # calls[1] is x_59 drawn from x_60 = x
     posterior = scheduler.posterior(x0, x, t)
     assert calls[1].mean().item() == pytest.approx(posterior.mean[0].item(), abs=2e-3)
     assert calls[1].var().item() == pytest.approx(posterior.variance[0].item(), rel=2e-2)
@@ -184,51 +178,42 @@ def test_ancestral_sampling_is_ddim_with_eta_1(scheduler):
     denoise = THREE.denoiser(scheduler)
     x = torch.randn(6, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for steps in (7, 100):
-        one = samplers.ddpm(denoise, x, scheduler, steps, torch.Generator().manual_seed(1))
-        other = samplers.ddim(denoise, x, scheduler, steps, torch.Generator().manual_seed(1), eta=1.0)
+        one = DDPMSampler()(denoise, x, scheduler, steps, torch.Generator().manual_seed(1))
+        other = DDIMSampler(eta=1.0)(denoise, x, scheduler, steps, torch.Generator().manual_seed(1))
         torch.testing.assert_close(one, other, rtol=0, atol=2e-5)
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
-def test_objectives_lead_back_to_x0(scheduler, name):
-    x0, noise = torch.randn(2, 90, 4, generator=torch.Generator().manual_seed(0)).unbind(0)
-    t = torch.arange(90)
-    objective = OBJECTIVES[name]
-    x_t = scheduler.add_noise(x0, noise, t)
-    recovered = objective.x0(scheduler, x_t, objective.target(scheduler, x0, noise, t), t)
-    torch.testing.assert_close(recovered, x0, rtol=1e-3, atol=1e-3)
-
-
 @pytest.mark.parametrize("steps", [0, -1, 101, 2**40, 1.5])
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_impossible_numbers_of_steps(scheduler, name, steps):
+@each_sampler
+def test_impossible_numbers_of_steps(scheduler, sampler, steps):
     with pytest.raises(ValueError, match=f"steps={steps} .* 100 training steps"):
-        SAMPLERS[name](THREE.denoiser(scheduler), torch.zeros(1, 2), scheduler, steps)
+        sampler(THREE.denoiser(scheduler), torch.zeros(1, 2), scheduler, steps)
 
 
 @pytest.mark.parametrize("eta", [-0.1, 1.1, 2, float("nan")])
-def test_impossible_eta(scheduler, eta):
+def test_impossible_eta(eta):
     with pytest.raises(ValueError, match=f"eta={eta} must lie between 0"):
-        samplers.ddim(THREE.denoiser(scheduler), torch.zeros(1, 2), scheduler, 5, eta=eta)
+        DDIMSampler(eta)
 
 
-def test_timesteps_cover_both_ends():
-    assert samplers.timesteps(100, 100) == list(range(99, -1, -1))
-    assert samplers.timesteps(100, 2) == [99, 0]
+@pytest.mark.parametrize("sampler", [DDPMSampler, DDIMSampler, DPMSolver])
+def test_the_discretisation_of_time_is_an_argument(scheduler, sampler):
+    """Every sampler with every choice of steps, ours or one's own, and what each visits by default."""
 
+    class Every(Timesteps):
+        """As a user writes one: every tenth step."""
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
-@pytest.mark.parametrize("steps", [1, 2, 20, 997, 1000])
-def test_even_log_snr_timesteps_descend_to_0_one_by_one(schedule, steps):
-    visited = samplers.even_log_snr_timesteps(NoiseScheduler(SCHEDULES[schedule](1000)), steps)
-    assert len(visited) == steps
-    assert visited[-1] == (0 if steps > 1 else 999)  # one step: the noisiest
-    assert visited[0] < 1000
-    assert visited == sorted(set(visited), reverse=True)
+        def spaced(self, scheduler, steps):
+            return list(range(10 * (steps - 1), -1, -10))
 
+    def visited(made):
+        seen = []
+        denoise = THREE.denoiser(scheduler)
+        made(lambda x, t: seen.append(int(t[0])) or denoise(x, t), torch.ones(1, 2), scheduler, 5)
+        return seen
 
-def test_even_log_snr_timesteps_are_even_where_steps_are_fine():
-    scheduler = NoiseScheduler(squared_cosine_betas(100_000))
-    visited = samplers.even_log_snr_timesteps(scheduler, 12)
-    strides = scheduler.half_log_snr[visited].diff()
-    torch.testing.assert_close(strides, strides.mean().expand(11), rtol=0.05, atol=0)
+    for timesteps in (UniformTimesteps(), LogSNRTimesteps(), LogSNRTimesteps(-2.0)):
+        assert visited(sampler(timesteps=timesteps)) == timesteps(scheduler, 5)
+    assert visited(sampler(timesteps=Every())) == [40, 30, 20, 10, 0]
+    default = LogSNRTimesteps() if sampler is DPMSolver else UniformTimesteps()
+    assert visited(sampler()) == default(scheduler, 5)

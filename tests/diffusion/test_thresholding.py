@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from diffusion import thresholding
+from diffusion.thresholding import DynamicThresholding, NoThresholding, StaticThresholding
 
 
 @pytest.fixture
@@ -13,11 +13,11 @@ def x0():
 
 
 def test_static_clips(x0):
-    assert torch.equal(thresholding.static(x0), x0.clamp(-1, 1))
+    assert torch.equal(StaticThresholding()(x0), x0.clamp(-1, 1))
 
 
 def test_dynamic_is_the_formula_of_the_paper_for_each_sample_by_itself(x0):
-    result = thresholding.dynamic(x0, 0.9)
+    result = DynamicThresholding(0.9)(x0)
     for sample, thresholded in zip(x0.double().numpy(), result, strict=True):
         size = max(np.percentile(np.abs(sample), 90), 1.0)
         expected = torch.from_numpy(np.clip(sample, -size, size) / size).float()
@@ -25,30 +25,30 @@ def test_dynamic_is_the_formula_of_the_paper_for_each_sample_by_itself(x0):
 
 
 def test_what_lies_within_the_range_stays(x0):
-    for threshold in thresholding.THRESHOLDS.values():
-        torch.testing.assert_close(threshold(x0[:1]), x0[:1], rtol=0, atol=0)
+    for thresholding in (NoThresholding(), StaticThresholding(), DynamicThresholding()):
+        torch.testing.assert_close(thresholding(x0[:1]), x0[:1], rtol=0, atol=0)
 
 
 def test_no_sample_depends_on_another(x0):
-    torch.testing.assert_close(thresholding.dynamic(x0)[2:], thresholding.dynamic(x0[2:]), rtol=0, atol=0)
+    torch.testing.assert_close(DynamicThresholding()(x0)[2:], DynamicThresholding()(x0[2:]), rtol=0, atol=0)
 
 
 def test_dynamic_ends_within_the_range_with_few_values_at_its_border(x0):
-    static, dynamic = thresholding.static(x0[2]), thresholding.dynamic(x0[2:])[0]
+    static, dynamic = StaticThresholding()(x0[2]), DynamicThresholding()(x0[2:])[0]
     assert dynamic.abs().max() <= 1
     assert (dynamic.abs() == 1).float().mean() <= 0.01  # a share of 1 - 0.995, rounded up to whole values
     assert (static.abs() == 1).float().mean() > 0.3
 
 
 def test_keeps_the_type():
-    assert thresholding.dynamic(torch.full((2, 4), 3.0, dtype=torch.bfloat16)).dtype == torch.bfloat16
+    assert DynamicThresholding()(torch.full((2, 4), 3.0, dtype=torch.bfloat16)).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("percentile", [0, -1, 1.5, 99.5, float("nan")])
-def test_impossible_percentiles(x0, percentile):
+def test_impossible_percentiles(percentile):
     with pytest.raises(ValueError, match=f"percentile={percentile} must be above 0 and at most 1"):
-        thresholding.dynamic(x0, percentile)
+        DynamicThresholding(percentile)
 
 
 def test_the_highest_percentile_is_the_largest_value(x0):
-    torch.testing.assert_close(thresholding.dynamic(x0[2:], 1), x0[2:] / 6)
+    torch.testing.assert_close(DynamicThresholding(1)(x0[2:]), x0[2:] / 6)

@@ -5,7 +5,7 @@ import pytest
 import shapely
 
 from envs import physics, t_block
-from envs.physics import STATE, Simulator, place, pointer_paths, state_of
+from envs.physics import STATE_SIZE, Simulator, get_state, pointer_paths, set_state
 from envs.pusht import PushT
 
 
@@ -17,7 +17,7 @@ def environment_states(env, actions):
     states = []
     for action in actions:
         env.step(action)
-        states.append(state_of(env))
+        states.append(get_state(env))
     return np.array(states)
 
 
@@ -28,7 +28,7 @@ def episodes():
     for seed in range(10):
         rng = np.random.default_rng(seed)
         env.reset(options={"reset_to_state": start(rng)})
-        starts.append(state_of(env))
+        starts.append(get_state(env))
         actions.append(np.repeat(rng.uniform(0, 512, (10, 2)), 10, axis=0))
         states.append(environment_states(env, actions[-1]))
     states = np.array(states)
@@ -48,13 +48,13 @@ def test_the_same_states_after_resets_of_the_benchmark_and_hard_pushes(monkeypat
     rng, env, simulator = np.random.default_rng(0), PushT("state", legacy_resets=True), Simulator()
     for seed in range(5):
         state, _ = env.reset(seed=seed)
-        beginning, actions, after = state_of(env), [], []
+        beginning, actions, after = get_state(env), [], []
         for step in range(100):
             if step % 10 == 0:
                 action = state[2:4] + rng.uniform(-60, 60, 2)
             state, *_ = env.step(action)
             actions.append(action)
-            after.append(state_of(env))
+            after.append(get_state(env))
         direct = simulator.rollouts(beginning[None], np.array([actions]))[0]
         np.testing.assert_allclose(direct, after, rtol=0, atol=1e-9)
 
@@ -109,22 +109,22 @@ def test_a_state_is_restored_exactly_after_any_other_rollout(episodes):
     assert np.median(worst) < 1e-9
 
 
-def test_place_is_the_inverse_of_state_of():
+def test_set_state_is_the_inverse_of_get_state():
     env = PushT("state")
     env.reset(seed=3)
     for _ in range(12):
         env.step(env.block_pose()[:2])
-    state, copy = state_of(env), PushT("state")
+    state, copy = get_state(env), PushT("state")
     assert np.abs(state[7:]).min() > 0
-    place(copy, state)
-    np.testing.assert_allclose(state_of(copy), state, rtol=0, atol=1e-9)
+    set_state(copy, state)
+    np.testing.assert_allclose(get_state(copy), state, rtol=0, atol=1e-9)
 
 
 def test_lengths_end_a_rollout():
     state = np.array([50, 50, 0, 0, 256, 256, 0, 0, 0, 0.0])
     actions = np.full((2, 6, 2), 200.0)
     after = Simulator().rollouts(np.stack([state] * 2), actions, np.array([2, 6]))
-    assert after.shape == (2, 6, STATE)
+    assert after.shape == (2, 6, STATE_SIZE)
     assert np.isnan(after[0, 2:]).all()
     np.testing.assert_array_equal(after[0, :2], after[1, :2])
 

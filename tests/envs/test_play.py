@@ -10,12 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from callbacks.rollouts import FIRST_TEST_SEED, VAL_SEEDS
-from datamodules.pusht import read_demonstrations
+from datamodules.demonstrations import read_demonstrations
 from envs import play, t_block
-from envs.physics import place, state_of
+from envs.arguments import FIRST_RECORDING_SEED
+from envs.physics import get_state, set_state
 from envs.pusht import PushT
-from envs.recording import Take
-from planning import policy_runner as runner
+from envs.recording import EpisodeActions
 from planning.planner import plan
 
 
@@ -62,7 +62,7 @@ def solution():
     """A start from which a plan of a few steps solves the episode."""
     env = PushT("keypoints")
     env.reset(options={"reset_to_state": [256, 100, 262, 262, t_block.TARGET_POSE[2] + 0.05]})
-    return state_of(env), plan(state_of(env)).actions.tolist()
+    return get_state(env), plan(get_state(env)).actions.tolist()
 
 
 def test_playing_and_keeping(page):
@@ -82,14 +82,14 @@ def test_playing_and_keeping(page):
 
 def test_starts_are_far_from_all_others(page):
     assert page.game.seed == play.FIRST_SEED
-    assert page.game.seed > max(*VAL_SEEDS, FIRST_TEST_SEED + 10**6, runner.FIRST_SEED + 10**6)
+    assert page.game.seed > max(*VAL_SEEDS, FIRST_TEST_SEED + 10**6, FIRST_RECORDING_SEED + 10**6)
     page("/reset")
     assert page.game.seed == play.FIRST_SEED + 1
 
 
 def test_an_episode_ends_where_it_is_solved(page, solution):
     state, actions = solution
-    place(page.game.env, state)
+    set_state(page.game.env, state)
     for action in actions:
         view = page("/step", action)
     assert view["success"]
@@ -100,11 +100,11 @@ def test_an_episode_ends_where_it_is_solved(page, solution):
 
 def test_a_solved_episode_is_solved_in_the_file(page, solution, monkeypatch):
     state, actions = solution
-    place(page.game.env, state)
+    set_state(page.game.env, state)
     for action in [*actions, [256, 256], [100, 100]]:
         page("/step", action)
     start = {"options": {"reset_to_state": state[[0, 1, 4, 5, 6]].tolist()}}
-    monkeypatch.setattr(play, "Take", lambda reset, actions: Take(start, actions))
+    monkeypatch.setattr(play, "EpisodeActions", lambda reset, actions: EpisodeActions(start, actions))
     assert page("/keep")["kept"] == 1
     success = pq.read_table(page.game.out)["next.success"].to_pylist()
     assert success == [False] * (len(actions) - 1) + [True]

@@ -14,7 +14,7 @@ from gymnasium.utils.env_checker import check_env
 
 from datamodules import sources
 from envs import PUSHT_ID, t_block
-from envs.physics import place, state_of
+from envs.physics import get_state, set_state
 from envs.pusht import PushT, legacy_state
 from tests.runs import ROOT
 
@@ -220,9 +220,9 @@ def test_a_copy_goes_on_exactly_as_the_original(copied, make):
         env.reset(seed=seed)
         *_, info = pushed(env, seed, 30)[-1]
         assert info["n_contacts"] > 0, "the solver remembers nothing that a copy could lack"
-        twin, before = copied(env), state_of(env.unwrapped)
+        twin, before = copied(env), get_state(env.unwrapped)
         theirs = pushed(twin, seed, 40)
-        np.testing.assert_array_equal(state_of(env.unwrapped), before)  # a copy moves alone
+        np.testing.assert_array_equal(get_state(env.unwrapped), before)  # a copy moves alone
         for mine, other in zip(pushed(env, seed, 40), theirs, strict=True):
             np.testing.assert_array_equal(mine[0], other[0])
             assert str(mine[1:]) == str(other[1:])
@@ -231,10 +231,10 @@ def test_a_copy_goes_on_exactly_as_the_original(copied, make):
 
 def test_a_copy_of_an_episode_that_began_in_motion():
     env = PushT()
-    place(env, [100, 100, 300, -50, 256, 200, 0.5, 40, 30, 2])
-    np.testing.assert_array_equal(state_of(copy.deepcopy(env)), state_of(env))
+    set_state(env, [100, 100, 300, -50, 256, 200, 0.5, 40, 30, 2])
+    np.testing.assert_array_equal(get_state(copy.deepcopy(env)), get_state(env))
     env.step([0, 0])
-    np.testing.assert_array_equal(state_of(copy.deepcopy(env)), state_of(env))
+    np.testing.assert_array_equal(get_state(copy.deepcopy(env)), get_state(env))
 
 
 def test_an_environment_that_was_not_reset_can_be_copied():

@@ -20,14 +20,14 @@ physics.SLACK = np.inf
 rng, env, states = np.random.default_rng(0), PushT("state", legacy_resets=True), []
 for seed in range(5):
     state, _ = env.reset(seed=seed)
-    start, actions, after = physics.state_of(env), [], []
+    start, actions, after = physics.get_state(env), [], []
     for step in range(100):
         if step % 10 == 0:
             action = state[2:4] + rng.uniform(-60, 60, 2)
         state, *_ = env.step(action)
         states.append(state.tolist())
         actions.append(action)
-        after.append(physics.state_of(env))
+        after.append(physics.get_state(env))
     direct = physics.Simulator().rollouts(start[None], np.array([actions]))[0]
     assert np.abs(direct - after).max() < 1e-9
 print(json.dumps(states))

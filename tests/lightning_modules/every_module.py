@@ -12,7 +12,12 @@ from torch.utils.data import DataLoader
 from adversarial.diff_augment import Brightness
 from adversarial.objectives import Hinge
 from datamodules.images import ImageDataModule, ImageSet
+from diffusion.noise_schedule import CosineSchedule
+from diffusion.prediction_type import Sample
+from diffusion.samplers import DDIMSampler, DPMSolver
+from diffusion.thresholding import NoThresholding, StaticThresholding
 from envs import t_block
+from lightning_modules.classifier import Classifier
 from lightning_modules.cnn_classifier import CNNClassifier
 from lightning_modules.ddpm import DDPM
 from lightning_modules.diffusion_policy import DiffusionPolicy
@@ -23,15 +28,25 @@ from lightning_modules.mlp_classifier import MLPClassifier
 from lightning_modules.seq2seq import Seq2Seq
 from lightning_modules.sequence_model import SequenceModel
 from lightning_modules.sequence_tagger import SequenceTagger
+from networks.chunk_mlp import ChunkMLP
+from networks.chunk_unet import ChunkUNet
+from networks.cnn import ResNet
 from networks.dcgan import Discriminator, Generator
+from networks.mlp import MLP
+from networks.positions import RotaryPositions
+from networks.pusht_features import PushTFeatures
+from networks.transformer import AnswerDecoder, Encoder, EncoderDecoder
+from networks.unet2d import UNet2D
 from networks.vocabulary import SPECIAL
-from optim.lr_schedule import WarmupCosine
+from optim.lr_schedule import Constant, WarmupCosine
+from optim.progressive_resizing import ProgressiveResizing
+from optim.selection_via_proxy import SelectionViaProxy
 
 SHAPE = [3, 16, 16]
 
 
 class Images(ImageDataModule):
-    """Random pictures in memory, those of seed 1 brighter: 3 batches of 8."""
+    """Random images in memory, those of seed 1 brighter: 3 batches of 8."""
 
     shape = tuple(SHAPE)
     class_names = ("cat", "dog", "fox")
@@ -69,14 +84,34 @@ def sequences(seed: int = 0) -> Rows:
     return Rows({"source": source, "source_mask": mask, "target": source, "target_mask": mask})
 
 
-def demonstrations(seed: int = 0) -> Rows:
+class BoldFeatures(PushTFeatures):
+    """All features twice as large."""
+
+    def forward(self, keypoints: torch.Tensor) -> torch.Tensor:
+        return 2 * super().forward(keypoints)
+
+
+class Demonstrations(Rows):
+    """Rows of a policy, whose first ones are the shortest: row n is padded from its action n + 1 on."""
+
+    def action_scale(self) -> torch.Tensor:
+        """Root mean square of the actions that are no padding, relative to the pointer: (T, 1)."""
+        observation, action, is_pad = (
+            torch.stack([row[name] for row in self.rows]) for name in ("observation", "action", "action_is_pad")
+        )
+        squares = (action - observation[:, -1:, :2]).square().mean(2) * ~is_pad
+        return (squares.sum(0) / (~is_pad).sum(0)).sqrt()[:, None]
+
+
+def demonstrations(seed: int = 0) -> Demonstrations:
     generator = torch.Generator().manual_seed(seed)
     pose = torch.rand(24, 3, generator=generator) * torch.tensor([200.0, 200, 6]) + torch.tensor([150.0, 150, 0])
     corners = torch.from_numpy(t_block.corners(pose.numpy())).float().flatten(1)
     observation = torch.cat([torch.rand(24, 2, generator=generator) * 400 + 50, corners], 1)[:, None].repeat(1, 2, 1)
     steps = (10 + 30 * seed) * torch.randn(24, 16, 2, generator=generator)
-    taken = torch.arange(16) < torch.arange(24)[:, None] + 1
-    return Rows({"observation": observation, "action": observation[:, -1:, :2] + steps.cumsum(1), "taken": taken})
+    action = observation[:, -1:, :2] + steps.cumsum(1)
+    is_pad = torch.arange(16) >= torch.arange(24)[:, None] + 1
+    return Demonstrations({"observation": observation, "action": action, "action_is_pad": is_pad})
 
 
 @dataclass
@@ -107,36 +142,45 @@ CLASSIFIER = {
     "std": ([0.2] * 3, {"mean": [0.1] * 3, "std": [1.0] * 3}),
     "label_smoothing": 0.3,
     "lr": 0.02,
-    "weight_decay": 0.5,
-    "warmup": 0.6,
+    "optimizer": torch.optim.RAdam,
+    "lr_schedule": WarmupCosine(0.6),
     "tta_flip": True,
     "tta_shift": 1,
 }
-SEQUENCE = {
-    "vocab_size": 13,
-    "width": 32,
-    "depth": 2,
-    "heads": 1,
-    "positions": "rotary",
-    "max_length": 20,
-    "dropout": 0.5,
-    "lr": 0.1,
-    "weight_decay": 0.9,
-    "warmup": 0.6,
-}
-TINY_SEQUENCE = {"vocab_size": 12, "width": 16, "depth": 1, "heads": 2, "max_length": 32}
+PARTS = {"progressive_resizing": ProgressiveResizing(10, 0.9), "selection": SelectionViaProxy(MLP, 0.5)}
+TINY_NETWORK = {"width": 16, "depth": 1, "heads": 2, "max_length": 32}
+
+
+def sequence_model(build: type[SequenceModel], network: type) -> Kind:
+    """With a network of this class."""
+    changes = {
+        "vocab_size": 13,
+        "network": partial(network, **TINY_NETWORK, positions=RotaryPositions),
+        "lr": 0.1,
+        "optimizer": torch.optim.SGD,
+        "lr_schedule": Constant(),
+    }
+    return Kind(build, {"vocab_size": 12, "network": partial(network, **TINY_NETWORK)}, sequences, changes)
+
+
 KINDS = {
     "mlp": Kind(
         MLPClassifier,
         {"shape": SHAPE, "num_classes": 3, "hidden": [16]},
         Images,
-        CLASSIFIER | {"optimizer": "sgd", "hidden": [8], "dropout": 0.5, "batch_norm": True},
+        CLASSIFIER | {"selection": SelectionViaProxy(MLP, 0.5), "hidden": [8], "dropout": 0.5, "batch_norm": True},
+    ),
+    "classifier": Kind(
+        Classifier,
+        {"shape": SHAPE, "num_classes": 3, "network": partial(ResNet, widths=[8], blocks=1)},
+        Images,
+        CLASSIFIER | PARTS | {"network": MLP},
     ),
     "cnn": Kind(
         CNNClassifier,
         {"shape": SHAPE, "num_classes": 3, "widths": [8], "blocks": 1},
         Images,
-        CLASSIFIER | {"optimizer": "sgd", "widths": [12], "blocks": 2},
+        CLASSIFIER | PARTS | {"widths": [12], "blocks": 2},
     ),
     "fast_cnn": Kind(
         FastCNNClassifier,
@@ -158,14 +202,11 @@ KINDS = {
             "small_share": 0.9,
             "hard_share": 0.25,
             "proxy_widths": [12],
-            "bias_lr": 1.0,
-            "head_lr": 0.1,
-            "decay": "linear",
         },
     ),
-    "seq2seq": Kind(Seq2Seq, TINY_SEQUENCE, sequences, SEQUENCE),
-    "language_model": Kind(LanguageModel, TINY_SEQUENCE, sequences, SEQUENCE),
-    "tagger": Kind(SequenceTagger, TINY_SEQUENCE, sequences, SEQUENCE),
+    "seq2seq": sequence_model(Seq2Seq, EncoderDecoder),
+    "language_model": sequence_model(LanguageModel, AnswerDecoder),
+    "tagger": sequence_model(SequenceTagger, Encoder),
     "gan": Kind(
         GAN,
         {
@@ -199,49 +240,58 @@ KINDS = {
     ),
     "ddpm": Kind(
         DDPM,
-        {"shape": SHAPE, "num_classes": 3, "widths": [64], "attention": 0, "sampling_steps": 3, "lr": 0.02},
+        {
+            "network": partial(UNet2D, widths=[64], attention=0),
+            "shape": SHAPE,
+            "num_classes": 3,
+            "sampling_steps": 3,
+            "lr": 0.02,
+        },
         Images,
         {
+            "network": partial(UNet2D, widths=[128], attention=0),
             "shape": [1, 16, 16],
             "num_classes": 4,
-            "widths": [128],
-            "blocks": 2,
-            "attention": 1,
-            "dropout": 0.5,
-            "schedule": "cosine",
-            "train_steps": 500,
-            "objective": "x0",
-            "min_snr": 1.0,
-            "label_dropout": 0.9,
-            "scale": 9.0,
-            "interval": ([0, 2], {}),
+            "noise_schedule": CosineSchedule(),
+            "num_train_timesteps": 500,
+            "prediction_type": Sample(),
+            "min_snr_gamma": 1.0,
+            "condition_dropout": 0.9,
+            "guidance_scale": 9.0,
+            "guidance_interval": ([0, 2], {}),
             "num_samples": 4,
-            "threshold": "none",
-            "sampler": "ddim",
+            "thresholding": NoThresholding(),
+            "sampler": DDIMSampler(),
             "sampling_steps": 2,
             "lr": 0.001,
-            "weight_decay": 0.9,
-            "warmup": 0.6,
+            "optimizer": torch.optim.SGD,
+            "lr_schedule": WarmupCosine(warmup=0.6),
         },
     ),
     "policy": Kind(
         DiffusionPolicy,
-        {"network_args": {"width": 16, "depth": 1, "encoder_width": 16, "encoder_depth": 1}, "sampling_steps": 3},
+        {
+            "network": partial(ChunkMLP, width=16, depth=1, encoder_width=16, encoder_depth=1),
+            "sampling_steps": 3,
+        },
         demonstrations,
         {
-            "network": ("unet", {"network_args": {}}),
-            "network_args": {"width": 24, "depth": 1, "encoder_width": 16, "encoder_depth": 1},
+            "network": partial(ChunkUNet, widths=[8, 16]),
+            "features": BoldFeatures,
             "n_obs_steps": 3,
             "horizon": 12,
             "n_action_steps": 4,
-            "objective": "x0",
-            "train_steps": 50,
+            "noise_schedule": CosineSchedule(),
+            "num_train_timesteps": 50,
+            "prediction_type": Sample(),
+            "thresholding": StaticThresholding(),
+            "sampler": DPMSolver(),
             "sampling_steps": 2,
             "temperature": 0.5,
-            "noises": 2,
+            "noise_levels_per_sample": 2,
             "lr": 0.02,
-            "weight_decay": 0.9,
-            "warmup_steps": 1,
+            "optimizer": torch.optim.SGD,
+            "lr_schedule": WarmupCosine(warmup=1),
         },
     ),
 }

@@ -1,3 +1,5 @@
+from functools import partial
+
 import lightning as L
 import pytest
 import torch
@@ -7,14 +9,28 @@ from torch.utils.data import DataLoader
 from callbacks.resume.random_state import random_state
 from datamodules.class_labels import ClassLabels
 from datamodules.images import ImageSet
-from diffusion import samplers
 from diffusion.noise import generators
+from diffusion.noise_schedule import CosineSchedule, LinearSchedule
+from diffusion.prediction_type import Epsilon, Sample
+from diffusion.samplers import DDIMSampler, DDPMSampler, DPMSolver
+from diffusion.thresholding import NoThresholding, StaticThresholding
 from lightning_modules.ddpm import DDPM
+from networks.unet2d import UNet2D
+from optim.lr_schedule import Constant
 
-TINY = {"shape": [1, 8, 8], "num_classes": 3, "widths": [64], "attention": 0, "sampling_steps": 3, "warmup": 0}
+TINY = {
+    "network": partial(UNet2D, widths=[64], attention=0),
+    "shape": [1, 8, 8],
+    "num_classes": 3,
+    "sampling_steps": 3,
+    "lr_schedule": Constant(),
+}
+each_sampler = pytest.mark.parametrize(
+    "sampler", [DDPMSampler(), DDIMSampler(), DPMSolver()], ids=lambda sampler: type(sampler).__name__
+)
 
 
-def pictures(n=12, seed=0):
+def images(n=12, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return {
         "image": torch.randint(256, (n, 1, 8, 8), generator=generator, dtype=torch.uint8),
@@ -22,11 +38,11 @@ def pictures(n=12, seed=0):
     }
 
 
-class Pictures(L.LightningDataModule):
+class Images(L.LightningDataModule):
     shape, class_names = (1, 8, 8), ("a", "b", "c")
 
     def train_dataloader(self):
-        return DataLoader(ImageSet(*pictures().values()), 4, collate_fn=lambda batch: batch)
+        return DataLoader(ImageSet(*images().values()), 4, collate_fn=lambda batch: batch)
 
     val_dataloader = train_dataloader
 
@@ -40,7 +56,7 @@ def fit(module, steps, callbacks=(), ckpt_path=None, data=None, **options):
         callbacks=list(callbacks),
         **{"logger": False, "enable_checkpointing": False, **options},
     )
-    trainer.fit(module, data or Pictures(), ckpt_path=ckpt_path)
+    trainer.fit(module, data or Images(), ckpt_path=ckpt_path)
     return trainer
 
 
@@ -63,7 +79,11 @@ def seeded(seed=0):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"objective": "noise", "schedule": "linear"}, {"objective": "x0", "min_snr": 5.0, "schedule": "cosine"}],
+    [
+        {},
+        {"prediction_type": Epsilon(), "noise_schedule": LinearSchedule()},
+        {"prediction_type": Sample(), "min_snr_gamma": 5.0, "noise_schedule": CosineSchedule()},
+    ],
 )
 def test_trains_and_draws(options):
     torch.manual_seed(0)
@@ -83,7 +103,7 @@ def test_samples_repeat_with_the_same_generator_and_differ_with_another(model):
 
 def test_scale_0_forgets_the_class_and_1_does_not(model):
     draws = {
-        (scale, label): model.sample(torch.full((4,), label), scale=scale, generator=seeded())
+        (scale, label): model.sample(torch.full((4,), label), guidance_scale=scale, generator=seeded())
         for scale in (0, 1)
         for label in (0, 1)
     }
@@ -91,8 +111,8 @@ def test_scale_0_forgets_the_class_and_1_does_not(model):
     assert not torch.equal(draws[1, 0], draws[1, 1])
 
 
-@pytest.mark.parametrize("sampler", samplers.SAMPLERS)
-def test_a_picture_does_not_depend_on_the_others_of_its_batch(model, sampler):
+@each_sampler
+def test_an_image_does_not_depend_on_the_others_of_its_batch(model, sampler):
     """With generators of their own, up to rounding; with one for all of them, it does."""
     labels = torch.tensor([0, 1, 2])
 
@@ -106,11 +126,11 @@ def test_a_picture_does_not_depend_on_the_others_of_its_batch(model, sampler):
     together = model.sample(labels, sampler=sampler, generator=seeded())
     generator = seeded()
     parts = [model.sample(labels[part], sampler=sampler, generator=generator) for part in ([0, 1], [2])]
-    assert sampler != "ddpm" or (torch.cat(parts).int() - together.int()).abs().max() > 10
+    assert not isinstance(sampler, DDPMSampler) or (torch.cat(parts).int() - together.int()).abs().max() > 10
 
 
 def test_predict_draws_the_same_in_batches_of_any_size(model):
-    """Noise from the run's seed and the picture's number, not from its place in a batch."""
+    """Noise from the run's seed and the image's number, not from its place in a batch."""
 
     def drawn(size):
         data = ClassLabels(("a", "b", "c"), 5, size)
@@ -131,7 +151,7 @@ def test_predict_draws_the_same_in_batches_of_any_size(model):
 def test_drawing_while_training_is_drawing_and_leaves_no_trace(model):
     """No dropout, no number from a global generator; each part is in train or eval mode as before."""
     torch.manual_seed(0)
-    dropping = DDPM(**TINY, dropout=0.5)
+    dropping = DDPM(**TINY | {"network": partial(UNet2D, widths=[64], attention=0, dropout=0.5)})
     dropping.load_state_dict(model.state_dict())
     dropping.train()
     dropping.network.middle.eval()
@@ -147,8 +167,8 @@ def test_drawing_while_training_is_drawing_and_leaves_no_trace(model):
 
 
 def test_held_out_errors_do_not_depend_on_the_batch(model, monkeypatch):
-    """Noise and step of each picture come from its number: sums over batches of any size are equal."""
-    data = ImageSet(*pictures(12).values())
+    """Noise and step of each image come from its number: sums over batches of any size are equal."""
+    data = ImageSet(*images(12).values())
 
     def total(size):
         logged = []
@@ -163,7 +183,7 @@ def test_held_out_errors_do_not_depend_on_the_batch(model, monkeypatch):
     assert total(4) == pytest.approx(total(12), rel=1e-4)
 
 
-@pytest.mark.parametrize("sampler", samplers.SAMPLERS)
+@each_sampler
 def test_sampling_is_the_samplers_own_with_the_networks_prediction(model, sampler):
     """By the slow road: two evaluations a step, Eq. 6 of the guidance paper, clipping, x_0 from v by its formula."""
     labels = torch.tensor([0, 2])
@@ -176,30 +196,63 @@ def test_sampling_is_the_samplers_own_with_the_networks_prediction(model, sample
 
     generator = seeded()
     x = torch.randn(2, 1, 8, 8, generator=generator)
-    expected = samplers.SAMPLERS[sampler](denoise, x, model.scheduler, 5, generator)
-    drawn = model.sample(labels, 2.5, "static", 5, sampler, generator=seeded())
+    expected = sampler(denoise, x, model.scheduler, 5, generator)
+    drawn = model.sample(labels, 2.5, StaticThresholding(), sampler, 5, generator=seeded())
     assert (drawn - (expected + 1) * 127.5).abs().max() < 0.51
 
 
 def test_what_is_not_given_is_as_configured(model):
     labels = torch.tensor([0, 1])
     hp = model.hparams
-    given = (hp.scale, hp.threshold, hp.sampling_steps, hp.sampler)
+    given = (hp.guidance_scale, model.thresholding, model.sampler, hp.sampling_steps)
     assert torch.equal(model.sample(labels, *given, generator=seeded()), model.sample(labels, generator=seeded()))
-    for changed in ({"scale": 5.0}, {"steps": 4}, {"sampler": "ddpm"}):
+    for changed in ({"guidance_scale": 5.0}, {"sampling_steps": 4}, {"sampler": DDPMSampler()}):
         assert not torch.equal(
             model.sample(labels, **changed, generator=seeded()), model.sample(labels, generator=seeded())
         )
 
 
+def test_a_checkpoint_holds_plain_values_alone(model):
+    """Objects are built by whoever loads it: from the run's config, or as arguments."""
+    plain = (int, float, str, type(None))
+    for name, value in model.hparams.items():
+        assert all(isinstance(part, plain) for part in (value if isinstance(value, tuple | list) else [value])), name
+
+
+def test_an_own_network_sampler_and_thresholding():
+    """As a user writes them: any module of (x, t, labels), any subclass of the base classes."""
+
+    class Denoiser(torch.nn.Module):
+        def __init__(self, shape, num_classes):
+            super().__init__()
+            self.means = torch.nn.Parameter(torch.zeros(num_classes + 1, *shape))
+
+        def forward(self, x, t, labels):
+            return self.means[labels] + 0 * x
+
+    class FirstGuess(DDIMSampler):
+        def __call__(self, denoise, x, scheduler, steps, generator=None, on_step=None):
+            return denoise(x, torch.full((len(x),), scheduler.num_train_timesteps - 1))
+
+    class Halved(NoThresholding):
+        def __call__(self, x0):
+            return x0 / 2
+
+    model = DDPM(Denoiser, [1, 8, 8], 3, prediction_type=Sample(), thresholding=Halved(), sampler=FirstGuess())
+    torch.nn.init.constant_(model.network.means[1:2].detach(), 1.0)
+    drawn = model.sample([0, 1], guidance_scale=1.0)
+    assert drawn[0].unique().tolist() == [128]  # 127.5, rounded to even
+    assert drawn[1].unique().tolist() == [191]  # (0.5 + 1) * 127.5 = 191.25
+
+
 def test_labels_are_dropped_in_training_only(monkeypatch):
     torch.manual_seed(0)
-    model = DDPM(**TINY, label_dropout=0.5)
+    model = DDPM(**TINY, condition_dropout=0.5)
     monkeypatch.setattr(model, "log", lambda *args, **kwargs: None)
     seen = []
     forward = model.network.forward
     monkeypatch.setattr(model.network, "forward", lambda x, t, labels: seen.append(labels) or forward(x, t, labels))
-    batch = pictures(300)
+    batch = images(300)
     model.training_step(batch, 0)
     model.validation_step(batch, 0)
     assert 100 < (seen[0] == 3).sum() < 200
@@ -207,10 +260,10 @@ def test_labels_are_dropped_in_training_only(monkeypatch):
 
 
 def test_the_training_loss_is_the_weighted_squared_error(model, monkeypatch):
-    """Picture by picture from the closed forms: min(SNR, 5) / (SNR + 1) times the squared error of v."""
-    batch, logged = pictures(6), {}
+    """Image by image from the closed forms: min(SNR, 5) / (SNR + 1) times the squared error of v."""
+    batch, logged = images(6), {}
     monkeypatch.setattr(model, "log", lambda name, value, **kwargs: logged.update({name: value}))
-    model.hparams.label_dropout, model.hparams.min_snr = 0.0, 5.0
+    model.hparams.condition_dropout, model.hparams.min_snr_gamma = 0.0, 5.0
     torch.manual_seed(3)
     model.training_step(batch, 0)
     torch.manual_seed(3)
@@ -234,7 +287,7 @@ def test_validation_losses_are_those_of_each_noise_level(model, monkeypatch):
     monkeypatch.setattr(
         model, "log", lambda name, value, batch_size, **kwargs: logged.update({name: (value, batch_size)})
     )
-    batch = pictures(40)
+    batch = images(40)
     model.validation_step(batch, 7)
     errors, t = model._errors(batch["image"], batch["label"], seeded(7))
     torch.testing.assert_close(logged["val/loss"][0], errors.mean())
@@ -244,18 +297,18 @@ def test_validation_losses_are_those_of_each_noise_level(model, monkeypatch):
         assert logged[f"val/loss/level_{number}"][1] == len(own)
 
 
-def test_learns_three_pictures_by_heart():
-    """Each class is one picture: what is drawn for a class is that picture, and nothing else."""
+def test_overfits_three_images():
+    """Each class is one image: what is drawn for a class is that image, and nothing else."""
     torch.manual_seed(0)
     model = DDPM(**TINY | {"sampling_steps": 15})
-    batch = {name: values.repeat(5, *[1] * (values.ndim - 1)) for name, values in pictures(3).items()}
+    batch = {name: values.repeat(5, *[1] * (values.ndim - 1)) for name, values in images(3).items()}
     batch["image"] = batch["image"] // 128 * 255  # black or white
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     for _ in range(150):
         optimizer.zero_grad()
         model._errors(batch["image"], batch["label"])[0].mean().backward()
         optimizer.step()
-    drawn = model.eval().sample(torch.tensor([0, 1, 2]), scale=1.0, generator=seeded())
+    drawn = model.eval().sample(torch.tensor([0, 1, 2]), guidance_scale=1.0, generator=seeded())
     wrong = ((drawn.float() - batch["image"][:3].float()).abs() > 100).float().mean((1, 2, 3))
     assert wrong.max() < 0.1, wrong
 
@@ -294,7 +347,9 @@ def test_a_checkpoint_opens_without_the_cli(tmp_path, model):
     trainer = L.Trainer(logger=False, accelerator="cpu", barebones=True)
     trainer.strategy.connect(model)
     trainer.save_checkpoint(tmp_path / "model.ckpt")
-    loaded = DDPM.load_from_checkpoint(tmp_path / "model.ckpt", map_location="cpu", weights_only=True).eval()
+    loaded = DDPM.load_from_checkpoint(
+        tmp_path / "model.ckpt", map_location="cpu", weights_only=True, network=TINY["network"]
+    ).eval()
     labels = torch.tensor([0, 1])
     assert torch.equal(loaded.sample(labels, generator=seeded()), model.sample(labels, generator=seeded()))
 
@@ -302,33 +357,38 @@ def test_a_checkpoint_opens_without_the_cli(tmp_path, model):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: DDPM(**TINY, objective="score"), ["objective='score'", "noise, x0, v"]),
-        (lambda: DDPM(**TINY, schedule="sigmoid"), ["schedule='sigmoid'", "linear, cosine, squared-cosine"]),
-        (lambda: DDPM(**TINY, threshold="hard"), ["threshold='hard'", "none, static, dynamic"]),
-        (lambda: DDPM(**TINY, sampler="euler"), ["sampler='euler'", "ddpm, ddim, dpm-solver"]),
-        (lambda: DDPM(**TINY | {"sampling_steps": 2000}), ["steps=2000", "1000"]),
-        (lambda: DDPM(**TINY, label_dropout=1.0), ["label_dropout=1.0"]),
-        (lambda: DDPM(**TINY).sample(torch.tensor([0]), threshold="soft"), ["threshold='soft'"]),
-        (lambda: DDPM(**TINY).sample(torch.tensor([0]), scale=-1.0), ["scale=-1.0"]),
-        (lambda: DDPM(**TINY).sample(torch.tensor([0]), threshold=""), ["threshold=''"]),
-        (lambda: DDPM(**TINY).sample(torch.tensor([0]), sampler=""), ["sampler=''"]),
-        (lambda: DDPM(**TINY).sample(torch.tensor([0]), steps=0), ["steps=0"]),
+        (lambda: DDPM(**TINY | {"sampling_steps": 2000}), ["sampling_steps=2000", "num_train_timesteps=1000"]),
+        (lambda: DDPM(**TINY, condition_dropout=1.0), ["condition_dropout=1.0"]),
+        (lambda: DDPM(**TINY).sample(torch.tensor([0]), guidance_scale=-1.0), ["guidance_scale=-1.0"]),
+        (lambda: DDPM(**TINY).sample(torch.tensor([0]), sampling_steps=0), ["steps=0"]),
         (lambda: DDPM(**TINY).sample(torch.tensor([0, 3])), ["labels are 0 to 3", "classes 0 to 2"]),
         (lambda: DDPM(**TINY).sample(torch.tensor([-1])), ["labels are -1 to -1", "classes 0 to 2"]),
         (lambda: DDPM(**TINY).sample(torch.tensor([0.5])), ["torch.float32 of shape (1,)"]),
         (lambda: DDPM(**TINY).sample(torch.tensor(1)), ["torch.int64 of shape ()"]),
         (lambda: DDPM(**TINY).sample([0, 1], generator=generators(0, [0])), ["1 generators for 2 samples"]),
-        (lambda: DDPM(**TINY, interval=(0, 1000)), ["interval=(0, 1000)", "train_steps=1000"]),
-        (lambda: DDPM(**TINY, interval=(5, 4)), ["interval=(5, 4)"]),
-        (lambda: DDPM(**TINY, min_snr=0), ["min_snr=0"]),
-        (lambda: DDPM(**TINY, label_dropout=0.0), ["label_dropout=0", "scale=2.0", "set scale to 1"]),
-        (lambda: DDPM(**TINY, label_dropout=0.0, scale=1).sample([0], scale=3), ["label_dropout=0", "scale=3"]),
-        (lambda: DDPM(**TINY, train_steps=0), ["train_steps=0"]),
-        (lambda: DDPM(**TINY | {"train_steps": 1, "sampling_steps": 1}, schedule="linear"), ["leaves 0.9"]),
+        (
+            lambda: DDPM(**TINY, guidance_interval=(0, 1000)),
+            ["guidance_interval=(0, 1000)", "num_train_timesteps=1000"],
+        ),
+        (lambda: DDPM(**TINY, guidance_interval=(5, 4)), ["guidance_interval=(5, 4)"]),
+        (lambda: DDPM(**TINY, min_snr_gamma=0), ["min_snr_gamma=0"]),
+        (
+            lambda: DDPM(**TINY, condition_dropout=0.0),
+            ["condition_dropout=0", "guidance_scale=2.0", "set guidance_scale to 1"],
+        ),
+        (
+            lambda: DDPM(**TINY, condition_dropout=0.0, guidance_scale=1).sample([0], guidance_scale=3),
+            ["condition_dropout=0", "guidance_scale=3"],
+        ),
+        (lambda: DDPM(**TINY, num_train_timesteps=0), ["num_train_timesteps=0"]),
+        (
+            lambda: DDPM(**TINY | {"num_train_timesteps": 1, "sampling_steps": 1}, noise_schedule=LinearSchedule()),
+            ["num_train_timesteps=1", "leaves 0.9"],
+        ),
         (lambda: DDPM(**TINY, num_samples=0), ["num_samples=0"]),
         (
-            lambda: DDPM(**TINY).predict_step({"image": pictures()["image"], "file": ["a"]}, 0),
-            ["--data.pictures"],
+            lambda: DDPM(**TINY).predict_step({"image": images()["image"], "file": ["a"]}, 0),
+            ["--data.images"],
         ),
         (lambda: DDPM(**TINY).loss(torch.zeros(2, 3, 8, 8).byte(), torch.arange(2)), ["[1, 8, 8]", "[3, 8, 8]"]),
         (lambda: fit(DDPM(**TINY | {"num_classes": 4}), 1), ["num_classes=4", "3 classes"]),
@@ -341,5 +401,5 @@ def test_mistakes_are_named(call, words):
     assert all(word in str(caught.value) for word in words), caught.value
 
 
-def test_no_labels_are_no_pictures(model):
+def test_no_labels_are_no_images(model):
     assert model.sample(torch.tensor([], dtype=torch.long)).shape == (0, 1, 8, 8)

@@ -1,3 +1,5 @@
+from functools import partial
+
 import lightning as L
 import numpy as np
 import pytest
@@ -5,15 +7,23 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from torch.utils.data import DataLoader
 
-from checkpoints.pretrained import load_pretrained, load_weights
-from diffusion import samplers
+from checkpoints.load_trained import load_trained
+from checkpoints.pretrained import load_weights
 from diffusion.noise import generators
+from diffusion.prediction_type import Epsilon, Sample
+from diffusion.samplers import DDPMSampler
+from diffusion.timesteps import UniformTimesteps
 from envs import t_block
 from envs.action_chunking import ActionChunking
 from envs.pusht import PushT
 from lightning_modules.diffusion_policy import DiffusionPolicy
+from networks.chunk_mlp import ChunkMLP
+from networks.chunk_unet import ChunkUNet
+from networks.observation_features import ObservationFeatures
+from optim.lr_schedule import Constant, WarmupCosine
 
-TINY = {"network_args": {"width": 32, "depth": 1, "encoder_width": 32, "encoder_depth": 1}}
+SMALL = {"width": 32, "depth": 1, "encoder_width": 32, "encoder_depth": 1}
+TINY = {"network": partial(ChunkMLP, **SMALL)}
 
 
 def keypoints(n, seed=0):
@@ -29,7 +39,7 @@ def rows(n, horizon=16, seed=0):
     observation = keypoints(n, seed)
     generator = torch.Generator().manual_seed(seed + 1)
     action = observation[:, -1:, :2] + torch.randn(n, horizon, 2, generator=generator).cumsum(1) * 10
-    return {"observation": observation, "action": action, "taken": torch.ones(n, horizon, dtype=torch.bool)}
+    return {"observation": observation, "action": action, "action_is_pad": torch.zeros(n, horizon, dtype=torch.bool)}
 
 
 class Rows(L.LightningDataModule):
@@ -38,13 +48,22 @@ class Rows(L.LightningDataModule):
         batch = rows(n, horizon)
         self.rows = [{name: values[i] for name, values in batch.items()} for i in range(n)]
 
+    def action_scale(self):
+        """By the slow road: root mean square of the actions that are no padding, relative to the pointer."""
+        squares = [[] for _ in range(len(self.rows[0]["action"]))]
+        for row in self.rows:
+            for step, (action, is_pad) in enumerate(zip(row["action"], row["action_is_pad"], strict=True)):
+                if not is_pad:
+                    squares[step] += (action - row["observation"][-1, :2]).square().tolist()
+        return torch.tensor([[np.sqrt(np.mean(values)) if values else 0.0] for values in squares])
+
     def train_dataloader(self):
         return DataLoader(self.rows, 8)
 
     val_dataloader = train_dataloader
 
 
-def fit(policy, steps, callbacks=(), **options):
+def fit(policy, steps, callbacks=(), data=None, **options):
     trainer = L.Trainer(
         max_steps=steps,
         accelerator="cpu",
@@ -55,7 +74,7 @@ def fit(policy, steps, callbacks=(), **options):
         callbacks=list(callbacks),
         **options,
     )
-    trainer.fit(policy, Rows(horizon=policy.hparams.horizon))
+    trainer.fit(policy, data or Rows(horizon=policy.hparams.horizon))
     return trainer
 
 
@@ -63,9 +82,10 @@ def fit(policy, steps, callbacks=(), **options):
     "arguments",
     [
         TINY,
-        {"network": "unet", "network_args": {"widths": [8, 16]}},
-        TINY | {"objective": "noise", "horizon": 12, "n_action_steps": 4},
-        TINY | {"objective": "x0", "sampling_steps": 1},
+        {"network": partial(ChunkUNet, widths=[8, 16])},
+        TINY | {"prediction_type": Epsilon(), "horizon": 12, "n_action_steps": 4},
+        TINY | {"prediction_type": Sample(), "sampling_steps": 1},
+        TINY | {"sampler": DDPMSampler()},
     ],
 )
 def test_trains_and_acts_in_pixels(arguments):
@@ -78,7 +98,7 @@ def test_trains_and_acts_in_pixels(arguments):
     assert actions.max() <= 512
 
 
-def test_the_scale_of_actions_is_measured_and_saved():
+def test_the_scale_of_actions_is_that_of_the_data_and_saved():
     policy = DiffusionPolicy(**TINY)
     fit(policy, 1)
     batch = rows(32)
@@ -92,8 +112,8 @@ def test_steps_that_no_action_reaches_have_scale_1_and_no_loss(reached):
     """All episodes are shorter than the horizon."""
     data = Rows()
     for row in data.rows:
-        row["taken"][reached:] = False
-    policy = DiffusionPolicy(**TINY, warmup_steps=0)
+        row["action_is_pad"][reached:] = True
+    policy = DiffusionPolicy(**TINY, lr_schedule=Constant())
     runner = L.Trainer(max_steps=3, accelerator="cpu", logger=False, enable_checkpointing=False)
     runner.fit(policy, data)
     assert (policy.action_scale[reached:] == 1).all()
@@ -104,10 +124,10 @@ def test_steps_that_no_action_reaches_have_scale_1_and_no_loss(reached):
     assert (bias[reached:] == 0).all()
 
 
-def test_learns_a_few_windows_by_heart():
+def test_overfits_a_few_windows():
     torch.manual_seed(0)
     policy = DiffusionPolicy(
-        network_args={"width": 128, "depth": 2, "encoder_width": 64, "encoder_depth": 1}, lr=3e-3, noises=16
+        partial(ChunkMLP, width=128, depth=2, encoder_width=64, encoder_depth=1), lr=3e-3, noise_levels_per_sample=16
     )
     batch = rows(8)
     relative = batch["action"] - batch["observation"][:, -1:, :2]
@@ -121,11 +141,11 @@ def test_learns_a_few_windows_by_heart():
     assert error.median() < relative.norm(dim=-1).median() / 10
 
 
-def test_actions_that_were_not_taken_carry_no_loss():
+def test_padded_actions_carry_no_loss():
     torch.manual_seed(0)
     policy = DiffusionPolicy(**TINY)
     batch = rows(8)
-    batch["taken"][:, 10:] = False
+    batch["action_is_pad"][:, 10:] = True
     loss = policy._loss(batch, torch.Generator().manual_seed(0))
     torch.nn.init.normal_(policy.network.head.weight)
     policy.network.zero_grad()
@@ -136,14 +156,14 @@ def test_actions_that_were_not_taken_carry_no_loss():
     assert loss.isfinite()
 
 
-def test_the_loss_is_the_mean_squared_error_of_the_objective():
+def test_the_loss_is_the_mean_squared_error_of_the_prediction():
     """By the slow road: one window and noise level at a time, from the closed forms."""
     torch.manual_seed(0)
-    policy = DiffusionPolicy(**TINY, noises=2, objective="noise")
+    policy = DiffusionPolicy(**TINY, noise_levels_per_sample=2, prediction_type=Epsilon())
     torch.nn.init.normal_(policy.network.head.weight)
     policy.action_scale.uniform_(20, 90)
     batch = rows(3)
-    batch["taken"][0, 5:] = False
+    batch["action_is_pad"][0, 5:] = True
     loss = policy._loss(batch, torch.Generator().manual_seed(5))
     generator = torch.Generator().manual_seed(5)
     noise = torch.randn(6, 16, 2, generator=generator)
@@ -156,9 +176,9 @@ def test_the_loss_is_the_mean_squared_error_of_the_objective():
         x0 = (batch["action"][window] - observation[0, -1, :2]) / policy.action_scale
         x_t = alpha_bar[t[i]].sqrt() * x0 + (1 - alpha_bar[t[i]]).sqrt() * noise[i]
         output = policy.network(x_t[None], t[i : i + 1], policy.network.encode(policy.features(observation)))[0]
-        taken = batch["taken"][window]
-        errors += (output - noise[i]).square()[taken].sum()
-        count += 2 * taken.sum()
+        is_real = ~batch["action_is_pad"][window]
+        errors += (output - noise[i]).square()[is_real].sum()
+        count += 2 * is_real.sum()
     torch.testing.assert_close(loss, errors / count, rtol=1e-4, atol=1e-5)
 
 
@@ -203,7 +223,7 @@ def test_an_observations_actions_do_not_depend_on_the_others_of_its_batch():
 
 
 def test_acting_while_training_is_acting_and_leaves_no_trace():
-    policy = talking(network_args={**TINY["network_args"], "dropout": 0.5})
+    policy = talking(network=partial(ChunkMLP, **SMALL, dropout=0.5))
     expected = policy.act(keypoints(2), generators(0, range(2)))
     policy.train()
     policy.features.eval()
@@ -245,6 +265,34 @@ def test_acting_repeats_with_the_same_generator_and_is_independent_across_robots
     assert not torch.allclose(other[2:], first[2:])
 
 
+def test_own_features_decide_what_is_observed_and_what_actions_mean():
+    """A robot that sees its position, in metres, and is told where to go in it."""
+
+    class Position(ObservationFeatures):
+        observation, observation_dim, action_dim = "position", 3, 3
+
+        def __init__(self, n_obs_steps):
+            super().__init__()
+            self.dim = 3 * n_obs_steps
+
+        def forward(self, observations):
+            return observations.flatten(1)
+
+        def origin(self, observations):
+            return observations[:, -1:]
+
+    torch.manual_seed(0)
+    policy = DiffusionPolicy(**TINY, features=Position, n_obs_steps=1, temperature=0.0).eval()
+    assert policy.observation == "position"
+    seen = torch.tensor([[[1.0, -2.0, 7.0]], [[4.0, 5.0, 6.0]]])
+    # A network that has learned nothing predicts no velocity: x_0 of no noise is 0, the origin.
+    torch.testing.assert_close(policy.act(seen), seen.expand(2, 16, 3))
+    with pytest.raises(ValueError, match=r"1 steps of position \(3 numbers each\)"):
+        policy.act(torch.zeros(1, 2, 18))
+    batch = {"observation": seen, "action": torch.ones(2, 16, 3), "action_is_pad": torch.zeros(2, 16).bool()}
+    assert policy._loss(batch).isfinite()
+
+
 def test_ema_weights_are_the_recursion():
     torch.manual_seed(0)
     policy = DiffusionPolicy(**TINY)
@@ -274,7 +322,7 @@ def test_resuming_equals_not_stopping(tmp_path):
 
     def run(steps, folder, ckpt_path=None):
         torch.manual_seed(0)
-        policy = DiffusionPolicy(**TINY, warmup_steps=2)
+        policy = DiffusionPolicy(**TINY, lr_schedule=WarmupCosine(warmup=2))
         policy_trainer = L.Trainer(
             max_steps=steps,
             accelerator="cpu",
@@ -307,40 +355,39 @@ def test_weights_without_a_checkpoint(tmp_path):
     policy = DiffusionPolicy(**TINY)
     (tmp_path / "config.yaml").write_text(
         "model:\n  class_path: lightning_modules.diffusion_policy.DiffusionPolicy\n  init_args:\n"
-        "    network_args: {width: 32, depth: 1, encoder_width: 32, encoder_depth: 1}\n"
+        "    network: {class_path: networks.chunk_mlp.ChunkMLP, init_args: "
+        "{width: 32, depth: 1, encoder_width: 32, encoder_depth: 1}}\n"
     )
-    with pytest.raises(FileNotFoundError, match=r"holds no model\.safetensors"):
-        load_pretrained(tmp_path)
+    with pytest.raises(FileNotFoundError, match="there are no weights"):
+        load_trained(tmp_path)
     save_file(policy.state_dict(), tmp_path / "model.safetensors")
-    loaded = load_pretrained(tmp_path)
+    loaded = load_trained(tmp_path)
     observations = keypoints(2)
     ours, theirs = (p.eval().act(observations, torch.Generator().manual_seed(0)) for p in (policy, loaded))
     assert torch.equal(ours, theirs)
     with pytest.raises(ValueError, match="do not fit DiffusionPolicy"):
-        load_weights(DiffusionPolicy(network_args={"width": 64}), tmp_path / "model.safetensors")
+        load_weights(DiffusionPolicy(partial(ChunkMLP, width=64)), tmp_path / "model.safetensors")
     (tmp_path / "model.safetensors").write_bytes(b"torn")
     with pytest.raises(ValueError, match="not a readable safetensors file"):
-        load_pretrained(tmp_path)
+        load_trained(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda: DiffusionPolicy(n_action_steps=0), ["n_action_steps=0", "horizon=16"]),
-        (lambda: DiffusionPolicy(noises=0), ["noises=0 must be"]),
+        (lambda: DiffusionPolicy(noise_levels_per_sample=0), ["noise_levels_per_sample=0 must be"]),
         (lambda: DiffusionPolicy(n_obs_steps=0), ["n_obs_steps=0 must be"]),
-        (lambda: DiffusionPolicy(warmup_steps=-1), ["warmup_steps=-1 must be"]),
+        (lambda: DiffusionPolicy(lr=-1), ["lr=-1 must be"]),
         (lambda: DiffusionPolicy(temperature=-1), ["temperature=-1 must be"]),
-        (lambda: DiffusionPolicy(sampling_steps=200), ["steps=200", "100"]),
-        (lambda: DiffusionPolicy(network="unet", horizon=10), ["horizon=10", "8 or 12"]),
+        (lambda: DiffusionPolicy(sampling_steps=200), ["sampling_steps=200", "num_train_timesteps=100"]),
+        (lambda: DiffusionPolicy(ChunkUNet, horizon=10), ["horizon=10", "8 or 12"]),
         (lambda: DiffusionPolicy(**TINY).act(torch.zeros(1, 2, 5)), ["keypoints", "(1, 2, 5)"]),
         (lambda: DiffusionPolicy(**TINY).act(torch.zeros(1, 3, 18)), ["2 steps", "(1, 3, 18)"]),
         (lambda: DiffusionPolicy(**TINY).act(np.zeros(18)), ["2 steps", "(18,)", "ActionChunking"]),
         (lambda: DiffusionPolicy(**TINY).act(np.full((2, 18), np.nan)), ["NaN or infinite"]),
-        (lambda: DiffusionPolicy(**TINY, noises=0), ["noises=0"]),
-        (lambda: DiffusionPolicy(**TINY, n_obs_steps=0), ["n_obs_steps=0"]),
-        (lambda: DiffusionPolicy(**TINY, temperature=-1), ["temperature=-1"]),
-        (lambda: DiffusionPolicy(**TINY, train_steps=0), ["train_steps=0"]),
+        (lambda: DiffusionPolicy(**TINY, num_train_timesteps=0), ["num_train_timesteps=0"]),
+        (lambda: fit(DiffusionPolicy(**TINY, horizon=12), 1, data=Rows()), ["horizon=12", "horizon=16"]),
         (lambda: fit(DiffusionPolicy(**TINY, n_obs_steps=3), 1), ["n_obs_steps=3", "n_obs_steps=2"]),
     ],
 )
@@ -365,4 +412,4 @@ def test_sampling_visits_the_configured_number_of_steps(monkeypatch):
     original = policy.network.forward
     monkeypatch.setattr(policy.network, "forward", lambda x, t, c: visited.append(int(t[0])) or original(x, t, c))
     policy.act(keypoints(1))
-    assert visited == samplers.timesteps(100, 5)
+    assert visited == UniformTimesteps()(policy.scheduler, 5)

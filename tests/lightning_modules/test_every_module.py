@@ -1,11 +1,11 @@
 """What holds of every LightningModule."""
 
-import inspect
 import math
 
 import lightning as L
 import pytest
 import torch
+from jsonargparse import ArgumentParser
 from lightning.pytorch.callbacks import LambdaCallback
 from torch.utils.data import DataLoader
 
@@ -18,10 +18,8 @@ ELSEWHERE = {("policy", "n_action_steps"), ("gan", "num_samples"), ("ddpm", "num
 
 
 def arguments(kind: type[L.LightningModule]) -> set[str]:
-    """Those of the constructors of a class and its bases."""
-    ours = [base for base in kind.__mro__ if base.__module__.startswith("lightning_modules")]
-    found = {name for base in ours if "__init__" in vars(base) for name in inspect.signature(base.__init__).parameters}
-    return found - {"self", "options"}
+    """Those that the command line takes: of the constructors of a class and, where it hands them on, of its bases."""
+    return {name.removeprefix("model.") for name in ArgumentParser().add_class_arguments(kind, "model")}
 
 
 def structure(module: L.LightningModule) -> list:
@@ -118,7 +116,7 @@ def test_a_plain_loader_trains_once_statistics_are_known_and_else_says_what_is_m
     data, module = kind.data(0), kind.made()
     loader = DataLoader(list(data.train_dataloader()), batch_size=None)
     if any(key.endswith("measured.known") for key in module.state_dict()):
-        with pytest.raises(ValueError, match="can only be measured on a datamodule"):
+        with pytest.raises(ValueError, match="measured on a datamodule"):
             trainer().fit(module, loader)
         trainer(max_steps=0).fit(module, data)
     runner = trainer()

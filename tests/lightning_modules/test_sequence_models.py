@@ -1,29 +1,40 @@
 """What holds of all three sequence models; their networks are tested in tests/networks."""
 
 import math
+from functools import partial
+from typing import NamedTuple
 
 import lightning as L
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from safetensors.torch import save_file
+from torch import nn
 from torch.utils.data import DataLoader
 
-from checkpoints.pretrained import load_pretrained
+from checkpoints.load_trained import load_trained
 from lightning_modules.language_model import LanguageModel
 from lightning_modules.seq2seq import Seq2Seq
 from lightning_modules.sequence_model import packed
 from lightning_modules.sequence_tagger import SequenceTagger
-from networks.positions import POSITIONS
-from networks.transformer import Decoder, Encoder
+from networks.transformer import AnswerDecoder, Decoder, Encoder, EncoderDecoder
 from networks.vocabulary import BOS, EOS, PAD, SEP, SPECIAL, with_eos
+from optim.lr_schedule import Constant
+from tests.networks.test_positions import POSITIONS
 from tests.networks.test_vocabulary import tokenizer
 
 WORDS = [f"w{i}" for i in range(12)]
 VOCABULARY = SPECIAL + len(WORDS)
-TINY = {"vocab_size": VOCABULARY, "width": 32, "depth": 2, "heads": 2, "max_length": 24}
+TINY = {"width": 32, "depth": 2, "heads": 2, "max_length": 24}
+NETWORKS = {Seq2Seq: EncoderDecoder, LanguageModel: AnswerDecoder, SequenceTagger: Encoder}
 EVERY_MODEL = pytest.mark.parametrize("model", [Seq2Seq, LanguageModel, SequenceTagger])
+
+
+def tiny(model, vocab_size=VOCABULARY, lr=1e-3, lr_schedule=None, **options):
+    """A module with a tiny network of its default class, with these options of the network."""
+    return model(vocab_size, partial(NETWORKS[model], **TINY | options), lr, lr_schedule=lr_schedule)
 
 
 def rows(n=8, longest=6, seed=0):
@@ -67,7 +78,7 @@ def trainer(**options):
 def by_heart(model, steps=250, **options):
     """A model that was trained on one batch until it knows it."""
     torch.manual_seed(0)
-    module = model(**TINY, lr=3e-3, **options)
+    module = tiny(model, lr=3e-3, **options)
     trainer(max_steps=steps, enable_checkpointing=False, limit_val_batches=0).fit(module, Backwards(1))
     return module.eval()
 
@@ -144,11 +155,12 @@ def test_attention_maps_are_named_and_sum_to_one(taught):
 
 @EVERY_MODEL
 def test_a_checkpoint_opens_with_its_tokenizer(tmp_path, model):
-    module = model(**TINY)
+    module = tiny(model)
     fit = trainer(max_steps=4, default_root_dir=tmp_path, callbacks=[EMAWeightAveraging(decay=0.5)])
     fit.fit(module, Backwards())
     fit.save_checkpoint(tmp_path / "model.ckpt")
-    loaded = model.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True).eval()
+    network = partial(NETWORKS[model], **TINY)
+    loaded = model.load_from_checkpoint(tmp_path / "model.ckpt", network=network, weights_only=True).eval()
     assert loaded.answer(["w1 w2 w3", "w5 w6"]) == module.eval().answer(["w1 w2 w3", "w5 w6"])
     weights = torch.load(next(tmp_path.rglob("*step=*.ckpt")), weights_only=True)["state_dict"]  # averaged ones
     assert len(weights["vocabulary._extra_state"])
@@ -159,11 +171,11 @@ def test_published_weights_open_with_their_tokenizer(tmp_path, model):
     module = by_heart(model)
     weights = {name: value.half().contiguous() for name, value in module.state_dict().items()}
     save_file(weights, tmp_path / "model.safetensors")
-    options = "\n".join(f"    {name}: {value}" for name, value in TINY.items())
-    (tmp_path / "config.yaml").write_text(
-        f"model:\n  class_path: {model.__module__}.{model.__name__}\n  init_args:\n{options}\n"
-    )
-    loaded = load_pretrained(tmp_path)
+    network = {"class_path": f"networks.transformer.{NETWORKS[model].__name__}", "init_args": TINY}
+    arguments = {"vocab_size": VOCABULARY, "network": network}
+    config = {"model": {"class_path": f"{model.__module__}.{model.__name__}", "init_args": arguments}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    loaded = load_trained(tmp_path)
     texts = module.vocabulary.decode(rows()["source"])
     assert loaded.answer(texts) == module.answer(texts)
     assert trainer(enable_checkpointing=False).test(loaded, Backwards(1), verbose=False)[0] == {"test/exact_match": 1}
@@ -173,9 +185,7 @@ def test_published_weights_open_with_their_tokenizer(tmp_path, model):
 def test_resuming_equals_not_stopping(tmp_path, model):
     def run(steps, folder, ckpt_path=None):
         torch.manual_seed(0)
-        module = model(**TINY)
-        # Same schedule in both parts: it must see 8 steps in all.
-        module.configure_optimizers = lambda: torch.optim.AdamW(module.parameters(), 1e-3)
+        module = tiny(model, lr_schedule=Constant(2))  # the same in both parts, whose lengths are not
         fit = trainer(
             max_steps=steps,
             limit_val_batches=0,
@@ -198,7 +208,7 @@ def test_resuming_equals_not_stopping(tmp_path, model):
 @EVERY_MODEL
 @pytest.mark.parametrize("positions", POSITIONS)
 def test_every_kind_of_positions_trains_in_bfloat16(model, positions):
-    module = model(**TINY, positions=positions)
+    module = tiny(model, positions=POSITIONS[positions])
     run = trainer(max_steps=4, precision="bf16-mixed", enable_checkpointing=False)
     run.fit(module, Backwards())
     assert run.callback_metrics["train/loss"].isfinite()
@@ -206,12 +216,12 @@ def test_every_kind_of_positions_trains_in_bfloat16(model, positions):
 
 
 def test_several_test_sets_have_their_names():
-    metrics = trainer(enable_checkpointing=False).test(Seq2Seq(**TINY), TwoTests(), verbose=False)
+    metrics = trainer(enable_checkpointing=False).test(tiny(Seq2Seq), TwoTests(), verbose=False)
     assert metrics[0].keys() | metrics[1].keys() == {"test/short", "test/long"}
 
 
 def test_answers_can_be_drawn_or_searched():
-    module = Seq2Seq(**TINY)
+    module = tiny(Seq2Seq)
     module.vocabulary.adopt(tokenizer(WORDS))
     texts, options = ["w1 w2", "w3", "w4 w5 w6"], {"temperature": 1.0, "top_p": 0.9, "max_new_tokens": 5}
     drawn = module.answer(texts, **options)
@@ -271,7 +281,7 @@ def test_what_was_cut_off_is_said():
 def test_answers_need_no_mask_and_no_training_mode(model):
     """Padded rows alone, in a batch, with a mask, with more padding, left-padded; and while dropout is on."""
     torch.manual_seed(0)
-    module, batch = spoken(model, dropout=0.5, positions="rotary").eval(), rows(longest=10)
+    module, batch = spoken(model, dropout=0.5, positions=POSITIONS["rotary"]).eval(), rows(longest=10)
     for part in module.parameters():
         if part.ndim > 1:
             torch.nn.init.normal_(part, std=0.3)
@@ -324,7 +334,7 @@ def test_padding_takes_no_room_in_training_either(model):
 @EVERY_MODEL
 @pytest.mark.parametrize("positions", POSITIONS)
 def test_every_kind_of_positions_trains_in_true_bfloat16(model, positions):
-    module = model(**TINY, positions=positions)
+    module = tiny(model, positions=POSITIONS[positions])
     run = trainer(max_steps=2, precision="bf16-true", enable_checkpointing=False, limit_val_batches=1)
     run.fit(module, Backwards())
     assert run.callback_metrics["train/loss"].isfinite()
@@ -332,7 +342,7 @@ def test_every_kind_of_positions_trains_in_true_bfloat16(model, positions):
 
 def test_test_sets_without_names_are_counted():
     loaders = [DataLoader([rows(longest=longest)], batch_size=None) for longest in (4, 10)]
-    metrics = trainer(enable_checkpointing=False, limit_test_batches=1).test(Seq2Seq(**TINY), loaders, verbose=False)
+    metrics = trainer(enable_checkpointing=False, limit_test_batches=1).test(tiny(Seq2Seq), loaders, verbose=False)
     assert metrics[0].keys() | metrics[1].keys() == {"test/exact_match", "test/exact_match_1"}
 
 
@@ -353,7 +363,7 @@ def untagged():
 
 
 def spoken(model, **options):
-    module = model(**{**TINY, **options})
+    module = tiny(model, **options)
     module.vocabulary.adopt(tokenizer(WORDS))
     return module
 
@@ -361,14 +371,14 @@ def spoken(model, **options):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: Seq2Seq(**TINY, positions="wavy"), "positions='wavy'.*sinusoidal, learned, rotary"),
-        (lambda: Seq2Seq(**TINY, warmup=1.5), "warmup=1.5"),
-        (lambda: Seq2Seq(**{**TINY, "heads": 3}), "width=32 is not divisible by heads=3"),
+        (lambda: tiny(Seq2Seq, heads=3), "width=32 is not divisible by heads=3"),
+        (lambda: Seq2Seq(VOCABULARY, Encoder), "Seq2Seq needs a network with .*, and Encoder lacks encode, decoder"),
+        (lambda: LanguageModel(VOCABULARY, Encoder), "LanguageModel needs .*, and Encoder lacks cache"),
         (
-            lambda: trainer(enable_checkpointing=False).fit(Seq2Seq(**{**TINY, "vocab_size": 9}), Backwards()),
+            lambda: trainer(enable_checkpointing=False).fit(tiny(Seq2Seq, 9), Backwards()),
             "vocab_size=9.*tokenizer of 16",
         ),
-        (lambda: SequenceTagger(**TINY)._loss(untagged()), "targets are of other lengths"),
+        (lambda: tiny(SequenceTagger)._loss(untagged()), "targets are of other lengths"),
         (lambda: spoken(Seq2Seq).answer([""]), "a text to answer is empty"),
         (lambda: spoken(Seq2Seq).answer(["w1 w99"]), "'w99' in 'w1 w99' is not known"),
         (lambda: spoken(Seq2Seq).answer(["w1 " * 25]), "26 tokens is too long.*max_length=24"),
@@ -377,14 +387,14 @@ def spoken(model, **options):
         (lambda: spoken(Seq2Seq).answer(["w1", "w1 " * 25]), "26 tokens is too long.*max_length=24"),
         (lambda: spoken(Seq2Seq).answer("w1 w2"), "a list of texts.*got 'w1 w2'"),
         (lambda: spoken(Seq2Seq).answer([3]), r"a list of texts.*got \[3\]"),
-        (lambda: Seq2Seq(**TINY).answer(["w1"]), "no tokenizer yet"),
+        (lambda: tiny(Seq2Seq).answer(["w1"]), "no tokenizer yet"),
         *[
             (lambda model=model, most=most: spoken(model).answer(["w1"], max_new_tokens=most), f"max_new_tokens={most}")
             for model in (Seq2Seq, LanguageModel, SequenceTagger)
             for most in (0, -1)
         ],
         *[
-            (lambda option=option: Seq2Seq(**TINY | option), f"{name}={value}.* must be")
+            (lambda option=option: tiny(Seq2Seq, **option), f"{name}={value}.* must be")
             for name, values in {
                 "vocab_size": (0, -1, 4),
                 "width": (0, -1),
@@ -392,6 +402,7 @@ def spoken(model, **options):
                 "heads": (0, -1),
                 "max_length": (0, -1),
                 "dropout": (1.0, -0.1, math.nan, math.inf),
+                "lr": (-0.1, math.nan, math.inf),
             }.items()
             for value in values
             for option in [{name: value}]
@@ -407,3 +418,92 @@ def test_other_tokenizers_than_that_of_the_weights_are_refused():
     module = by_heart(Seq2Seq, steps=1)
     with pytest.raises(ValueError, match="another tokenizer"):
         trainer(enable_checkpointing=False).test(module, Backwards(words=WORDS[::-1]), verbose=False)
+
+
+class Recurrent(nn.Module):
+    """An own network: it reads from left to right by a GRU, over padding, and keeps nothing between two tokens."""
+
+    def __init__(self, vocab_size: int, width: int = 32):
+        super().__init__()
+        self.vocab_size, self.max_length = vocab_size, 40
+        self.embedding = nn.Embedding(vocab_size, width)
+        self.cell = nn.GRUCell(width, width)
+        self.head = nn.Linear(width, vocab_size)
+
+    def features(self, tokens, mask=None, memory=None, cache=None):
+        x = self.embedding(tokens)
+        states = [torch.zeros_like(x[:, 0]) if memory is None else memory.state]
+        for time in range(tokens.shape[1]):
+            state = self.cell(x[:, time], states[-1])
+            states.append(state if mask is None else torch.where(mask[:, time, None], state, states[-1]))
+        return torch.stack(states[1:], 1)
+
+    def logits(self, features):
+        return self.head(features)
+
+    def cache(self, capacity):
+        return None
+
+
+class Sentence(NamedTuple):
+    """A source as one vector, (B, C)."""
+
+    state: torch.Tensor
+
+    def reorder(self, rows):
+        return Sentence(self.state[rows])
+
+
+class RecurrentPair(nn.Module):
+    """An own encoder-decoder (Sutskever et al. 2014)."""
+
+    def __init__(self, vocab_size: int, width: int = 32):
+        super().__init__()
+        self.encoder, self.decoder = Recurrent(vocab_size, width), Recurrent(vocab_size, width)
+
+    def encode(self, source, source_mask=None):
+        return Sentence(self.encoder.features(source, source_mask)[:, -1])
+
+    def features(self, source, target, source_mask=None, target_mask=None):
+        return self.decoder.features(target, memory=self.encode(source, source_mask))
+
+    def logits(self, features):
+        return self.decoder.logits(features)
+
+
+OWN = {Seq2Seq: RecurrentPair, LanguageModel: Recurrent, SequenceTagger: Recurrent}
+
+
+@pytest.mark.parametrize("width", [32, 16])
+@EVERY_MODEL
+def test_an_own_network_trains_answers_and_comes_back(model, width, tmp_path):
+    torch.manual_seed(0)
+    network = partial(OWN[model], width=width)
+    module = model(VOCABULARY, network, 3e-2)
+    fit = trainer(max_steps=30, enable_checkpointing=False)
+    fit.fit(module, Backwards())
+    before, after = Backwards().batches[0], fit.callback_metrics
+    assert after["train/loss"] < model(VOCABULARY, network)._loss(before)[0] - 0.1
+    fit.save_checkpoint(tmp_path / "model.ckpt")
+    loaded = model.load_from_checkpoint(tmp_path / "model.ckpt", network=network, weights_only=True)
+    texts = ["w1 w2 w3", "w5 w6"]
+    ways = [{}] if model is SequenceTagger else [{}, {"beams": 3}, {"temperature": 1.0}]
+    for way in ways:
+        options = {"max_new_tokens": 5, **way}
+        together = loaded.answer(texts, **options)
+        assert together == module.answer(texts, **options)
+        assert [
+            loaded.answer([text], **options | ({"first_row": row} if "temperature" in way else {}))[0]
+            for row, text in enumerate(texts)
+        ] == together
+
+
+def test_a_checkpoint_holds_plain_values_alone(tmp_path):
+    module = tiny(LanguageModel)
+    fit = trainer(max_steps=1, limit_val_batches=0, enable_checkpointing=False)
+    fit.fit(module, Backwards())
+    fit.save_checkpoint(tmp_path / "model.ckpt")
+    assert torch.load(tmp_path / "model.ckpt", weights_only=True)["hyper_parameters"] == {
+        "vocab_size": VOCABULARY,
+        "lr": 1e-3,
+    }

@@ -61,7 +61,7 @@ def gradient(name: str, size: int, batches: int, rows: slice = slice(None)) -> t
     if name == "policy":
         seed = torch.Generator().manual_seed(0)
         noise, steps = torch.randn(16, 16, 2, generator=seed), torch.randint(100, (16,), generator=seed)
-        model.measured.note()
+        model.measured.set()
         starts = iter(range(0, 16, size))
         loss = model._loss
 

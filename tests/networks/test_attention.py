@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from networks import attention
-from networks.attention import CrossAttention, SelfAttention, Sight
+from networks.attention import AttentionContext, CrossAttention, SelfAttention
 from networks.positions import RotaryPositions, rotate
 
 
@@ -32,20 +32,20 @@ def test_self_attention_is_a_written_out_softmax(kind):
     layer = SelfAttention(12, 3).double()
     x = torch.randn(2, 5, 12, dtype=torch.float64)
     mask = torch.ones(2, 5, 5, dtype=torch.bool)
-    sight = Sight()
+    context = AttentionContext()
     if kind == "causal":
-        mask, sight = mask.tril(), Sight(causal=True)
+        mask, context = mask.tril(), AttentionContext(causal=True)
     if kind == "mask":
         mask = torch.rand(2, 5, 5) < 0.5
         mask |= torch.eye(5, dtype=torch.bool)
-        sight = Sight(mask[:, None])
+        context = AttentionContext(mask[:, None])
     q, k, v = (heads(part, 3) for part in layer.qkv(x).split(12, -1))
     if kind == "rotary":
         rotation = RotaryPositions(12, 3, 8).double().rotation(torch.arange(5))
-        q, k, sight = rotate(q, rotation), rotate(k, rotation), Sight(rotation=rotation)
+        q, k, context = rotate(q, rotation), rotate(k, rotation), AttentionContext(rotation=rotation)
     expected, _ = by_hand(q, k, v, mask)
     expected = layer.out(torch.cat(expected.unbind(1), -1))
-    torch.testing.assert_close(layer(x, sight), expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(layer(x, context), expected, rtol=0, atol=1e-12)
 
 
 def test_cross_attention_is_a_written_out_softmax():
@@ -56,7 +56,9 @@ def test_cross_attention_is_a_written_out_softmax():
     k, v = (heads(part, 3) for part in layer.key_value(memory).split(12, -1))
     expected, _ = by_hand(heads(layer.query(x), 3), k, v, mask[:, None].expand(2, 4, 6))
     expected = layer.out(torch.cat(expected.unbind(1), -1))
-    torch.testing.assert_close(layer(x, layer.read(memory), mask[:, None, None]), expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        layer(x, layer.project_keys_values(memory), mask[:, None, None]), expected, rtol=0, atol=1e-12
+    )
 
 
 def test_self_attention_equals_torch():
@@ -68,7 +70,7 @@ def test_self_attention_equals_torch():
     mask = torch.rand(7, 7) < 0.6
     mask |= torch.eye(7, dtype=torch.bool)
     expected, _ = theirs(x, x, x, attn_mask=~mask)
-    torch.testing.assert_close(ours(x, Sight(mask)), expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(ours(x, AttentionContext(mask)), expected, rtol=0, atol=1e-12)
 
 
 def test_weights_are_those_of_the_softmax():
@@ -77,7 +79,7 @@ def test_weights_are_those_of_the_softmax():
     x = torch.randn(2, 5, 12, dtype=torch.float64)
     mask = torch.ones(2, 5, 5, dtype=torch.bool).tril()
     q, k, v = (heads(part, 3) for part in layer.qkv(x).split(12, -1))
-    found = attention.weights(layer, x, Sight(causal=True))
+    found = attention.weights(layer, x, AttentionContext(causal=True))
     torch.testing.assert_close(found["attend"], by_hand(q, k, v, mask)[1], rtol=0, atol=1e-12)
     assert not layer.attend._forward_hooks
 
@@ -89,8 +91,8 @@ def test_bfloat16_gradients_are_those_of_float32_rounded():
     exact = SelfAttention(16, 2)
     exact.load_state_dict(layer.state_dict())
     x = torch.randn(2, 6, 16).bfloat16()
-    layer(x, Sight(causal=True)).float().square().sum().backward()
-    exact(x.float(), Sight(causal=True)).square().sum().backward()
+    layer(x, AttentionContext(causal=True)).float().square().sum().backward()
+    exact(x.float(), AttentionContext(causal=True)).square().sum().backward()
     for ours, theirs in zip(layer.parameters(), exact.parameters(), strict=True):
         torch.testing.assert_close(
             ours.grad.float(), theirs.grad, rtol=0.05, atol=0.03 * theirs.grad.abs().max().item()
@@ -109,7 +111,7 @@ def test_training_under_autocast_attends_in_float32(rotary, monkeypatch):
     monkeypatch.setattr(attention.F, "scaled_dot_product_attention", spy)
     rotation = RotaryPositions(16, 2, 6).rotation(torch.arange(6)) if rotary else None
     with torch.autocast("cpu", torch.bfloat16):
-        SelfAttention(16, 2)(torch.randn(2, 6, 16), Sight(causal=True, rotation=rotation))
+        SelfAttention(16, 2)(torch.randn(2, 6, 16), AttentionContext(causal=True, rotation=rotation))
     assert seen == [(torch.float32, torch.float32, torch.float32, False)]
 
 

@@ -5,9 +5,12 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 from networks.cnn import Conv, ConvGroup, ResidualBlock, ResNet, WhitenedCNN
+from networks.whitening import whitening_filters
+
+SHAPE = [3, 32, 32]
 
 
-def pictures(n=6, size=32, channels=3):
+def images(n=6, size=32, channels=3):
     return torch.randn(n, channels, size, size, generator=torch.Generator().manual_seed(0))
 
 
@@ -20,53 +23,50 @@ def test_a_block_is_torchvisions(narrow, wide, stride):
     downsample = None if same else nn.Sequential(nn.Conv2d(narrow, wide, 1, stride, bias=False), nn.BatchNorm2d(wide))
     theirs = BasicBlock(narrow, wide, stride, downsample).double()
     theirs.load_state_dict(dict(zip(theirs.state_dict(), ours.state_dict().values(), strict=True)))
-    x = pictures(4, 9, narrow).double()
+    x = images(4, 9, narrow).double()
     torch.testing.assert_close(ours(x), theirs(x), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(("size", "blocks"), [(32, 1), (28, 2), (15, 1)])
-def test_a_resnet_takes_pictures_of_any_size(size, blocks):
-    net = ResNet(3, 7, [8, 16, 32], blocks).eval()
-    x = pictures(3, size)
+def test_a_resnet_takes_images_of_any_size(size, blocks):
+    net = ResNet([3, size, size], 7, [8, 16, 32], blocks).eval()
+    x = images(3, size)
     logits = net(x)
     assert logits.shape == (3, 7)
-    torch.testing.assert_close(net(x[1:2]), logits[1:2])  # no picture sees another
+    torch.testing.assert_close(net(x[1:2]), logits[1:2])  # no image sees another
 
 
 def test_a_resnet_halves_the_resolution_between_stages():
-    net = ResNet(3, 10, [4, 6, 8], 2)
-    assert net.blocks(net.first(pictures(2, 32))).shape == (2, 8, 8, 8)
+    net = ResNet(SHAPE, 10, [4, 6, 8], 2)
+    assert net.blocks(net.first(images(2, 32))).shape == (2, 8, 8, 8)
     assert sum(isinstance(m, ResidualBlock) for m in net.modules()) == 6
 
 
-def test_whitened_patches_are_white():
-    """Their covariance, computed by NumPy's rule from the network's own outputs, is the identity."""
+def test_the_first_layer_is_whitened_once():
     torch.manual_seed(0)
-    x = F.avg_pool2d(pictures(200, 36), 3, 1) * torch.tensor([1.0, 2.0, 0.5])[:, None, None]  # neighbours agree
-    net = WhitenedCNN(3, 10, [8, 8, 8])
+    net, x = WhitenedCNN(SHAPE, 10, [8, 8, 8]), images(50)
+    assert not net.whitened.known
     net.whiten(x)
-    outputs = F.conv2d(x, net.first_weight).movedim(1, -1).flatten(0, 2).double()  # (N, 24)
-    half = outputs[:, :12]
-    torch.testing.assert_close(outputs[:, 12:], -half)
-    second_moment = half.T @ half / len(half)
-    torch.testing.assert_close(second_moment.diagonal(), torch.ones(12).double(), rtol=0.15, atol=0.0)  # eps is in it
-    assert (second_moment - second_moment.diagonal().diag()).abs().max() < 1e-4
+    assert net.whitened.known
+    assert torch.equal(net.first_weight, whitening_filters(x))
+    assert net.first_filters() is net.first_weight
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 @pytest.mark.parametrize("size", [16, 24, 28, 32])
-def test_the_fast_network_takes_pictures_from_16_pixels(size, depth):
-    net = WhitenedCNN(3, 5, [8, 12, 16], depth).eval()
-    x = pictures(3, size)
+def test_the_fast_network_takes_images_from_16_pixels(size, depth):
+    net = WhitenedCNN([3, size, size], 5, [8, 12, 16], depth).eval()
+    x = images(3, size)
     assert net(x).shape == (3, 5)
     torch.testing.assert_close(net(x[1:2]), net(x)[1:2])
 
 
 def test_what_the_fast_network_learns():
-    net = WhitenedCNN(3, 10, [8, 12, 16], 3)
+    net = WhitenedCNN(SHAPE, 10, [8, 12, 16], 3)
     learned = {name for name, p in net.named_parameters() if p.requires_grad}
-    assert len(net.filters()) == 9
-    assert {p.ndim for p in net.filters()} == {2}
+    filters = [p for name, p in net.named_parameters() if "convs" in name]
+    assert len(filters) == 9
+    assert {p.ndim for p in filters} == {2}
     assert len(learned) == 9 + 9 + 1  # filters, offsets of the norms, the last layer
     assert not any(name.startswith("first") for name in learned)
 
@@ -74,7 +74,7 @@ def test_what_the_fast_network_learns():
 def test_a_convolution_begins_as_the_identity_and_equals_torchs():
     torch.manual_seed(0)
     conv = Conv(4, 6)
-    x = pictures(2, 7, 4)
+    x = images(2, 7, 4)
     torch.testing.assert_close(conv(x)[:, :4], x)
     nn.init.normal_(conv.weight)
     reference = nn.Conv2d(4, 6, 3, padding=1, bias=False)
@@ -87,7 +87,7 @@ def test_three_convolutions_have_a_shortcut_around_the_last_two():
     group = ConvGroup(4, 4, 3).eval()
     for conv in group.convs[1:]:
         nn.init.zeros_(conv.weight)
-    x = pictures(2, 8, 4)
+    x = images(2, 8, 4)
     first = F.gelu(group.norms[0](F.max_pool2d(group.convs[0](x), 2)))
     torch.testing.assert_close(group(x), F.gelu(first))
 
@@ -102,7 +102,7 @@ def test_every_convolution_is_used_once(depth):
     calls = []
     for number, conv in enumerate(group.convs):
         conv.register_forward_hook(lambda conv, args, output, number=number: calls.append(number))
-    x = pictures(2, 8, 4)
+    x = images(2, 8, 4)
     out = group(x)
     assert calls == list(range(depth))
     expected = first = F.gelu(group.norms[0](F.max_pool2d(group.convs[0](x), 2)))
@@ -115,15 +115,18 @@ def test_every_convolution_is_used_once(depth):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: WhitenedCNN(3, 10, depth=0), "depth=0 must be"),
-        (lambda: WhitenedCNN(3, 10, []), r"widths=\[\] must name"),
-        (lambda: WhitenedCNN(3, 10, [8, 0]), "widths=0 must be"),
-        (lambda: WhitenedCNN(3, 0), "num_classes=0"),
-        (lambda: WhitenedCNN(3, 10, norm_momentum=0.0), r"norm_momentum=0\.0 must be"),
-        (lambda: ResNet(3, 10, blocks=0), "blocks=0"),
-        (lambda: ResNet(3, 10, blocks=-1), "blocks=-1"),
-        (lambda: ResNet(0, 10), "in_channels=0"),
-        (lambda: ResNet(3, 10, []), r"widths=\[\] must name"),
+        (lambda: WhitenedCNN(SHAPE, 10, depth=0), "depth=0 must be"),
+        (lambda: WhitenedCNN(SHAPE, 10, []), r"widths=\[\] must name"),
+        (lambda: WhitenedCNN(SHAPE, 10, [8, 0]), "widths=0 must be"),
+        (lambda: WhitenedCNN(SHAPE, 0), "num_classes=0"),
+        (lambda: WhitenedCNN(SHAPE, 10, norm_momentum=0.0), r"norm_momentum=0\.0 must be"),
+        (lambda: ResNet(SHAPE, 10, blocks=0), "blocks=0"),
+        (lambda: ResNet(SHAPE, 10, blocks=-1), "blocks=-1"),
+        (lambda: ResNet([0, 32, 32], 10), "shape=0"),
+        (lambda: ResNet([32, 32], 10), r"shape=\[32, 32\] must be three numbers"),
+        (lambda: WhitenedCNN([3, 32, 15], 10), r"shape=\[3, 32, 15\] is too small for 3 widths: .* at least 16"),
+        (lambda: WhitenedCNN([3, 32, 32], 10, [8] * 5), "too small for 5 widths: .* at least 33"),
+        (lambda: ResNet(SHAPE, 10, []), r"widths=\[\] must name"),
     ],
 )
 def test_sizes_that_make_no_network_are_named(call, words):

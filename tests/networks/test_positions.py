@@ -3,7 +3,27 @@ import math
 import pytest
 import torch
 
-from networks.positions import POSITIONS, ALiBi, RotaryPositions, SinusoidalPositions, rotate
+from networks.positions import (
+    ALiBi,
+    LearnedPositions,
+    NoPositions,
+    Positions,
+    RotaryPositions,
+    SinusoidalPositions,
+    rotate,
+)
+
+POSITIONS = {
+    "none": NoPositions,
+    "sinusoidal": SinusoidalPositions,
+    "learned": LearnedPositions,
+    "rotary": RotaryPositions,
+    "alibi": ALiBi,
+}
+
+
+def test_these_are_all_kinds():
+    assert set(POSITIONS.values()) == set(Positions.__subclasses__())
 
 
 def test_sinusoidal_is_the_papers_formula():

@@ -5,9 +5,9 @@ import itertools
 import pytest
 import torch
 
-from networks.positions import POSITIONS
-from networks.transformer import Decoder, Encoder, EncoderDecoder, token_positions
+from networks.transformer import AnswerDecoder, Decoder, Encoder, EncoderDecoder, token_positions
 from networks.vocabulary import SEP
+from tests.networks.test_positions import POSITIONS
 
 V, C, H, LIMIT = 23, 32, 4, 40
 EVERY_POSITIONS = pytest.mark.parametrize("positions", POSITIONS)
@@ -23,15 +23,18 @@ def loud(network):
 
 
 def decoder(positions, cross=False):
-    return loud(Decoder(V, C, 3, H, POSITIONS[positions](C, H, LIMIT), cross=cross))
+    return loud(Decoder(V, C, 3, H, LIMIT, positions=POSITIONS[positions], cross=cross))
 
 
 def encoder(positions):
-    return loud(Encoder(V, C, 3, H, POSITIONS[positions](C, H, LIMIT)))
+    return loud(Encoder(V, C, 3, H, LIMIT, positions=POSITIONS[positions]))
 
 
 def encoder_decoder(positions):
-    return EncoderDecoder(encoder(positions), decoder(positions, cross=True))
+    network = EncoderDecoder(V, C, 3, H, LIMIT, positions=POSITIONS[positions])
+    loud(network.encoder)
+    loud(network.decoder)
+    return network
 
 
 def tokens(batch, time, seed=0):
@@ -117,11 +120,10 @@ def test_positions_count_anew_from_a_mark():
 @pytest.mark.parametrize("cuts", CUTS.values(), ids=CUTS)
 @pytest.mark.parametrize("lengths", [None, (12, 5, 9)], ids=["full", "ragged"])
 def test_cached_logits_are_the_uncached_where_positions_count_anew(positions, cuts, lengths):
-    network = decoder(positions)
+    network = loud(AnswerDecoder(V, C, 3, H, LIMIT, positions=POSITIONS[positions]))
     ids, mask = marked((5, 2, 8), 12), None if lengths is None else ragged(lengths, 12)
     where = torch.ones(3, 12, dtype=torch.bool) if mask is None else mask
-    counted_on = network(ids, mask)
-    network.restart = SEP
+    counted_on = decoder(positions)(ids, mask)  # the same weights
     expected = network(ids, mask)
     assert torch.equal(expected[where], counted_on[where]) == (positions == "none")
     torch.testing.assert_close(in_pieces(network, ids, mask, cuts)[where], expected[where], rtol=0, atol=1e-9)
@@ -214,10 +216,7 @@ def test_an_encoder_without_positions_goes_along_with_any_order():
 
 def test_weights_begin_as_in_gpt2():
     torch.manual_seed(0)
-    network = EncoderDecoder(
-        Encoder(500, 128, 4, 4, POSITIONS["learned"](128, 4, 300)),
-        Decoder(500, 128, 4, 4, POSITIONS["learned"](128, 4, 300), cross=True),
-    )
+    network = EncoderDecoder(500, 128, 4, 4, 300, positions=POSITIONS["learned"])
     for name, parameter in network.named_parameters():
         depth = 8 if name.startswith("encoder") else 12  # additions to the residual stream
         if "norm" in name:
@@ -237,7 +236,7 @@ def test_logits_share_the_weights_of_the_embedding():
 
 
 def test_dropout_is_for_training_alone():
-    network = Decoder(V, C, 2, H, POSITIONS["none"](C, H, LIMIT), dropout=0.5)
+    network = Decoder(V, C, 2, H, LIMIT, dropout=0.5, positions=POSITIONS["none"])
     ids = tokens(2, 5)
     assert not torch.equal(network(ids), network(ids))
     network.eval()
@@ -278,7 +277,7 @@ def test_rows_of_padding_alone_spoil_nothing(positions, shape):
     torch.testing.assert_close(out[2, 2:], network(ids[2:, 2:])[0], rtol=0, atol=1e-11)
 
 
-@pytest.mark.parametrize("kind", [Encoder, Decoder])
+@pytest.mark.parametrize("kind", [Encoder, Decoder, AnswerDecoder, EncoderDecoder])
 @pytest.mark.parametrize(
     ("option", "words"),
     [
@@ -289,6 +288,7 @@ def test_rows_of_padding_alone_spoil_nothing(positions, shape):
         ({"depth": -1}, "depth=-1"),
         ({"heads": 0}, "heads=0"),
         ({"heads": 3}, "width=8 is not divisible by heads=3"),
+        ({"max_length": 0}, "max_length=0"),
         ({"dropout": 1.0}, "dropout=1.0"),
         ({"dropout": -0.1}, "dropout=-0.1"),
         ({"dropout": float("nan")}, "dropout=nan"),
@@ -296,4 +296,4 @@ def test_rows_of_padding_alone_spoil_nothing(positions, shape):
 )
 def test_sizes_at_their_edges_are_named(kind, option, words):
     with pytest.raises(ValueError, match=words):
-        kind(**{"vocab_size": 9, "width": 8, "depth": 1, "heads": 2, "positions": POSITIONS["none"](8, 2, 4)} | option)
+        kind(**{"vocab_size": 9, "width": 8, "depth": 1, "heads": 2, "max_length": 4} | option)

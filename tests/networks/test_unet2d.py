@@ -37,7 +37,7 @@ def test_every_input_counts(network, inputs):
     assert not torch.allclose(network(x, t, (labels + 1) % 4), output, atol=1e-4)
 
 
-def test_no_picture_depends_on_another(network, inputs):
+def test_no_image_depends_on_another(network, inputs):
     x, t, labels = inputs
     x = x.requires_grad_()
     network(x, t, labels)[1].sum().backward()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from envs import t_block
-from envs.physics import Simulator, place
+from envs.physics import Simulator, set_state
 from envs.pusht import PushT
 from planning.beam_search import NEVER_DONE, BeamSearch, _Plans, covers, distance_to_target
 from planning.planner import steps_to_success
@@ -42,7 +42,7 @@ def test_a_plan_from_an_easy_state_succeeds_in_the_environment():
     for actions in plans:
         assert ((actions >= 0) & (actions <= t_block.WORLD)).all()
         np.testing.assert_array_equal(actions.astype(np.float32), actions)  # recordings keep them exactly
-        place(env, NEAR)
+        set_state(env, NEAR)
         steps.append(steps_to_success(env, actions))
     assert sum(s is not None for s in steps) >= 0.8 * len(plans)
     np.testing.assert_array_equal(SMALL.plans(NEAR, seed=1)[0], plans[0])

@@ -1,80 +1,33 @@
-"""Where a policy fails, the planner goes on from there."""
-
-import json
+"""States that a policy came to, and the planner's way on from them."""
 
 import numpy as np
-import pyarrow.parquet as pq
-import pytest
 
-from datamodules.pusht import read_demonstrations
+from envs import t_block
 from envs.pusht import PushT
 from envs.rollout import Episode
-from planning import dagger as correct
-from planning import planner
-from planning import policy_runner as runner
-from tests.planning.test_planner import SMALL_FIELDS
+from planning.dagger import plan_corrections, states_after
+from planning.planner import steps_to_success
 
 ASIDE = np.full((40, 2), 30.0, dtype=np.float32)  # the pointer goes into a corner of the world
-
-
-def episode(seed, success):
-    coverages = np.full(len(ASIDE), 0.1)
-    coverages[-1] = 0.96 if success else 0.1
-    return Episode(seed, ASIDE, coverages)
+EPISODE = Episode(1_000_000, ASIDE, np.full(len(ASIDE), 0.1))
 
 
 def test_states_are_those_of_the_episode():
-    states = correct.states_after(episode(1_000_000, False), (3, 40, 90))
+    states = states_after(EPISODE, (3, 40, 90))
     env = PushT("state", legacy_resets=True)
     env.reset(seed=1_000_000)
     seen = [env.step(action)[0] for action in ASIDE]
     np.testing.assert_array_equal(states, [seen[2], seen[39]])  # the episode has no 90th step
 
 
-@pytest.mark.parametrize(("option", "corrected"), [([], 1), (["--successes"], 2)])
-def test_the_command_writes_ways_to_the_target_from_where_the_policy_was(option, corrected, tmp_path, monkeypatch):
-    monkeypatch.setattr(planner.BeamSearch, "__init__", lambda self: SMALL_FIELDS(self))
-    policy = type("Policy", (), {"run": staticmethod(lambda path, seeds: [episode(s, s % 2 == 0) for s in seeds])})
-    monkeypatch.setattr(runner, "import_module", lambda name: policy)
-    out = tmp_path / "corrections.parquet"
-    call = ["--checkpoint", "x.ckpt", "--runner", "m:run", "--out", str(out), "--workers", "1", "--at", "20"]
-    correct.main([*call, "--first-seed", "1000001", "--seeds", "2", *option])
-    demos, rows = read_demonstrations(str(out)), pq.read_table(out)
-    facts = json.loads(rows.schema.metadata[b"firstlight"])
-    assert (facts["episodes_tried"], facts["episodes_that_failed"], facts["solved"]) == (2, 1, corrected)
-    assert len(demos.starts) == corrected
-    start = correct.states_after(episode(1_000_001, False), (20,))[0]
-    np.testing.assert_allclose(rows["block_pose"][0].as_py(), start[2:], rtol=1e-6)
-    np.testing.assert_allclose(demos.observations[0, :2], start[:2], atol=1 / 64)
-    successes = np.flatnonzero(rows["next.success"].to_numpy())
-    np.testing.assert_array_equal(successes, demos.ends.numpy() - 1)
-    assert not out.with_suffix(".plans.jsonl").exists()
-
-
-def test_a_policy_that_never_fails_leaves_nothing_to_correct(tmp_path, monkeypatch):
-    policy = type("Policy", (), {"run": staticmethod(lambda path, seeds: [episode(s, True) for s in seeds])})
-    monkeypatch.setattr(runner, "import_module", lambda name: policy)
-    out = tmp_path / "corrections.parquet"
-    with pytest.raises(SystemExit, match="0 of 1 episodes to go on from"):
-        correct.main(["--checkpoint", "x", "--runner", "m:run", "--seeds", "1", "--out", str(out)])
-    assert not out.exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--out", "x.csv"], ["x.csv", ".parquet"]),
-        (["--out", "x.parquet", "--at", "0"], ["0 is not a whole number from 1"]),
-        (["--out", "x.parquet", "--at", "301"], ["301 is not a whole number from 1 to 300"]),
-        (["--out", "x.parquet", "--first-seed", "-5"], ["--first-seed: -5 is not a whole number from 0"]),
-        (["--out", "x.parquet", "--first-seed", str(2**32 - 1)], ["1000 seeds from 4294967295 on"]),
-        (["--out", "x.parquet", "--seeds", "many"], ["many is not a whole number from 1"]),
-        (["--out", "x.parquet"], ["there is no model nowhere.ckpt", "pretrained/"]),
-    ],
-)
-def test_mistakes_are_one_line(arguments, words, capsys):
-    with pytest.raises(SystemExit) as caught:
-        correct.main(["--checkpoint", "nowhere.ckpt", *arguments])
-    assert caught.value.code == 2
-    message = capsys.readouterr().err.splitlines()[-1]
-    assert all(word in message for word in words), message
+def test_corrections_lead_from_those_states_to_the_target(tmp_path, monkeypatch):
+    """A block a little off its target, so that the search is short."""
+    near = [100.0, 100.0, 258.0, 258.0, t_block.TARGET_POSE[2] + 0.03]
+    monkeypatch.setattr("planning.dagger.states_after", lambda episode, steps: [near for _ in steps])
+    corrections = plan_corrections([EPISODE], (10, 20), tmp_path / "plans.jsonl", workers=1)
+    assert len(corrections) == 2
+    assert corrections[0]["actions"] == corrections[1]["actions"]
+    env = PushT("state")
+    env.reset(**corrections[0]["reset"])
+    np.testing.assert_array_equal(env.block_pose(), near[2:])
+    assert steps_to_success(env, corrections[0]["actions"]) == len(corrections[0]["actions"])

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from datamodules.pusht import read_demonstrations
+from datamodules.demonstrations import read_demonstrations
 from envs import t_block
-from envs.physics import state_of
+from envs.physics import get_state
 from envs.pusht import PushT
 from planning import planner
 from planning.beam_search import BeamSearch
@@ -22,7 +22,7 @@ def test_a_plan_from_the_middle_of_an_episode_succeeds():
     env.reset(options={"reset_to_state": [330, 150, 280, 235, np.pi / 4 + 0.2]})
     for step in range(14):
         env.step([330 - 4 * step, 150 + 8 * step])
-    state = state_of(env)
+    state = get_state(env)
     assert np.abs(state[7:]).max() > 1, "the block should be moving"
     found = plan(state, seed=0, search=SMALL)
     assert steps_to_success(env, found.actions) is not None  # in the very environment that it was asked for

@@ -1,0 +1,63 @@
+"""The configs that a command line names, as they stand in their files."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cli.messages import say
+
+
+def read_configs(args: list[str]) -> list[dict[str, Any]]:
+    """The contents of all `--config FILE` of a command line. Says where one drops the callbacks of one before it.
+
+    Raises OSError or ValueError, with the file's name, for a config that is no YAML of named values.
+    """
+    words = [word for arg in args for word in arg.split("=", 1)]
+    contents = []
+    callbacks: list[str] = []
+    for option, path in pairwise(words):
+        if option not in ("--config", "-c"):
+            continue
+        content = _read(path)
+        names = _callbacks(content)
+        if dropped := [name for name in callbacks if names is not None and name not in names]:
+            say(f"{path} leaves out {', '.join(dropped)} of the config before it; callbacks+: adds to those")
+        callbacks = callbacks if names is None else names
+        contents.append(content)
+    return contents
+
+
+def model_arguments(config: dict[str, Any]) -> set[str]:
+    """The names of the model's arguments that a config gives."""
+    model = config.get("model")
+    if not isinstance(model, dict):
+        return set()
+    arguments = model.get("init_args", model)
+    return set(arguments) if isinstance(arguments, dict) else set()
+
+
+def _read(path: str) -> dict[str, Any]:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no config {path}; python train.py without arguments lists them")
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"the config {path} is no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"the config {path} must name values, such as model: and data:; it holds {content!r:.80}")
+    return content
+
+
+def _callbacks(config: dict[str, Any]) -> list[str] | None:
+    """The classes that a config's own list of callbacks names, None where it has no list."""
+    trainer = config.get("trainer")
+    if not isinstance(trainer, dict) or "callbacks" not in trainer:
+        return None
+    given = trainer["callbacks"] or []
+    paths = [
+        one.get("class_path") if isinstance(one, dict) else one
+        for one in (given if isinstance(given, list) else [given])
+    ]
+    return [str(path).rpartition(".")[2] for path in paths]

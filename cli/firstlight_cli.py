@@ -1,0 +1,232 @@
+"""Lightning's command line with what every family of Firstlight shares."""
+
+import json
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import Namespace
+from lightning.fabric.plugins import CheckpointIO
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from callbacks.best_checkpoint import BestCheckpoint
+from callbacks.non_finite_guard import NonFiniteGuard
+from callbacks.resume.data_loader_state import DataLoaderState
+from callbacks.resume.graceful_shutdown import GracefulShutdown
+from callbacks.resume.last_checkpoint import LastCheckpoint
+from callbacks.resume.lr_schedule_state import LRScheduleState
+from callbacks.resume.random_state import RandomState
+from callbacks.resume.run_config import RunConfig
+from checkpoints import runs
+from checkpoints.atomic_checkpoint_io import AtomicCheckpointIO
+from checkpoints.pretrained import load_weights, put_weights, trained_file
+from checkpoints.run_model import model_beside, other_hyperparameters, taken
+from cli.command_words import says, split
+from cli.config_files import model_arguments, read_configs
+from cli.data_links import LINKED, add_links
+from cli.drawn_classes import class_labels_for
+from cli.enabled_callbacks import wanted
+from cli.messages import say
+from cli.parser import CommandError, Parser, constructor_error
+from cli.precision import fast_precision
+from cli.run_folder import newest_checkpoint, run_folder, runs_of_config
+
+OWN_CALLBACKS = {
+    "checkpoint": BestCheckpoint,
+    "last_checkpoint": LastCheckpoint,
+    "random_state": RandomState,
+    "data_loader_state": DataLoaderState,
+    "lr_schedule_state": LRScheduleState,
+    "non_finite_guard": NonFiniteGuard,
+    "graceful_shutdown": GracefulShutdown,
+    "learning_rate_monitor": LearningRateMonitor,
+    "progress_bar": RichProgressBar,
+}
+
+
+class FirstlightCLI(LightningCLI):
+    """LightningCLI with the defaults that every family shares.
+
+    The optimizer is an argument of the model, `--model.optimizer`, not of the command line's own.
+
+    Args:
+        args: the words of the command line.
+        held: what this run holds until it ends: the lock of its folder.
+    """
+
+    def __init__(self, args: list[str], held: ExitStack):
+        self.args, self.held = args, held
+        self.changed: set[str] = set()  # the model's arguments that are not those of the checkpoint
+        given = set().union(*map(model_arguments, read_configs(args)))
+        self.given_links = {name for name in LINKED if name in given or says(args, f"model.{name}")}
+        super().__init__(
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            seed_everything_default=0,
+            parser_class=Parser,
+            save_config_callback=RunConfig,
+            load_from_checkpoint_support=False,  # hyperparameters are what the constructor got, not a config
+            args=args,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        for name, callback in OWN_CALLBACKS.items():
+            parser.add_lightning_class_args(callback, name)
+        parser.add_argument("--run", type=str | None, help="Name of the run's folder, runs/<config>/NAME.")
+        help_ = "Weights that fit begins from: a checkpoint, .safetensors, a run's folder, a name in pretrained/."
+        parser.add_argument("--init_from", type=str | None, help=help_)
+        add_links(parser, self._model_arguments, self.given_links)
+
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            raise CommandError(constructor_error(error)) from error
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Runs go to runs/<config>/<version>, whatever logs them; resumed ones to where they were.
+
+        A CPU without bfloat16 instructions trains in float32 what asks for bf16-mixed. Callbacks whose kind is turned
+        off (`--trainer.logger false`) are left out. `fast_dev_run` leaves nothing behind.
+        """
+        config = self._get(self.config_init, "trainer")
+        precision = fast_precision(config.precision, config.accelerator)
+        if precision != config.precision:
+            kwargs["precision"] = precision
+            say(f"this CPU has no bfloat16 instructions, which makes {config.precision} slow: computing in {precision}")
+        own = {key: self._get(self.config_init, key) for key in self._parser(self.subcommand).callback_keys}
+        if config.fast_dev_run:
+            kwargs["logger"] = False
+            kwargs["default_root_dir"] = self.held.enter_context(tempfile.TemporaryDirectory())
+        else:
+            run = self._run_folder()
+            self.save_config_kwargs = {"folder": run}
+            for callback in own.values():
+                if isinstance(callback, BestCheckpoint | LastCheckpoint) and callback.dirpath is None:
+                    callback.dirpath = str(run / runs.LAST.parent)
+            if config.logger is False or config.barebones:
+                kwargs["default_root_dir"] = str(run)
+            elif config.logger in (None, True):
+                kwargs["logger"] = TensorBoardLogger(run.parent.parent, run.parent.name, run.name)
+        kwargs["callbacks"] = wanted([*(config.callbacks or []), *own.values()], config)
+        given = config.plugins or []
+        plugins = given if isinstance(given, list) else [given]
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            kwargs["plugins"] = [*plugins, AtomicCheckpointIO()]
+        return self._instantiate_trainer({**config, **kwargs}, [])
+
+    def _run_folder(self) -> Path:
+        fit = self.subcommand == "fit"
+        resumed = runs.run_of(self._ckpt_path()) if fit else None
+        named = self._given("run") if fit or not self.restarted else None
+        return run_folder(runs_of_config(self._arguments()), resumed, named, self.restarted, self.held)
+
+    def _parse_ckpt_path(self) -> None:
+        """The model's arguments are those of the checkpoint's run, but what the command line says wins.
+
+        Weights (.safetensors), and checkpoints without their run's config.yaml, leave those of the config in place.
+        """
+        self.restarted = self._ckpt_path() == "last"
+        if self.restarted:
+            fit, place = self.config.subcommand == "fit", runs_of_config(self._arguments())
+            path = newest_checkpoint(place, self._plain_config(), self._given("run"), self.args, fit)
+            self.config[f"{self.config.subcommand}.ckpt_path"] = path
+        path = self._ckpt_path()
+        if path is None or self._weights_path() or not (Path(path).suffix or Path(path).is_file()):
+            return  # nothing, or one of Lightning's words, such as "best"
+        checkpoint = AtomicCheckpointIO().load_checkpoint(path)  # says what is wrong with the file
+        theirs = model_beside(path)
+        if theirs is not None:
+            self._take_model(path, theirs)
+        elif apart := other_hyperparameters(checkpoint, self._plain_config(links=True)["model"]):
+            say(
+                f"{path} has no config.yaml of its run beside it, so the given config holds: "
+                f"{runs.words(apart, 'in the checkpoint')}"
+            )
+        self._tell_of_the_seed(path)
+
+    def _take_model(self, path: str, theirs: dict[str, Any]) -> None:
+        ours = self._plain_config()
+        theirs, unknown = taken(theirs, self._plain_config(links=True)["model"])
+        others, model = split(self.args, "model")
+        self.config = self.parser.parse_args([*others, f"--model={json.dumps(theirs)}", *model])
+        self.config[f"{self.config.subcommand}.ckpt_path"] = path
+        self.given_links |= set(LINKED) & theirs["init_args"].keys()
+        apart = runs.differences({"model": theirs}, ours, ("model",))
+        self.changed = {name for name in apart if says(model, name)}
+        for name in self.changed:
+            say(f"{name} is {apart[name][1]!r}, as the command line says, where {path} has {apart[name][0]!r}")
+        if kept := {name: both for name, both in apart.items() if name not in self.changed}:
+            say(f"of {path}, not of the config: {runs.words(kept, 'there')}; an option such as --model.lr changes one")
+        if unknown:
+            say(f"{path} has {', '.join(unknown)}, which {theirs['class_path']} no longer takes: left out")
+
+    def _tell_of_the_seed(self, path: str) -> None:
+        run = runs.run_of(path) if self.config.subcommand == "fit" else None
+        seed = runs.config_of(run).get("seed_everything") if run else None
+        if seed not in (None, self._given("seed_everything")) and says(self.args, "seed_everything"):
+            say(f"--seed_everything is left out: {run} goes on with the random state of its checkpoint, of seed {seed}")
+
+    def _arguments(self) -> Namespace:
+        """The parsed arguments of the subcommand."""
+        return self.config[self.config.subcommand]
+
+    def _model_arguments(self) -> Namespace:
+        return self._arguments().model.get("init_args", Namespace())
+
+    def _plain_config(self, links: bool = False) -> dict[str, Any]:
+        """The parsed config of the subcommand, as a run's config.yaml has it; `links`: with what comes of the data."""
+        dumped = self.parser.dump(self.config, skip_unset=False, skip_link_targets=not links)
+        return yaml.safe_load(dumped)[self.config.subcommand]
+
+    def _given(self, key: str) -> Any:
+        return self._arguments().get(key)
+
+    def _ckpt_path(self) -> str | None:
+        return self._given("ckpt_path")
+
+    def _weights_path(self) -> str | None:
+        path = self._ckpt_path()
+        return path if path and path.endswith(".safetensors") else None
+
+    def before_predict(self) -> None:
+        given = getattr(self.datamodule, "hparams", {}).get("images")
+        self.datamodule = class_labels_for(self.model, self.datamodule, given)
+
+    def after_instantiate_classes(self) -> None:
+        path, weights, begin = self._ckpt_path(), self._weights_path(), self._given("init_from")
+        if self.subcommand != "fit" and not path:
+            raise ValueError(
+                f"{self.subcommand} needs a trained model: name a checkpoint (.ckpt) or weights (.safetensors) with "
+                "--ckpt_path, such as runs/<config>/<version>/checkpoints/last.ckpt"
+            )
+        if says(self.args, "init_from") and (self.subcommand != "fit" or (path and not self.restarted)):
+            raise ValueError(
+                "--init_from begins a new training run from weights alone; name what is to be gone on with, validated, "
+                "tested or used by --ckpt_path, and leave out --init_from"
+            )
+        for name in self.changed & {f"model.{name}" for name in self.model.state_dict()}:
+            raise ValueError(f"--{name} cannot be changed beside {path}: what it has learned from is among its weights")
+        if weights:
+            load_weights(self.model, weights, training=self.subcommand in ("fit", "validate"))
+            self.config_init[self.subcommand].ckpt_path = None
+        if begin and not path and self.subcommand == "fit":
+            self._begin_from(begin)
+        del self.held  # it stays in this process; the trainer, which knows this object, may go to spawned ones
+        self.config[self.subcommand].run = None  # config.yaml says how a run is trained, not where it is kept
+        if self.subcommand == "fit":  # nor from where it was resumed
+            self.config["fit.ckpt_path"] = None
+
+    def _begin_from(self, given: str) -> None:
+        path = trained_file(given)
+        if path.suffix == ".safetensors":
+            load_weights(self.model, path, training=True)
+        else:
+            put_weights(self.model, AtomicCheckpointIO().load_checkpoint(path)["state_dict"], path, training=True)
+        say(f"a new run from the weights of {path}")

@@ -1,0 +1,55 @@
+"""Features and answers of an image classifier, by which samples are measured.
+
+B batch, C channels, H height, W width, F features, N images.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from rich.progress import track
+from torch import Tensor, nn
+
+BATCH = 250  # images that are looked at at once
+
+
+class FeatureClassifier(Protocol):
+    """A classifier whose last layer can be taken off."""
+
+    device: torch.device
+    hparams: Any  # with the `shape` of its images, where it says so
+    head: nn.Linear  # features to logits
+
+    def features(self, images: Tensor) -> Tensor:
+        """What `head` reads: (B, C, H, W) uint8 -> (B, F)."""
+
+
+class Features(NamedTuple):
+    """What a classifier makes of N images."""
+
+    features: Tensor  # (N, F)
+    predicted: Tensor  # (N,) classes
+
+
+@torch.no_grad()
+def extract_features(classifier: FeatureClassifier, images: Tensor, what: str = "images", bar: bool = True) -> Features:
+    """Features and classes of images (N, C, H, W) uint8; a progress bar, where it is wanted, says `what` they are."""
+    parts = track(images.split(BATCH), f"features of {what}", transient=True, disable=not bar)
+    features = [classifier.features(part.to(classifier.device)) for part in parts]
+    predicted = [classifier.head(part).argmax(1) for part in features]
+    return Features(torch.cat(features).cpu(), torch.cat(predicted).cpu())
+
+
+def check_classifier(classifier: FeatureClassifier, name: str, images: Tensor, class_names: Sequence[str]) -> None:
+    """Raises ValueError where a classifier reads images of another shape, or other classes, than the data's."""
+    shape, classes = classifier.hparams.get("shape"), classifier.head.out_features
+    advice = "name a classifier that was trained on such data, or leave the callback out"
+    if shape is not None and list(shape) != list(images.shape[1:]):
+        raise ValueError(
+            f"the classifier {name} reads images of shape {list(shape)}, the data's are {list(images.shape[1:])}; "
+            f"{advice}"
+        )
+    if classes != len(class_names):
+        raise ValueError(
+            f"the classifier {name} tells {classes} classes apart, the data have {len(class_names)}; {advice}"
+        )

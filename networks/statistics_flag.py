@@ -1,0 +1,27 @@
+"""A flag that says whether the statistics in a module's buffers are those of data; it travels with the weights."""
+
+import torch
+from torch import Tensor, nn
+
+
+class StatisticsFlag(nn.Module):
+    """False in a new module, True once its statistics are measured or loaded; they are then never measured again.
+
+    >>> if not self.measured.known:
+    ...     self.mean.copy_(...)
+    ...     self.measured.set()
+    """
+
+    known: Tensor  # () bool
+
+    def __init__(self, known: bool = False):
+        super().__init__()
+        self.register_buffer("known", torch.tensor(known))
+
+    def set(self) -> None:
+        """The statistics are known from now on."""
+        self.known.fill_(True)
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *rest) -> None:
+        state_dict.setdefault(f"{prefix}known", torch.tensor(True))  # weights that are older than the flag
+        super()._load_from_state_dict(state_dict, prefix, *rest)

@@ -1,0 +1,39 @@
+import pytest
+import torch
+
+from diffusion.noise_schedule import CosineSchedule, LinearSchedule, SquaredCosineSchedule
+from diffusion.scheduler import NoiseScheduler
+from diffusion.timesteps import LogSNRTimesteps, UniformTimesteps, check_sampling_steps
+
+
+def test_uniform_timesteps_cover_both_ends():
+    scheduler = NoiseScheduler(SquaredCosineSchedule()(100))
+    assert UniformTimesteps()(scheduler, 100) == list(range(99, -1, -1))
+    assert UniformTimesteps()(scheduler, 2) == [99, 0]
+
+
+@pytest.mark.parametrize("schedule", [LinearSchedule, CosineSchedule, SquaredCosineSchedule])
+@pytest.mark.parametrize("steps", [1, 2, 20, 997, 1000])
+def test_log_snr_timesteps_descend_to_0_one_by_one(schedule, steps):
+    visited = LogSNRTimesteps()(NoiseScheduler(schedule()(1000)), steps)
+    assert len(visited) == steps
+    assert visited[-1] == (0 if steps > 1 else 999)  # one step: the noisiest
+    assert visited[0] < 1000
+    assert visited == sorted(set(visited), reverse=True)
+
+
+def test_log_snr_timesteps_are_even_where_steps_are_fine():
+    scheduler = NoiseScheduler(SquaredCosineSchedule()(100_000))
+    visited = LogSNRTimesteps()(scheduler, 12)
+    strides = scheduler.half_log_snr[visited].diff()
+    torch.testing.assert_close(strides, strides.mean().expand(11), rtol=0.05, atol=0)
+
+
+@pytest.mark.parametrize("steps", [0, -1, 101, 2**40, 1.5])
+def test_impossible_numbers_of_steps(steps):
+    scheduler = NoiseScheduler(SquaredCosineSchedule()(100))
+    for timesteps in (UniformTimesteps(), LogSNRTimesteps()):
+        with pytest.raises(ValueError, match=f"steps={steps} .* 100 training steps"):
+            timesteps(scheduler, steps)
+    with pytest.raises(ValueError, match=f"sampling_steps={steps} .* num_train_timesteps=100"):
+        check_sampling_steps(steps, 100)
