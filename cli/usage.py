@@ -23,7 +23,7 @@ Firstlight trains one model per config:
 PATH is a checkpoint (.ckpt), weights (.safetensors), or the word last: the newest last.ckpt of a run with this seed,
 model and data. fit goes on from a last.ckpt in that run's own folder; fit --init_from PATH begins a new run from
 weights alone. Lay an overlay over a config with a second --config configs/with/NAME.yaml; change a value with
---trainer.max_steps 100 or --model.lr 1e-4; see all options with python train.py fit --help. Networks, optimizers
+--trainer.max_epochs 5 or --model.lr 1e-4; see all options with python train.py fit --help. Networks, optimizers
 and other parts are classes: --model.optimizer torch.optim.SGD --model.optimizer.momentum 0.9. Runs are kept in
 runs/<config>/<version>, or runs/<config>/NAME with --run NAME.
 """

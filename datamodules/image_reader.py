@@ -50,7 +50,7 @@ def read_image(file: Path | bytes, channels: int) -> Image.Image:
     return pixels if upright is None else pixels.transpose(upright)
 
 
-def _orientation(image: Image.Image):
+def _orientation(image: Image.Image) -> int | None:
     """As `ImageOps.exif_transpose` reads it; that writes the other tags anew, and fails where one has a wrong type."""
     try:
         return image.getexif().get(ExifTags.Base.Orientation)
@@ -59,6 +59,7 @@ def _orientation(image: Image.Image):
 
 
 def opaque(image: Image.Image, mode: str) -> Image.Image:
+    """The image in "L" or "RGB", without transparency and in eight bits a channel."""
     if image.mode == "F" or image.mode.startswith("I"):
         image = _eight_bits(image)
     if not image.has_transparency_data:

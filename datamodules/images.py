@@ -128,8 +128,10 @@ def _labels(column: pa.ChunkedArray, what: str, class_names: Sequence[str], name
 
 
 def _files(column: pa.ChunkedArray, what: str, place: str) -> list[bytes]:
-    """Encoded images, from a column of their bytes, or one as `datasets` keeps images: their bytes, or else paths
-    of files that lie in the folder of the data."""
+    """Encoded images, from a column of their bytes or one as `datasets` keeps images.
+
+    The latter holds their bytes, or else paths of files that lie in the folder of the data.
+    """
     if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
         if column.null_count:
             raise ValueError(f"{what} holds no image in {column.null_count} of its rows")

@@ -5,6 +5,8 @@ or a bracket, is not translated well; here all of ASCII's punctuation is met.
 """
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -60,5 +62,5 @@ def punctuated(text: str, rng: np.random.Generator) -> str:
     return text
 
 
-def _one_of(choices, rng: np.random.Generator):
+def _one_of(choices: Sequence[Any], rng: np.random.Generator) -> Any:
     return choices[int(rng.integers(len(choices)))]

@@ -16,10 +16,12 @@ import re
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from datasets import (
     Dataset,
+    DatasetBuilder,
     DatasetInfo,
     Features,
     config,
@@ -131,10 +133,9 @@ def local_class_names(source: str, column: str) -> list[str] | None:
 
 
 def _local(source: str) -> tuple[dict[str, list[str]], Features | None]:
-    """Parquet files of each split, and their features where a README says them; no files where `source` is not made of
-    Parquet files on this machine.
+    """Parquet files of each split, and their features where a README says them.
 
-    Raises ValueError for a folder that cannot be read, or whose README sends `datasets` to files elsewhere.
+    No files where `source` is not made of Parquet files on this machine. Raises ValueError for a folder that cannot be read, or whose README sends `datasets` to files elsewhere.
     """
     place = resolve(source)
     folder = Path(place)
@@ -162,13 +163,14 @@ def _readme(folder: Path, name: str | None) -> tuple[dict[str, list[str]], Featu
     return {str(split): list(part) for split, part in files.items()}, builder.info.features
 
 
-def _builder(folder: Path, name: str | None):
+def _builder(folder: Path, name: str | None) -> DatasetBuilder:
     """What `datasets` makes of a folder. Raises ValueError where a README names files outside of it."""
     with tempfile.TemporaryDirectory() as unused:  # it writes there only what it reads
         builder = load_dataset_builder(str(folder), name, cache_dir=unused)
     for files in builder.config.data_files.values():
         for file in files:
-            if not Path(os.path.abspath(file)).is_relative_to(os.path.abspath(folder)):
+            inside = os.path.abspath(folder)  # noqa: PTH100 (links are followed by `resolve`, and '..' kept by `absolute`)
+            if not Path(os.path.abspath(file)).is_relative_to(inside):  # noqa: PTH100
                 raise ValueError(f"its README names {file}, which lies outside of the folder; move it there")
     return builder
 
@@ -226,7 +228,7 @@ def _dataset(table: pa.Table) -> Dataset:
     return Dataset(InMemoryTable(table), DatasetInfo(), fingerprint="firstlight")
 
 
-def _asked(source: str, call: Callable):
+def _asked(source: str, call: Callable[[], Any]) -> Any:
     """What `call` returns, its errors in our words."""
     try:
         return call()
