@@ -31,8 +31,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.command import as_command
 from checkpoints.pretrained import read_config
+from cli.freed_memory import keep_freed_memory
 from datamodules.cifar10 import CIFAR10
-from train import keep_freed_memory
 
 SCRIPT = "airbench94_muon.py"
 CONFIG = Path("configs/cifar10_fast.yaml")

@@ -120,4 +120,5 @@ def _add_gif(logger: TensorBoardLogger, name: str, frames: np.ndarray, fps: int,
     iio.imwrite(buffer, frames[::2], extension=".gif", duration=2000 / fps, loop=0)
     height, width = frames.shape[1:3]
     image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=buffer.getvalue())
-    logger.experiment.file_writer.add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)
+    writer = logger.experiment._get_file_writer()  # `file_writer` is None before the first scalar
+    writer.add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)

@@ -16,7 +16,7 @@ Module = TypeVar("Module", bound=L.LightningModule)
 def load_trained(given: str | Path, kind: type[Module] = L.LightningModule) -> Module:
     """The trained module, in eval mode on the CPU.
 
-    >>> policy = load_trained("pusht", DiffusionPolicy)
+    >>> policy = load_trained("pusht")
 
     Only tensors and plain values are read from weights; what is imported is what the config.yaml names.
 

@@ -141,7 +141,9 @@ def train(name: str, seed: int, data: MNIST, folder: Path, resume: bool) -> dict
     return result
 
 
-def draw(model: Module, history: list[dict], test: ImageSet, logits: np.ndarray, folder: Path, board) -> None:
+def draw(
+    model: Module, history: list[dict], test: ImageSet, logits: np.ndarray, folder: Path, board: SummaryWriter
+) -> None:
     """Curves, first-layer weights, confusion matrix, and the most confident mistakes, as PNG and to TensorBoard."""
     named, confidence = logits.argmax(1), softmax(logits).max(1)
     wrong = np.flatnonzero(named != test.labels.numpy())
@@ -189,6 +191,7 @@ def weights_figure(model: Module) -> Figure:
 
 
 def main(args: list[str] | None = None) -> None:
+    """`python -m examples.numpy_mnist`."""
     parser = argparse.ArgumentParser(prog="python -m examples.numpy_mnist", description=__doc__.splitlines()[0])
     parser.add_argument("model", choices=RECIPES)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run for each")

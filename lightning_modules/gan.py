@@ -24,15 +24,16 @@ from adversarial.diff_augment import DiffAugmentation, augment
 from adversarial.gradient_penalty import gradient_penalty
 from adversarial.objectives import GANObjective, Relativistic
 from diffusion.noise import Generators, randn
-from lightning_modules import drawing
 from lightning_modules.data_contract import check_image_data
 from lightning_modules.given_options import GivenOptions
 from lightning_modules.optimized_module import scheduled
 from limits import number, whole
 from metrics import distributed_mean
+from networks.class_labels import MOST_CLASSES, MOST_SAMPLES, class_labels, wanted
 from networks.dcgan import Discriminator, Generator
 from networks.evaluation import evaluating
 from networks.image_range import from_pixels, to_pixels
+from networks.image_shape import check_images
 from optim.lr_schedule import Constant, LRSchedule, LRSchedulerFactory
 from optim.parameter_groups import OptimizerFactory, no_decay_on_vectors
 from optim.training_length import planned_steps
@@ -89,9 +90,9 @@ class GAN(GivenOptions):
         num_samples: int = 100,
     ):
         super().__init__()
-        whole(0, drawing.MOST_CLASSES, num_classes=num_classes)
+        whole(0, MOST_CLASSES, num_classes=num_classes)
         num_classes = num_classes if class_conditional else 0
-        whole(1, drawing.MOST_SAMPLES, num_samples=num_samples)
+        whole(1, MOST_SAMPLES, num_samples=num_samples)
         number("[0, 1e6]", penalty=penalty)
         whole(1, 1000, discriminator_steps=discriminator_steps)
         number("[0, inf)", generator_lr=generator_lr, discriminator_lr=discriminator_lr)
@@ -154,7 +155,7 @@ class GAN(GivenOptions):
 
     def latents(self, count: int, generator: Generators = None) -> Tensor:
         """(count, Z), standard normal, from one generator, one for each of them, or torch's global one."""
-        whole(0, drawing.MOST_SAMPLES, count=count)
+        whole(0, MOST_SAMPLES, count=count)
         return randn((count, self.generator.latent), generator, self.device, torch.float32)
 
     @torch.no_grad()
@@ -162,7 +163,7 @@ class GAN(GivenOptions):
         self, labels: Tensor | Sequence[int], generator: Generators = None, latents: Tensor | None = None
     ) -> Tensor:
         """An image for each class: (B,) -> (B, C, H, W) uint8, from latents (B, Z) where given, else `latents`."""
-        labels = drawing.class_labels(labels, self.hparams.num_classes, self.device)
+        labels = class_labels(labels, self.hparams.num_classes, self.device)
         latents = self.latents(len(labels), generator) if latents is None else latents
         if latents.shape != (len(labels), self.generator.latent):
             raise ValueError(
@@ -189,7 +190,7 @@ class GAN(GivenOptions):
         check_image_data(self, self.hparams.shape, self.hparams.num_classes)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        drawing.check_images(self, batch["image"])
+        check_images(batch["image"], self.hparams.shape)
         real, labels = from_pixels(batch["image"]), batch["label"]
         both = (batch_idx + 1) % self.hparams.discriminator_steps == 0
         generator_optimizer, discriminator_optimizer = self.optimizers()
@@ -267,7 +268,7 @@ class GAN(GivenOptions):
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Logits of held-out images: where they lie far below `train/real_logit`, training images are memorised."""
-        drawing.check_images(self, batch["image"])
+        check_images(batch["image"], self.hparams.shape)
         logits = self._logits(from_pixels(batch["image"]), batch["label"])
         distributed_mean.log_mean(self, "val/real_logit", logits.mean(), len(logits), prog_bar=True)
 
@@ -276,7 +277,7 @@ class GAN(GivenOptions):
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """An image for each label of the batch, (B, C, H, W) uint8; the run's seed and the "index" give its noise."""
-        labels, generator = drawing.wanted(self, batch)
+        labels, generator = wanted(batch, type(self).__name__)
         return self.sample(labels, generator)
 
     def configure_optimizers(self) -> tuple[dict[str, Any], ...]:

@@ -7,9 +7,7 @@ from torch import Tensor, nn
 class StatisticsFlag(nn.Module):
     """False in a new module, True once its statistics are measured or loaded; they are then never measured again.
 
-    >>> if not self.measured.known:
-    ...     self.mean.copy_(...)
-    ...     self.measured.set()
+    Ask `if not self.flag.known:` before measuring, and call `self.flag.set()` afterwards.
     """
 
     known: Tensor  # () bool

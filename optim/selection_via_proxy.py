@@ -33,6 +33,7 @@ class SelectionViaProxy:
 
     def losses(self, proxy: nn.Module, images: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
         """The proxy's cross-entropy on each image: normalised images (B, C, H, W) and labels (B,) -> (B,)."""
+        number("[0, 1)", label_smoothing=label_smoothing)
         logits = proxy(images if self.size is None else resized(images, self.size)).float()
         return F.cross_entropy(logits, labels, label_smoothing=label_smoothing, reduction="none")
 

@@ -43,6 +43,7 @@ from networks.transformer import AnswerDecoder, Decoder, EncoderDecoder
 from networks.unet2d import UNet2D
 from networks.vocabulary import Vocabulary
 from optim.parameter_groups import no_decay_on_vectors
+from optim.selection_via_proxy import SelectionViaProxy
 
 PNG = torchvision.io.encode_png(torch.zeros(1, 4, 4, dtype=torch.uint8)).numpy().tobytes()
 
@@ -603,6 +604,16 @@ CASES: dict[str, Case] = {
     "optim.progressive_resizing.resized": call(images=images(), size=4),
     "optim.selection_via_proxy.SelectionViaProxy": Case(
         lambda: {"proxy": MLP, "share": 0.5, "size": 4}, lambda made, _: made.hardest(torch.rand(4))
+    ),
+    "optim.selection_via_proxy.SelectionViaProxy.losses": Case(
+        lambda: {
+            "self": SelectionViaProxy(MLP),
+            "proxy": MLP([3, 8, 8], 2),
+            "images": images(),
+            "labels": torch.tensor([0, 1]),
+            "label_smoothing": 0.1,
+        },
+        itself,
     ),
     "lightning_modules.sequence_model.SequenceModel.generate": Case(
         lambda: {

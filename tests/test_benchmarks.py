@@ -62,7 +62,7 @@ def test_numbers_of_the_video(words, monkeypatch, capsys):
 
 def test_the_gif_of_the_page_is_written_only_when_asked_for(monkeypatch):
     written = []
-    monkeypatch.setattr(pusht_rollout_gif, "load_trained", lambda kind, path: path)
+    monkeypatch.setattr(pusht_rollout_gif, "load_trained", lambda path, kind: path)
     monkeypatch.setattr(pusht_rollout_gif, "run_policy", lambda policy, seeds: policy)
     monkeypatch.setattr(video, "wall", lambda policy, **_: np.array(policy))
     monkeypatch.setattr(video, "write", lambda path, images: written.append((Path(path), str(images))))

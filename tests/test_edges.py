@@ -62,7 +62,7 @@ EXCLUDED = {  # and why
     },
     "callbacks.rollouts.run_policy": "seeds; runs a policy by envs.rollout.rollout, which is walked",
     "callbacks.rollouts.run_checkpoint": "seeds; runs a policy by envs.rollout.rollout, which is walked",
-    "callbacks.latent_interpolation.LatentInterpolation.interpolation": "takes the number of classes that the data have",
+    "callbacks.latent_interpolation.LatentInterpolation.interpolation": "takes the number of classes of the data",
     "callbacks.sample_image.SampleImage.noise": "called by callbacks that have checked the count",
     "callbacks.rollouts.table": "prints figures that are there",
     "callbacks.sample_grid.draw": "called by callbacks that have checked the rows",
@@ -78,7 +78,7 @@ EXCLUDED = {  # and why
     "planning.planner.plan": "a search of seconds; its numbers are those of BeamSearch",
     "envs.play.make_server": "opens a port; the socket refuses a wrong one",
     "planning.planner.plan_episode": "a search of seconds; its attempts are those of `plan`",
-    "planning.dagger.plan_corrections": "a search of seconds; its numbers are those of plan_episodes, which is walked",
+    "planning.dagger.plan_corrections": "a search of seconds, by plan_episodes, which is walked",
     "envs.video.write": "writes a film; its speed comes from constants",
 }
 HANDED_ON = {"batch_idx", "dataloader_idx", "epoch", "layer"}  # by loops that count for themselves

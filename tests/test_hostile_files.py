@@ -9,6 +9,7 @@ import pickle
 import re
 import tomllib
 from pathlib import Path
+from shutil import copy
 
 import pyarrow as pa
 import pytest
@@ -89,6 +90,7 @@ def test_whatever_lightning_asks_for_only_values_are_read(form, asked, payload, 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_recording_with_a_hostile_checkpoint(form, payload, tmp_path, capsys):
+    copy(ROOT / "pretrained/pusht/config.yaml", tmp_path)
     path = write(form, tmp_path / "hostile.ckpt", payload)
     with pytest.raises(ValueError, match=r"hostile\.ckpt"):
         run_checkpoint(str(path), [0])
@@ -100,6 +102,7 @@ def test_recording_with_a_hostile_checkpoint(form, payload, tmp_path, capsys):
 @pytest.mark.parametrize("name", ["_instantiator", "_class_path"])
 def test_hyperparameters_that_name_code_are_not_called(name, payload, tmp_path):
     """What lightning 2.6.6 mended in `load_from_checkpoint`: a word in the hyperparameters was imported and called."""
+    copy(ROOT / "pretrained/pusht/config.yaml", tmp_path)
     path = tmp_path / "hostile.ckpt"
     named = {"network": str(payload.path), name: "os.mkdir"}
     torch.save({"state_dict": {}, "pytorch-lightning_version": "2.6.6", "hyper_parameters": named}, path)

@@ -59,7 +59,7 @@ def light(number: int, seconds: float, partial: str) -> None:
     def note(event: str, arguments: tuple) -> None:
         if event != "open" or arguments[1] != "w" or not isinstance(arguments[0], str):
             return
-        if fnmatch(os.path.basename(arguments[0]), partial) and next(writes) == number:
+        if fnmatch(Path(arguments[0]).name, partial) and next(writes) == number:
             threading.Thread(target=burn).start()
 
     sys.addaudithook(note)

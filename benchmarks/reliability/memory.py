@@ -35,7 +35,7 @@ class Usage(L.Callback):
         row = (
             batches,
             pages * os.sysconf("SC_PAGE_SIZE") / 2**20,
-            len(os.listdir("/proc/self/fd")),
+            len(list(Path("/proc/self/fd").iterdir())),
             len(files),
             sum(path.stat().st_size for path in files) / 2**20,
         )

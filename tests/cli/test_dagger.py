@@ -58,7 +58,7 @@ def test_a_policy_that_never_fails_leaves_nothing_to_correct(tmp_path, monkeypat
         (["--out", "x.parquet", "--first-seed", "-5"], ["--first-seed: -5 is not a whole number from 0"]),
         (["--out", "x.parquet", "--first-seed", str(2**32 - 1)], ["1000 seeds from 4294967295 on"]),
         (["--out", "x.parquet", "--seeds", "many"], ["many is not a whole number from 1"]),
-        (["--out", "x.parquet"], ["there is no model nowhere.ckpt", "pretrained/"]),
+        (["--out", "x.parquet"], ["there are no weights nowhere.ckpt", "pusht_human"]),
     ],
 )
 def test_mistakes_are_one_line(arguments, words, capsys):

@@ -1,8 +1,11 @@
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import nn
 
+from callbacks.resume.data_loader_state import DataLoaderState
+from callbacks.resume.random_state import RandomState
 from datamodules.pairs import BLOCK, EpochPairs, Pairs, similar_lengths
 from datamodules.sorting import Sorting
 
@@ -69,13 +72,13 @@ def test_to_predict_no_other_data_are_made(monkeypatch):
 
 
 class Reads(L.LightningModule):
-    """Notes the sources of each epoch."""
+    """Notes the sources of each epoch of this run."""
 
     def __init__(self):
         super().__init__()
-        self.layer, self.seen = nn.Linear(1, 1), []
+        self.layer, self.seen = nn.Linear(1, 1), [[]]
 
-    def on_train_epoch_start(self):
+    def on_train_epoch_end(self):
         self.seen.append([])
 
     def training_step(self, batch, batch_idx):
@@ -87,12 +90,13 @@ class Reads(L.LightningModule):
         return torch.optim.SGD(self.parameters(), 0.1)
 
 
-def read(**options) -> Reads:
+def read(resume=None, **options) -> Reads:
     module, data = Reads(), Sorting(max_length=8, train_size=20, batch_size=8, val_size=4, test_size=4)
     quiet = dict.fromkeys(["logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"], False)
     trainer = L.Trainer(accelerator="cpu", **quiet | options)
-    trainer.fit(module, data)
+    trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     assert trainer.reload_dataloaders_every_n_epochs == options.get("reload_dataloaders_every_n_epochs", 0)
+    assert not module.seen.pop()
     return module
 
 
@@ -107,6 +111,22 @@ def test_each_epoch_reads_its_own_pairs_in_their_order(options):
         expected = [pairs.__getitems__(range(first, first + 8))["source"] for first in (0, 8)]
         assert len(batches) == 2
         assert all(map(torch.equal, batches, expected)), epoch
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_resumed_epoch_goes_on_with_the_very_next_batch(step, tmp_path):
+    """Within an epoch of two batches, at its end, and within the next."""
+
+    def run(folder, resume=None):
+        L.seed_everything(0 if resume is None else 1, verbose=False)
+        keep = ModelCheckpoint(folder, "{step}", save_top_k=-1, every_n_train_steps=1, save_on_train_epoch_end=False)
+        callbacks = [RandomState(), DataLoaderState(), keep]
+        seen = read(resume, max_epochs=3, callbacks=callbacks, enable_checkpointing=True).seen
+        return [source.tolist() for batches in seen for source in batches]
+
+    whole = run(tmp_path / "whole")
+    assert len(whole) == 6
+    assert run(tmp_path / "resumed", tmp_path / "whole" / f"step={step}.ckpt") == whole[step:]
 
 
 def test_a_few_batches_to_overfit_are_the_same_in_every_epoch():

@@ -602,7 +602,7 @@ def test_mistakes_are_named(options, words):
         (lambda module: module.sample([3]), "labels are 3 to 3; the model knows classes 0 to 2"),
         (lambda module: module.sample([0, 1], latents=torch.zeros(1, 6)), r"latents of shape \(1, 6\) for 2 labels"),
         (lambda module: module.sample([0], latents=torch.zeros(1, 5)), r"give \(1, 6\)"),
-        (lambda module: module.predict_step({"image": None, "file": ["a"]}, 0), r"no --data\.pictures"),
+        (lambda module: module.predict_step({"image": None, "file": ["a"]}, 0), r"no --data\.images"),
         (
             lambda module: module.training_step({"image": torch.zeros(2, 1, 8, 8).byte(), "label": torch.arange(2)}, 0),
             r"shape=\[3, 8, 8\], its data \[1, 8, 8\]",
