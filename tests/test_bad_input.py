@@ -164,6 +164,7 @@ def test_a_wrong_word_in_any_family(config, words, answers, refused, tmp_path):
         (f"fit --config configs/svhn_gan.yaml {FONTS} --model.discriminator_steps 0", ["discriminator_steps=0"]),
         (f"fit --config configs/svhn_gan.yaml {FONTS} --model.diff_augment [blur]", ["diff_augment", "blur"]),
         (f"fit --config configs/svhn_gan.yaml {FONTS} --model.ema 1", ["ema=1", "[0, 1)"]),
+        ("fit --config configs/pusht.yaml --model.objective velocity", ["`objective` is now `prediction_type`"]),
         ("fit --config configs/pusht.yaml --model.prediction_type Velocity", ["prediction_type", "Velocity"]),
         ("fit --config configs/pusht.yaml --model.network CNN", ["network", "CNN"]),
         ("fit --config configs/pusht.yaml --model.n_action_steps 17", ["n_action_steps=17", "horizon=16"]),
