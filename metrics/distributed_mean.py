@@ -45,7 +45,7 @@ class StepMean:
         batches = module.trainer.accumulate_grad_batches
         if batches == 1:
             return
-        factor = batches * counts[0].clamp(min=1) / sum(counts).clamp(min=1)
+        factor = batches * counts[0].clamp(min=1) / sum(counts, torch.zeros_like(counts[0])).clamp(min=1)
         for group in optimizer.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
