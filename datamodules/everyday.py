@@ -61,8 +61,9 @@ KINDS = {"statement": STATEMENTS, "question": QUESTIONS, "exclamation": EXCLAMAT
 
 
 def everyday_sentences(words: list[str], count: int) -> dict[str, list[str]]:
-    """`count` sentences of each kind, by the kind's name; each takes the next words of the list, from the first again
-    after the last.
+    """`count` sentences of each kind, by the kind's name.
+
+    Each takes the next words of the list, from the first again after the last.
 
     Raises ValueError for an empty list.
     """

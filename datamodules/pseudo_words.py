@@ -84,8 +84,10 @@ def _mixed(word: str, rng: np.random.Generator) -> str:
 
 
 def dressed(words: list[str], rng: np.random.Generator) -> list[str]:
-    """Some of the words with a capital, some in capitals, some with both kinds of letters mixed as in iPhone or RFCs,
-    some as possessives, as English has them."""
+    """Some of the words with a capital, some in capitals, some mixed, some possessives, as English has them.
+
+    Mixed are both kinds of letters, as in iPhone or RFCs.
+    """
     draws = rng.random((2, len(words)))
     result = []
     for word, case, ending in zip(words, *draws.tolist(), strict=True):
