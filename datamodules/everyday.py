@@ -61,9 +61,11 @@ KINDS = {"statement": STATEMENTS, "question": QUESTIONS, "exclamation": EXCLAMAT
 
 
 def everyday_sentences(words: list[str], count: int) -> dict[str, list[str]]:
-    """Sentences of each kind, `count` of them, by the kind's name.
+    """`count` sentences of each kind, by the kind's name.
 
-    Each takes the next words of the list, and the first again after the last. Raises ValueError for an empty list.
+    Each takes the next words of the list, from the first again after the last.
+
+    Raises ValueError for an empty list.
     """
     whole(0, 1_000_000, count=count)
     if not words:

@@ -8,8 +8,9 @@ punctuation than the corpus has (`datamodules.punctuation`), and more numbers (`
 split by their own hash; those held out keep all of their words and signs.
 """
 
+import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -188,7 +189,7 @@ class PigLatin(PairsDataModule):
             texts.append(part(self.train_sentences[i], hp.max_length, hp.pseudo_share, fresh, rng))
         return texts
 
-    def _fresh_words(self, rng: np.random.Generator):
+    def _fresh_words(self, rng: np.random.Generator) -> Iterator[str]:
         """Pseudo-words without end, none of which is held out."""
         while True:
             drawn = self.pseudo_words.draw(10_000, rng)
@@ -213,14 +214,14 @@ def unseen(word_list: list[str], corpus_words: list[str]) -> list[str]:
     return sorted(candidates, key=lambda word: zlib.crc32(word[::-1].encode()))[:LIST_WORDS]
 
 
-def part(sentence: str, max_length: int, pseudo_share: float, fresh, rng: np.random.Generator) -> str:
+def part(sentence: str, max_length: int, pseudo_share: float, fresh: Iterator[str], rng: np.random.Generator) -> str:
     """A sentence, or as often a run of its words, with held-out and some other words replaced."""
     pieces = sentence.split(" ")
     if rng.random() < 0.5:
         first, last = sorted(rng.integers(len(pieces), size=2).tolist())
         pieces = pieces[first : last + 1]
 
-    def replacement(match) -> str:
+    def replacement(match: re.Match) -> str:
         word = match.group()
         if TRANSLATED.fullmatch(word) and (side(word) != "train" or rng.random() < pseudo_share):
             return next(fresh)

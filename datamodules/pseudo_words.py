@@ -84,9 +84,9 @@ def _mixed(word: str, rng: np.random.Generator) -> str:
 
 
 def dressed(words: list[str], rng: np.random.Generator) -> list[str]:
-    """The words, some with a capital, in capitals, or as possessives, as English has them.
+    """Some of the words with a capital, some in capitals, some mixed, some possessives, as English has them.
 
-    Some mix both kinds of letters, as in iPhone or RFCs.
+    Mixed are both kinds of letters, as in iPhone or RFCs.
     """
     draws = rng.random((2, len(words)))
     result = []

@@ -71,8 +71,10 @@ class SequenceModel(OptimizedModule):
         self._mean = StepMean()
 
     def _inputs_and_labels(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:
-        """What the network is called with; the token that each of its T positions must predict, (B, T); and at which
-        of them this counts, (B, T) bool."""
+        """What the network is called with, its labels, and which of them count.
+
+        Labels (B, T) are the token that each of T positions must predict; those count where the mask (B, T) is True.
+        """
         raise NotImplementedError
 
     def _generate(self, source: Tensor, source_mask: Tensor, max_new_tokens: int | None, **options) -> Tensor:

@@ -86,13 +86,13 @@ class CrossAttention(nn.Module):
 
 
 def _split(x: Tensor, parts: int, heads: int) -> Tensor:
-    """(B, T, parts * C) -> (parts, B, H, T, D)"""
+    """(B, T, parts * C) -> (parts, B, H, T, D)."""
     batch, time, width = x.shape
     return x.view(batch, time, parts, heads, width // (parts * heads)).permute(2, 0, 3, 1, 4)
 
 
 def _join(x: Tensor) -> Tensor:
-    """(B, H, T, D) -> (B, T, C)"""
+    """(B, H, T, D) -> (B, T, C)."""
     return x.transpose(1, 2).flatten(2)
 
 

@@ -22,7 +22,7 @@ class EncoderNetwork(Protocol):
         """(B, T) -> (B, T, F). Raises ValueError where a row has more tokens than the network can read."""
 
     def logits(self, features: Tensor) -> Tensor:
-        """(..., F) -> (..., V)"""
+        """(..., F) -> (..., V)."""
 
 
 class DecoderNetwork(Protocol):
@@ -45,7 +45,7 @@ class DecoderNetwork(Protocol):
         """
 
     def logits(self, features: Tensor) -> Tensor:
-        """(..., F) -> (..., V)"""
+        """(..., F) -> (..., V)."""
 
     def cache(self, capacity: int) -> Any:
         """An empty state of rows of at most `capacity` tokens, such as `networks.kv_cache.KVCache`.
@@ -65,8 +65,9 @@ class EncoderDecoderNetwork(Protocol):
     decoder: DecoderNetwork
 
     def encode(self, source: Tensor, source_mask: Tensor | None = None) -> Any:
-        """The source (B, S) as the decoder's memory; its method `reorder(rows)` gives a memory whose row b is row
-        rows[b].
+        """The source (B, S) as the decoder's memory.
+
+        Its method `reorder(rows)` gives a memory whose row b is row rows[b].
         """
 
     def features(
@@ -75,4 +76,4 @@ class EncoderDecoderNetwork(Protocol):
         """What the logits are read from: (B, S) and (B, T) -> (B, T, F)."""
 
     def logits(self, features: Tensor) -> Tensor:
-        """(..., F) -> (..., V)"""
+        """(..., F) -> (..., V)."""

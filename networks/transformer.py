@@ -106,7 +106,7 @@ class _Stack(nn.Module):
             nn.init.normal_(weight, std=0.02 / len(residual) ** 0.5)
 
     def logits(self, features: Tensor) -> Tensor:
-        """(..., C) -> (..., V)"""
+        """(..., C) -> (..., V)."""
         return F.linear(features, self.embedding.weight)
 
     def _check_length(self, tokens: Tensor, mask: Tensor | None) -> None:
@@ -323,7 +323,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder.features(target, target_mask, self.encode(source, source_mask))
 
     def logits(self, features: Tensor) -> Tensor:
-        """(..., C) -> (..., V)"""
+        """(..., C) -> (..., V)."""
         return self.decoder.logits(features)
 
 
