@@ -185,9 +185,9 @@ class PigLatin(PairsDataModule):
         replaced = rng.random(n_words) < hp.pseudo_share
         words = [next(fresh) if new else word for word, new in zip(known, replaced.tolist(), strict=True)]
         texts = [punctuated(word, rng) if rng.random() < WORDS_PUNCTUATED else word for word in words]
-        for i in rng.integers(len(self.train_sentences), size=hp.train_size - n_words).tolist():
-            texts.append(part(self.train_sentences[i], hp.max_length, hp.pseudo_share, fresh, rng))
-        return texts
+        chosen = rng.integers(len(self.train_sentences), size=hp.train_size - n_words).tolist()
+        parts = [part(self.train_sentences[i], hp.max_length, hp.pseudo_share, fresh, rng) for i in chosen]
+        return texts + parts
 
     def _fresh_words(self, rng: np.random.Generator) -> Iterator[str]:
         """Pseudo-words without end, none of which is held out."""

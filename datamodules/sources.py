@@ -135,7 +135,8 @@ def local_class_names(source: str, column: str) -> list[str] | None:
 def _local(source: str) -> tuple[dict[str, list[str]], Features | None]:
     """Parquet files of each split, and their features where a README says them.
 
-    No files where `source` is not made of Parquet files on this machine. Raises ValueError for a folder that cannot be read, or whose README sends `datasets` to files elsewhere.
+    No files where `source` is not made of Parquet files on this machine. Raises ValueError for a folder that cannot be
+    read, or whose README sends `datasets` to files elsewhere.
     """
     place = resolve(source)
     folder = Path(place)

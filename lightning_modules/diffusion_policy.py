@@ -203,7 +203,7 @@ class DiffusionPolicy(OptimizedModule):
     def _log_heldout(self, stage: str, batch: dict[str, Tensor], batch_idx: int) -> None:
         """The loss with the same noise at every validation, so that losses can be compared.
 
-        Each window's noise comes from its "index", whatever batch or process it is in; from its batch where it has none.
+        Each window's noise comes from its "index", whatever batch or process it is in, or else from its batch.
         """
         loss = self._loss(batch, noise_of(batch, 0) or torch.Generator().manual_seed(batch_idx))
         distributed_mean.log_mean(self, f"{stage}/loss", loss, int((~batch["action_is_pad"]).sum()), prog_bar=True)

@@ -5,7 +5,8 @@ Masks are boolean and broadcast to (B, H, T, L): True = may attend. A mask of fl
 B batch, T tokens that ask, L tokens that are attended, C channels, H heads, D = C / H.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -104,7 +105,7 @@ def weights(network: nn.Module, *inputs, **options) -> dict[str, Tensor]:
     """
     found: dict[str, Tensor] = {}
 
-    def hook(name: str):
+    def hook(name: str) -> Callable[[ScaledDotProductAttention, tuple[Any, ...], Tensor], None]:
         def record(attend: ScaledDotProductAttention, given: tuple, output: Tensor) -> None:
             q, k, _, *where = given
             one_hot = torch.eye(k.shape[2], dtype=k.dtype, device=k.device).expand(*k.shape[:2], -1, -1)
