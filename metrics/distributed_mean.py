@@ -29,7 +29,7 @@ class StepMean:
     step's first batch is corrected before the optimizer reads the gradients (`settle`).
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._counts: list[Tensor] = []  # of each batch of this step, the mean of all processes
 
     def weight(self, module: Trains, count: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class StepMean:
                     weight.grad.mul_(factor)
 
 
-def log_mean(module: Logs, name: str, value: Tensor, count: int, **options) -> None:
+def log_mean(module: Logs, name: str, value: Tensor, count: int, **options: Any) -> None:
     """Log the mean of `count` terms so that its mean over an epoch is that of all terms of all processes.
 
     Lightning divides the sum of counts by the number of processes in whole numbers: 250 and 251 rows would count for
