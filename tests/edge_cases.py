@@ -348,10 +348,6 @@ CASES: dict[str, Case] = {
     "decoding.beam_search.beam_search": Case(
         lambda: {"state": decoding_state(), "beams": 2, "end": 2, "suppressed": torch.tensor([1])}, itself
     ),
-    "benchmarks.gpt2.gpt2_decoder": Case(
-        lambda: {"vocab_size": 12, "width": 8, "depth": 1, "heads": 2, "max_length": 16},
-        lambda made, _: made.eval()(STEPS[:, None]),
-    ),
     "networks.kv_cache.KVCache": build(capacity=4, layers=2),
     "networks.mlp.MLP": network(
         lambda a: (torch.zeros(2, *a["shape"]),), shape=(1, 2, 2), num_classes=2, hidden=(4, 4), dropout=0.1
@@ -631,15 +627,6 @@ CASES: dict[str, Case] = {
         f"lightning_modules.{name}": build(vocab_size=12, lr=0.1)
         for name in ("seq2seq.Seq2Seq", "language_model.LanguageModel", "sequence_tagger.SequenceTagger")
     },
-    "optim.muon.MuonWithAdamW": Case(
-        lambda: {
-            "params": [{"params": list(nn.Linear(2, 2).named_parameters())}],
-            "lr": 0.1,
-            "betas": (0.9, 0.98),
-            "momentum": 0.9,
-            "weight_decay": 0.1,
-        }
-    ),
     "diffusion.sample_noise.noise_of": Case(lambda: {"batch": {"index": STEPS}, "seed": 0}),
     # callbacks
     "callbacks.best_checkpoint.BestCheckpoint": build(monitor="val/loss", save_top_k=1),
