@@ -112,7 +112,7 @@ def main() -> None:
         "LeRobot, DDIM in 10 steps": (python, f"SAMPLER = {TEN_STEPS}" + THEIRS),
     }
     rounds = [{name: measure(*contestant) for name, contestant in contestants.items()} for _ in range(ROUNDS)]
-    table = Table("policy", "parameters", "ms per chunk (median)", "to ours", title=time.strftime("%Y-%m-%d"))
+    table = Table("policy", "parameters", "ms per action chunk (median)", "to ours", title=time.strftime("%Y-%m-%d"))
     for name in contestants:
         milliseconds = median(result[name]["ms"] for result in rounds)
         ratio = median(result[name]["ms"] / result["ours"]["ms"] for result in rounds)

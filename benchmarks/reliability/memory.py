@@ -44,7 +44,7 @@ class Usage(L.Callback):
 
 
 def memory(families: list[str], steps: int, warm_up: int) -> Table:
-    """What tiny runs of so many batches use, with a validation every 500 and all pictures that they draw."""
+    """What tiny runs of so many batches use, with a validation every 500 and all images that they draw."""
     table = Table(title=f"{steps:,} training batches")
     for column in (
         "",

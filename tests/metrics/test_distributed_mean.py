@@ -43,7 +43,7 @@ def test_counts_are_exact_in_a_training_in_bfloat16(monkeypatch):
 def two_kinds(name: str) -> Rows:
     """Eight rows with few terms, then eight with many."""
     data = KINDS[name].data(0)
-    counts = [int(row["taken" if name == "policy" else "target_mask"].sum()) for row in data.rows]
+    counts = [int((~row["action_is_pad"] if name == "policy" else row["target_mask"]).sum()) for row in data.rows]
     order = sorted(range(len(counts)), key=counts.__getitem__)
     data.rows = [data.rows[i] for i in order[:8] + order[-8:]]
     return data
@@ -54,7 +54,7 @@ def gradient(name: str, size: int, batches: int, rows: slice = slice(None)) -> t
     kind, data = KINDS[name], two_kinds(name)
     data.rows = data.rows[rows]
     data.train_dataloader = lambda: torch.utils.data.DataLoader(data.rows, size)
-    model = kind.made(lr=0.0, **({"noises": 1} if name == "policy" else {}))
+    model = kind.made(lr=0.0, **({"noise_levels_per_sample": 1} if name == "policy" else {}))
     with torch.no_grad():
         for weight in model.parameters():  # nothing starts at zero
             weight.add_(0.02 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(weight.numel())))
