@@ -178,7 +178,7 @@ class ImageDataModule(L.LightningDataModule):
     Args:
         source: where the images are: a Hub id, a folder (`datamodules.sources`), or "fonts" (`datamodules.fonts`).
         batch_size: images in a batch.
-        augment: what happens to training batches, in this order (`datamodules.augmentation`). None for nothing.
+        augment: changes to training batches, in this order (`datamodules.augmentation`). None for no changes.
         val_share: share of the training split that is held out for validation; 0 for none.
         split_seed: draws which ones.
         images: for `predict`, a folder with images of your own, of any size (`datamodules.image_files`); without it
