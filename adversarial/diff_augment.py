@@ -16,7 +16,7 @@ from limits import number
 
 
 class DiffAugmentation(ABC):
-    """A change of images (B, C, H, W) in [-1, 1], drawn for each image anew, that gradients go through."""
+    """A change of images (B, C, H, W) in [-1, 1], drawn anew for each image, that gradients flow through."""
 
     @abstractmethod
     def __call__(self, images: Tensor) -> Tensor:

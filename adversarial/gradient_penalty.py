@@ -8,10 +8,10 @@ from torch import Tensor
 
 
 def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
-    """E |grad_x logit(x)|^2, to be weighed by gamma / 2 (Eq. 9): R1 on real images, R2 on generated ones.
+    """E |grad_x logit(x)|^2, to be weighted by gamma / 2 (Eq. 9): R1 on real images, R2 on generated ones.
 
     Args:
-        logits: (B,), of which no one depends on another's image.
+        logits: (B,), each of which depends on its own image alone.
         images: (B, C, H, W), which require gradients.
 
     Returns a scalar that can be differentiated again.

@@ -1,6 +1,6 @@
-"""What generator and discriminator want: two losses of the discriminator's logits.
+"""Objectives of GANs: the two losses, of generator and discriminator, on the discriminator's logits.
 
-D(x) = sigmoid(logit) is the probability that x is real. All losses are to be lowered, and are computed from logits, so
+D(x) = sigmoid(logit) is the probability that x is real. All losses are minimised, and are computed from logits, so
 that a discriminator that is sure of itself gives neither infinities nor zeros: log D = -softplus(-logit) and
 log(1 - D) = -softplus(logit).
 
@@ -38,7 +38,7 @@ class Minimax(GANObjective):
     """
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        """-V: -E log D(x) - E log(1 - D(G(z))), the cross-entropy; log 4 where D can tell nothing."""
+        """-V: -E log D(x) - E log(1 - D(G(z))), the cross-entropy; log 4 where D cannot tell them apart."""
         return F.softplus(-real).mean() + F.softplus(fake).mean()
 
     def generator_loss(self, real: Tensor | None, fake: Tensor) -> Tensor:

@@ -122,7 +122,7 @@ class Clock(L.Callback):
 
 
 def built(kind: type, part: dict, **options):
-    """The object of a kind that a part of a config names by its class_path, with further arguments."""
+    """The object that a part of a config names by its class_path, made with further arguments."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(kind, "part")
     given = part | {"init_args": part["init_args"] | options}
@@ -149,7 +149,7 @@ def ours(config: dict, seed: int) -> tuple[Race, float]:
 
 
 def training_flops(module: L.LightningModule, steps: int, batch: int) -> float:
-    """FLOPs of forward and backward over all images that were shown, small and whole ones."""
+    """FLOPs of forward and backward over all images that were trained on, small and whole ones."""
 
     def of_one(size: int) -> float:
         pixels = torch.randn(8, module.hparams.shape[0], size, size)

@@ -1,4 +1,4 @@
-"""How a benchmark runs as a command: what is missing is one line, at once."""
+"""How a benchmark runs as a command: anything missing is reported in one line, at once."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def as_command(main: Callable[[], None]) -> None:
 
 
 def _do_without_network() -> None:
-    """Where the Hub does not answer, take what is on this machine without a minute of retries."""
+    """Where the Hub does not answer, use what is on this machine without a minute of retries."""
     try:
         get_session().head(constants.ENDPOINT, timeout=PATIENCE)
     except Exception:  # of the HTTP library that the installed version uses

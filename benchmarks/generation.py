@@ -7,9 +7,9 @@ Generation: the same random weights in `transformers.GPT2LMHeadModel` and in our
 cache, in float32 and in bfloat16. Training: forward, backward and AdamW's step, in float32 as nanoGPT's train.py takes
 it on a CPU, and with autocast to bfloat16. The contestants take turns; figures are medians.
 
-At batch 1 every token takes a reading of all weights, so memory sets a limit, whoever writes: "limit" is the tokens of
-a second when weights are read as fast as a large tensor is summed. A small network's weights stay in the cache and
-may pass it.
+At batch 1 every token needs all weights to be read, so memory sets a limit for any implementation: "limit" is tokens a
+second when weights are read as fast as a large tensor is summed. A small network's weights stay in the cache and may
+pass it.
 """
 
 import argparse
@@ -101,7 +101,7 @@ def generation(new_tokens: int, rounds: int) -> Table:
                     options = {"max_new_tokens": tokens, "do_sample": False, "pad_token_id": 0}
                     return theirs.generate(prompt, attention_mask=torch.ones_like(prompt), **options)
 
-                if dtype == torch.float32:  # with the same weights, both write the same
+                if dtype == torch.float32:  # with the same weights, both generate the same
                     assert torch.equal(write(PROMPT), write_theirs(PROMPT)[:, PROMPT:])
                 seconds = take_turns({"ours": write, "Hugging Face": write_theirs}, rounds)
                 speeds = [f"{batch * new_tokens / seconds[name]:.0f}" for name in seconds]

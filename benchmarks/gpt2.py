@@ -20,7 +20,7 @@ OURS = {  # their names, and ours
 
 
 def gpt2_decoder(vocab_size: int, width: int, depth: int, heads: int, max_length: int) -> Decoder:
-    """A decoder of GPT-2's shape: learned positions, and nothing to attend but its own text."""
+    """A decoder of GPT-2's shape: learned positions, and no memory to attend to."""
     return Decoder(vocab_size, width, depth, heads, max_length, positions=LearnedPositions)
 
 

@@ -4,7 +4,7 @@
 
 Ours is `pretrained/pusht` as it ships: its own network and DDIM steps, from keypoints. LeRobot's is its DiffusionPolicy
 with default network on the same kind of state observation, with its default sampler (DDPM, 100 steps) and with DDIM in
-10 steps. Most of what lies between is the size of the network and how often it is evaluated. LeRobot pins older
+10 steps. Most of the difference is the size of the network and how often it is evaluated. LeRobot pins older
 versions of torch, so the benchmark gives it an environment of its own, `.venv-lerobot` (made once), with this one's.
 Both processes take turns on the same machine and threads.
 """
@@ -112,7 +112,7 @@ def main() -> None:
         "LeRobot, DDIM in 10 steps": (python, f"SAMPLER = {TEN_STEPS}" + THEIRS),
     }
     rounds = [{name: measure(*contestant) for name, contestant in contestants.items()} for _ in range(ROUNDS)]
-    table = Table("policy", "parameters", "ms per chunk (median)", "to ours", title=time.strftime("%Y-%m-%d"))
+    table = Table("policy", "parameters", "ms per action chunk (median)", "to ours", title=time.strftime("%Y-%m-%d"))
     for name in contestants:
         milliseconds = median(result[name]["ms"] for result in rounds)
         ratio = median(result[name]["ms"] / result["ours"]["ms"] for result in rounds)

@@ -6,7 +6,7 @@ The runs are of one config with different seeds. Tests the best checkpoint of ea
 one where the config monitors no metric, and writes
 
     pretrained/NAME/model.safetensors   the first run's weights, fp16, without those that serve training alone
-    pretrained/NAME/config.yaml         its model, with what it learned from its data, its data and callbacks: all that
+    pretrained/NAME/config.yaml         its model, with what follows from its data, its data and callbacks: all that
                                         a test needs
     pretrained/NAME/card.json           metrics (of these weights), n, seeds, minutes, command, date, commit, machine;
                                         with several runs also mean_over_seeds and by_seed, the shipped run first
@@ -31,7 +31,7 @@ from checkpoints.load_trained import load_trained
 from checkpoints.pretrained import inference_weights, read_config
 
 PRETRAINED = Path("pretrained")
-CHECKPOINTS = ("best.ckpt", "last.ckpt")  # the first that a run has is published
+CHECKPOINTS = ("best.ckpt", "last.ckpt")  # the first one that a run has is published
 
 
 def test(folder: Path) -> tuple[dict[str, float], str]:
@@ -52,7 +52,7 @@ def for_testing(config: dict) -> dict:
     """What of a run's full config `train.py test` needs: the model, the data, and Firstlight's own callbacks that do
     something at test.
 
-    The model's part also holds what it learned from its data, as a run's config.yaml does: it is built without them.
+    The model's part also holds what follows from its data, as a run's config.yaml does: it can be built without them.
     """
     given = [c for c in config["trainer"]["callbacks"] or [] if "weight_averaging" not in c["class_path"]]
     own = [c for c in given if c["class_path"].startswith("callbacks.")]

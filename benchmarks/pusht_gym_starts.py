@@ -1,4 +1,4 @@
-"""A Push-T policy on gym-pusht's own starts of seeds 1000000 and up, where figures of DOT are from.
+"""A Push-T policy on gym-pusht's own starts of seeds 1000000 and up, on which DOT's figures were measured.
 
 python -m benchmarks.pusht_gym_starts --policy pretrained/pusht_human
 """

@@ -2,8 +2,8 @@
 
     python -m benchmarks.pusht_self_improvement RUN_OF_ROUND_1 RUN_OF_ROUND_2 --out docs/pusht_self_improvement.png
 
-Each run starts from the weights of the one before; its curves go on where those end. What is drawn is what
-`callbacks.rollouts` logged on validation seeds, with 95 % intervals.
+Each run starts from the weights of the one before; its curves go on where those end. Drawn is what `callbacks.rollouts`
+logged on validation seeds, with 95 % intervals.
 """
 
 import argparse

@@ -19,7 +19,7 @@ from benchmarks.publish import PRETRAINED, test
 DECISIONS, SHARE = 3, 0.001
 COUNTED = ("accuracy", "exact_match")  # in the names of metrics
 # Drawn samples are rounded themselves. In float32 in place of bfloat16, 87.0 in place of 86.4 % of a GAN's 500 digits
-# are taken for what was asked for (in 10,000, a fifth of that); FID moves by 0.3 %, KID by 0.4 %.
+# are classified as what was asked for (in 10,000, a fifth of that); FID moves by 0.3 %, KID by 0.4 %.
 DRAWN, OF_SAMPLES = 0.005, "test/class_accuracy"
 RELATIVE = 0.02  # of a loss, or a distance between sets of samples
 

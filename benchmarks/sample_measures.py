@@ -1,4 +1,4 @@
-"""What the benchmarks of diffusion models measure samples by: features and answers of the classifier of their data.
+"""How the benchmarks of diffusion models measure samples: by features and predictions of a classifier of their data.
 
 N images, C channels, H height, W width.
 """

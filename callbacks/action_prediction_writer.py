@@ -24,9 +24,9 @@ class ActionPredictionWriter(PredictionFiles):
         index        the window's number
         observation  what the policy sees: O rows of numbers, the last one now
         predicted    what it would do from there: T actions (x, y)
-        target       what the demonstration did, where the batch says so
+        target       what the demonstration did, where the batch has it
 
-    All in raw units, pixels of the world. Of several processes each writes its own windows, those after the first to
+    All in raw units, pixels of the world. With several processes each writes its own windows, all but the first to
     actions-RANK.parquet. The module's `predict_step` returns the actions (B, T, 2) of the batch's "observation".
     """
 

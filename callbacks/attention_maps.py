@@ -1,6 +1,6 @@
 """What a transformer attends to, as images.
 
-B batch, H heads, T tokens that attend (queries), L tokens that are attended to (keys).
+B batch, H heads, T tokens that attend (queries), L tokens that they attend to (keys).
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from callbacks.module_protocols import AttentiveModule, check_module
 from callbacks.validation_rows import validation_rows
 from networks.transformer import Decoder, Encoder
 
-WIDEST = 120  # inches of an image; long sequences and many heads make small maps rather than an image of gigabytes
+WIDEST = 120  # inches of an image; beyond it maps shrink: long sequences and many heads would take gigabytes
 
 
 class AttentionMaps(L.Callback):
@@ -29,8 +29,8 @@ class AttentionMaps(L.Callback):
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         check_module(self, module, AttentiveModule)
 
-    # Averaged weights are swapped in between the start and the end of the validation epoch: a batch lies between the
-    # two whatever the order of the callbacks.
+    # Averaged weights are swapped in at the start of the validation epoch and out at its end. During its batches they
+    # are in place, whatever the order of the callbacks.
     def on_validation_batch_start(
         self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:

@@ -13,20 +13,20 @@ BEST = "best"
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """`best.ckpt` is the best of the whole run, by the metric that the config monitors; without a monitor none is.
+    """`best.ckpt` is the run's best checkpoint by the metric that the config monitors; without a monitor there is none.
 
     With `save_top_k` other than 1 each file is named by its epoch, step and metric, and `best.ckpt` is a second name of
-    the best one. A file's metric is always that of its own weights: none is written at the end of an epoch that was
-    broken off before its validation.
+    the best one. A file's metric is always that of its own weights: none is written at the end of an epoch that stopped
+    before its validation.
 
     Args:
         monitor: the metric, such as val/accuracy.
         mode: "max" where more is better, "min" where less is.
         save_top_k: how many to keep, -1 for all.
         filename: of each, with {epoch}, {step} and metrics in it; by default "best", or as above.
-        every_n_train_steps: write after so many steps; without a monitor the newest, named by its epoch and step.
-        train_time_interval: or after so much time, likewise.
-        every_n_epochs: or after so many epochs, likewise; every validation by default.
+        every_n_train_steps: write every so many steps; without a monitor the newest, named by its epoch and step.
+        train_time_interval: or every so much time, likewise.
+        every_n_epochs: or every so many epochs, likewise; after every validation by default.
         auto_insert_metric_name: whether `filename` says epoch=3 where it asks for {epoch}.
         enable_version_counter: give a file another name where one has that name already, instead of replacing it.
         **options: those of Lightning's `ModelCheckpoint`.
@@ -94,7 +94,7 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 def _name_also(file: Path, name: Path) -> None:
-    """Give a file a second name, which was another one's before, in one move; on a disk without links a copy."""
+    """Give a file a second name, replacing any file that has it, in one move; on a disk without hard links copy it."""
     if name.exists() and name.samefile(file):
         return
     partial = name.with_name(name.name + ".part")

@@ -14,9 +14,9 @@ from callbacks.prediction_files import PredictionFiles, say
 class ClassPredictionWriter(PredictionFiles):
     r"""`predict` leaves predictions.csv in the run's folder: file, class, probability; in the images' order.
 
-    An image of a data set goes by its number in place of a file's name. Of several processes each writes its own
-    images, those after the first to predictions-RANK.csv. A byte of a file's name that is not UTF-8 is written
-    as \udcNN. Rows are in the file as soon as their batch is done.
+    An image of a data set has its number in place of a file name. With several processes each writes its own images,
+    all but the first to predictions-RANK.csv. A byte of a file's name that is not UTF-8 is written as \udcNN. Rows are
+    in the file as soon as their batch is done.
     """
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:

@@ -35,10 +35,10 @@ class Mistake(NamedTuple):
 class ClassificationReport(L.Callback):
     """Logs what a classifier gets right and wrong, at the end of every validation and test.
 
-    Under val/ or test/: as images, the confusion matrix, the most confident mistakes and, where the module has such,
-    the first layer's weights (`callbacks.log_media`); as numbers, the accuracy of every class.
+    Under val/ or test/: as images, the confusion matrix, the most confident mistakes and, where the module has any, the
+    first layer's weights (`callbacks.log_media`); as numbers, the accuracy of every class.
 
-    Several processes share the counts; images of mistakes are those that the first process saw.
+    Counts are summed over all processes; images of mistakes are those that the first process saw.
 
     Args:
         mistakes: how many mistakes are shown.
@@ -87,7 +87,7 @@ class ClassificationReport(L.Callback):
         self._report(trainer, module, "test")
 
     def _report(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
-        confusion = module.confusion.compute().cpu()  # (K, K), asking for it gathers from every process
+        confusion = module.confusion.compute().cpu()  # (K, K), summed over all processes
         if not trainer.is_global_zero:
             return
         names, filters = module.class_names, module.filters()
@@ -109,7 +109,7 @@ def confusion_figure(confusion: Tensor, class_names: Sequence[str]) -> Figure:
     figure = Figure((min(1.5 + 0.55 * len(class_names), LARGEST),) * 2, layout="tight")
     axes = figure.subplots()
     shares = confusion / confusion.sum(1, keepdim=True).clamp(min=1)
-    axes.imshow(shares.sqrt().numpy(), cmap="Blues", vmin=0, vmax=1)  # the root: rare mistakes are the news
+    axes.imshow(shares.sqrt().numpy(), cmap="Blues", vmin=0, vmax=1)  # the square root makes rare mistakes visible
     for row, column in confusion.nonzero().tolist():
         shade = "white" if shares[row, column] > 0.4 else "black"
         axes.text(column, row, int(confusion[row, column]), ha="center", va="center", color=shade, fontsize=8)
@@ -122,7 +122,7 @@ def confusion_figure(confusion: Tensor, class_names: Sequence[str]) -> Figure:
 def mistakes_figure(mistakes: Sequence[Mistake], class_names: Sequence[str]) -> Figure:
     """Images in rows of five, each under its target, what was predicted, and with which probability.
 
-    Of other than one or three channels, their mean is shown.
+    An image with neither one nor three channels is shown as the mean of its channels.
     """
     figure = Figure((8, 1.9 * math.ceil(len(mistakes) / 5)), layout="tight")
     for axes in figure.subplots(math.ceil(len(mistakes) / 5), 5, squeeze=False).flat:

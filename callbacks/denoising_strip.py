@@ -21,8 +21,8 @@ class DenoisingStrip(SampleImage):
     """A row for each of the first classes: the image that the model predicts at each step, first to last.
 
     Args:
-        classes: rows.
-        frames: steps that are shown, evenly spaced, the last one among them.
+        classes: how many, a row each.
+        frames: how many steps are shown, evenly spaced, the last one included.
     """
 
     name = "denoising"

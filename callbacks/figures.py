@@ -10,10 +10,10 @@ from torch import Tensor
 
 
 def pixels(figure: Figure) -> Tensor:
-    """A figure drawn: (3, height, width) uint8. Figures that nobody holds any more are freed.
+    """A figure drawn: (3, height, width) uint8. Figures that are no longer referenced are freed.
 
-    A figure's parts hold one another, so the garbage collector alone frees it. By itself that looks at what has lived
-    for a while only when much of it is new; beside the objects of torch, some twenty figures are not.
+    A figure's parts refer to one another, so only the garbage collector frees it. Left to itself, the collector looks
+    at older objects only once there are many new ones; beside all of torch's objects, twenty figures are too few.
     """
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

@@ -13,7 +13,7 @@ from diffusion import guidance
 
 
 class GuidanceGrid(SampleImage):
-    """A column for each class, a row for each guidance scale, lowest first; a column's samples begin as the same noise.
+    """A column for each class, a row for each guidance scale, lowest first; a column starts from the same noise.
 
     Args:
         scales: of the rows; 0 leaves the class out, 1 is the conditional model.

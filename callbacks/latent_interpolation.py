@@ -1,4 +1,4 @@
-"""A video of what lies between the latents of a generator.
+"""A video of images between latents of a generator.
 
 B batch, Z latent, C channels, H height, W width, K classes, S stops, T frames.
 """
@@ -21,13 +21,13 @@ from limits import whole
 class LatentInterpolation(L.Callback):
     """At test, and when training ends, logs a video "latent_interpolation" (`callbacks.log_media`).
 
-    All classes go from stop to stop along great circles and back to where they began; in a row, all classes share
-    their latents.
+    All classes go from stop to stop along great circles and back to where they began; all classes of a row share their
+    latents.
 
     Args:
         stops: S, latents that are visited.
         frames: from one stop to the next.
-        rows: of images, each with stops of its own.
+        rows: how many rows of images, each with its own stops.
         seed: of the latents.
     """
 

@@ -5,8 +5,8 @@
     log_video ──► videos/NAME/STEP.mp4    likewise; TensorBoard shows an animated GIF
 
 The first process calls them, with a NAME such as "val/confusion"; STEP is `trainer.global_step`. Other loggers, such as
-the one that writes CSV, are given nothing. W&B and MLflow are known by the methods of Lightning's loggers for them, and
-never imported.
+the one that writes CSV, are given nothing. W&B and MLflow are recognised by the methods of Lightning's loggers for
+them, and never imported.
 
 C channels, H height, W width, T frames.
 """
@@ -65,7 +65,7 @@ def log_table(trainer: L.Trainer, name: str, columns: Sequence[str], rows: Seque
 def log_video(trainer: L.Trainer, name: str, frames: np.ndarray, fps: int = 20) -> Path:
     """Keep and show frames (T, H, W, 3) uint8 as a video; returns its file.
 
-    An odd height or width loses a pixel. Raises ValueError for an `fps` that no video has.
+    An odd height or width loses a pixel. Raises ValueError for an `fps` outside 1 to 100.
     """
     number("[1, 100]", fps=fps)
     path, step = _file(trainer, "videos", name, "mp4"), trainer.global_step
@@ -97,7 +97,7 @@ def _file(trainer: L.Trainer, kind: str, name: str, suffix: str) -> Path:
 
 
 def _thin_out(folder: Path) -> None:
-    """Every second file goes where there are more than KEPT: a long run keeps some of its beginning and all of late."""
+    """Delete every second file where there are more than KEPT: a long run keeps fewer of its early files."""
     files = sorted(path for path in folder.iterdir() if path.is_file())
     if len(files) > KEPT:
         for path in files[1:-1:2]:
@@ -110,7 +110,7 @@ def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that Markdown leaves alone."""
+    """Text that Markdown does not interpret."""
     return "`` " + text.replace("|", "¦") + " ``"
 
 

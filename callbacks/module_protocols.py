@@ -1,4 +1,4 @@
-"""What callbacks ask of a module: a `Protocol` for each kind, and the check that a module is of it.
+"""What callbacks ask of a module: a `Protocol` for each kind, and the check that a module satisfies it.
 
 A callback checks its module in `setup`, so that a module that does not fit is refused before anything is computed.
 
@@ -63,7 +63,7 @@ class ImageClassifier(Protocol):
     class_names: Sequence[str]
 
     def filters(self) -> Tensor | None:
-        """Weights of the first layer (n, C, h, w), None without such."""
+        """Weights of the first layer (n, C, h, w), None where it has none."""
 
 
 class ClassPredictor(Protocol):
@@ -99,7 +99,7 @@ class Policy(Protocol):
 
     hparams: Any
     device: torch.device
-    observation: str  # a word that `envs.rollout.rollout` knows
+    observation: str  # a kind of observation of `envs.pusht.PushT`
 
     def act(self, observations: Tensor, generator: Generators) -> Tensor:
         """Actions in raw units: (B, O, ...) -> (B, T, 2)."""

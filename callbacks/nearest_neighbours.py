@@ -1,4 +1,4 @@
-"""Whether a generative model copies: its samples beside the training images that are most like them.
+"""Whether a generative model copies: its samples beside the training images nearest to them.
 
 B batch, C channels, H height, W width, F features, N training images, K classes.
 """
@@ -39,7 +39,7 @@ class NearestNeighbours(L.Callback):
         check_module(self, module, ImageGenerator)
 
     def on_test_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Before anything is drawn: whether classifier and data fit."""
+        """Check that classifier and data fit, before anything is drawn."""
         with watching(module):
             self._reader = load_trained(self.classifier)
         images = training_and_heldout(module)[0].images

@@ -13,10 +13,10 @@ class NonFiniteGuard(L.Callback):
     """Raises ValueError, with the step and the batch, at the first thing that is NaN or infinite.
 
         the loss       before its backward pass
-        the gradient   before its optimizer step, unless a gradient scaler (16-mixed) leaves such a step out by itself
+        the gradient   before its optimizer step, unless a gradient scaler (16-mixed) skips such a step itself
         weights        before they are written
 
-    Nothing is replaced by zero and nothing is saved: the checkpoints stay those from before.
+    Nothing is replaced by zero and nothing is saved; earlier checkpoints stay as they are.
     """
 
     def __init__(self):

@@ -1,4 +1,4 @@
-"""What callbacks that keep predictions in the run's folder share."""
+"""What callbacks share that write predictions to the run's folder."""
 
 from pathlib import Path
 
@@ -26,5 +26,5 @@ class PredictionFiles(BasePredictionWriter):
 
 
 def say(message: str) -> None:
-    """One line, however long."""
+    """Print one line, however long."""
     Console(soft_wrap=True, highlight=False, markup=False).print(message)

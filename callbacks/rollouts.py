@@ -61,8 +61,8 @@ class Rollouts(L.Callback):
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         check_module(self, module, Policy)
 
-    # Averaged weights are swapped in between the start and the end of the validation epoch: the first batch lies
-    # between the two whatever the order of the callbacks.
+    # Averaged weights are swapped in at the start of the validation epoch and out at its end. During its batches they
+    # are in place, whatever the order of the callbacks.
     def on_validation_batch_start(
         self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
@@ -98,7 +98,7 @@ class Rollouts(L.Callback):
         if trainer.is_global_zero and self.video_episodes:
             shown = episodes[: self.video_episodes]
             frames = video.wall(shown, columns=min(4, len(shown)), size=128)
-            frames = np.concatenate([frames, np.repeat(frames[-1:], FPS, 0)])  # the end stands still for a second
+            frames = np.concatenate([frames, np.repeat(frames[-1:], FPS, 0)])  # hold the end for a second
             log_video(trainer, f"{stage}/rollouts", frames, FPS)
         return metrics
 
@@ -108,10 +108,10 @@ def run_policy(
 ) -> list[Episode]:
     """One episode from each seed, with the module's own `act`, horizons and observation.
 
-    Same seed, same episode, whatever others it is run with: an episode's noise comes from its start's seed, and from
-    how often that came before. The module always sees WAVE observations at once, the last one again and again where
-    fewer episodes go on: in batches of one size, a sum is rounded alike whatever the other rows are, and in episodes
-    that touch and push, the last bit of an action decides where the block ends.
+    Same seed, same episode, whatever others it is run with: an episode's noise comes from its start's seed and from how
+    often that seed came before. The module always sees WAVE observations at once; where fewer episodes go on, the last
+    one is repeated. In batches of one size a sum is rounded the same whatever the other rows are, and where things
+    touch and push, the last bit of an action decides where the block ends.
     """
     seeds = list(seeds)
     noise = [generators((0, seeds[:number].count(seed)), [seed])[0] for number, seed in enumerate(seeds)]

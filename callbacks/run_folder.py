@@ -10,7 +10,7 @@ from callbacks.resume.run_config import RunConfig
 def run_folder(trainer: L.Trainer) -> Path:
     """The folder of a run of the command line; elsewhere that of the first logger, else `default_root_dir`.
 
-    As the asking process knows it: of several, the first one's answer is right (`shared_run_folder`).
+    With several processes only the first one's answer is right (see `shared_run_folder`).
     """
     for callback in trainer.callbacks:
         if isinstance(callback, RunConfig):
@@ -21,5 +21,5 @@ def run_folder(trainer: L.Trainer) -> Path:
 
 
 def shared_run_folder(trainer: L.Trainer) -> Path:
-    """The first process's `run_folder`, in all processes. Every process must ask for it."""
+    """The first process's `run_folder`, in all processes. Every process must call it."""
     return Path(trainer.strategy.broadcast(str(run_folder(trainer))))

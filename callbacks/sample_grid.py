@@ -1,4 +1,4 @@
-"""How samples of the same noise change while a generative model trains.
+"""How samples from the same noise change while a generative model trains.
 
 B batch, C channels, H height, W width, K classes.
 """

@@ -1,4 +1,4 @@
-"""An image made of a generative model's samples, at every validation and test."""
+"""An image made from a generative model's samples, at every validation and test."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from diffusion.noise import generators
 
 
 class SampleImage(L.Callback):
-    """Logs what `image` makes of the module as STAGE/NAME (`callbacks.log_media`).
+    """Logs the result of `image` as STAGE/NAME (`callbacks.log_media`).
 
     A subclass names itself (`name`) and what it asks of the module (`asks`). All its images are drawn from the same
     noise, that of `seed`.
@@ -31,8 +31,8 @@ class SampleImage(L.Callback):
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         check_module(self, module, self.asks)
 
-    # Averaged weights are swapped in between the start and the end of the validation epoch: a batch lies between the
-    # two whatever the order of the callbacks.
+    # Averaged weights are swapped in at the start of the validation epoch and out at its end. During its batches they
+    # are in place, whatever the order of the callbacks.
     def on_validation_batch_start(
         self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
@@ -53,5 +53,5 @@ class SampleImage(L.Callback):
         log_image(trainer, f"{stage}/{self.name}", image)
 
     def noise(self, count: int) -> list[torch.Generator]:
-        """The generators that `sample` draws so many samples from, as they are at the start."""
+        """Fresh generators for `count` samples, the same ones each time."""
         return generators(self.seed, range(count))

@@ -40,7 +40,7 @@ class SampleQuality(L.Callback):
 
     Args:
         classifier: a trained `lightning_modules.classifier.Classifier`: a folder of `pretrained/`, or a run's.
-        samples: how many are drawn; more than the classifier has features, or their covariance means nothing.
+        samples: how many are drawn; more than the classifier has features, else their covariance is singular.
         seed: of the samples.
     """
 
@@ -53,7 +53,7 @@ class SampleQuality(L.Callback):
         check_module(self, module, ImageGenerator)
 
     def on_test_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Before anything is drawn: whether classifier, data and numbers fit."""
+        """Check that classifier, data and numbers fit, before anything is drawn."""
         with watching(module):
             self._reader = load_trained(self.classifier)
         train, heldout = training_and_heldout(module)
@@ -69,8 +69,8 @@ class SampleQuality(L.Callback):
                 f"take more than {self._reader.head.in_features}, and 10000 for a figure to publish"
             )
 
-    # Averaged weights may be swapped in between the start and the end of the test epoch: a batch lies between the two
-    # whatever the order of the callbacks.
+    # Averaged weights may be swapped in at the start of the test epoch and out at its end. During its batches they are
+    # in place, whatever the order of the callbacks.
     def on_test_batch_start(
         self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
@@ -105,7 +105,7 @@ class SampleQuality(L.Callback):
     def draw(self, module: L.LightningModule, labels: Tensor) -> Tensor:
         """A sample for each label: (N,) -> (N, C, H, W) uint8.
 
-        The same ones each time: each has noise of its own, from the seed and its place.
+        They are the same each time: each has its own noise, from the seed and its place.
         """
         parts = torch.arange(len(labels)).split(BATCH)
         return torch.cat(

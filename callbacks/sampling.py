@@ -1,4 +1,4 @@
-"""What callbacks that draw samples in the middle of a run share."""
+"""What callbacks share that draw samples in the middle of a run."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ MOST = 1000  # rows, columns or frames of an image
 
 @contextmanager
 def watching(module: L.LightningModule) -> Iterator[None]:
-    """Draw without a trace, in eval mode and without gradients.
+    """Draw without side effects, in eval mode and without gradients.
 
     Afterwards the modes of all parts (train, eval) and the global generators (Python, NumPy, torch) are as they were:
     the run goes on as if nothing had been drawn.
@@ -30,6 +30,6 @@ def watching(module: L.LightningModule) -> Iterator[None]:
 
 
 def class_names(module: L.LightningModule) -> Sequence[str]:
-    """Those of the data; numbers, as many as the module knows classes, where the data do not say."""
+    """Names of the classes in the data; where it has none, a number for each class of the module."""
     names = data_contract.class_names(module)
     return [str(number) for number in range(max(1, module.hparams.get("num_classes", 1)))] if names is None else names

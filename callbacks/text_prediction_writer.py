@@ -12,7 +12,7 @@ from callbacks.prediction_files import say
 class TextPredictionWriter(BasePredictionWriter):
     """One line `question -> answer` for each row that `predict` gives to the model.
 
-    The module's `predict_step` returns the answers as texts; its `vocabulary` spells the questions.
+    The module's `predict_step` returns the answers as texts; its `vocabulary` decodes the questions.
     """
 
     def __init__(self):

@@ -16,8 +16,8 @@ COLUMNS = ("source", "target", "answer", "")
 class TextSamples(L.Callback):
     """Logs a table "val/samples" of questions, expected answers and the model's own, at every validation.
 
-    Rows are taken from all over the first validation set, and are the same each time, so that the slider over steps
-    shows how answers improve.
+    Rows are spread over the first validation set and are the same each time, so that the slider over steps shows how
+    answers improve.
 
     Args:
         count: rows of the table.
@@ -30,8 +30,8 @@ class TextSamples(L.Callback):
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         check_module(self, module, TextAnswerer)
 
-    # Averaged weights are swapped in between the start and the end of the validation epoch: a batch lies between the
-    # two whatever the order of the callbacks.
+    # Averaged weights are swapped in at the start of the validation epoch and out at its end. During its batches they
+    # are in place, whatever the order of the callbacks.
     def on_validation_batch_start(
         self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:

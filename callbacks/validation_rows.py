@@ -11,8 +11,8 @@ from limits import whole
 def validation_rows(trainer: L.Trainer, batch: dict[str, Tensor], count: int) -> dict[str, Tensor]:
     """A batch of at most `count` rows, evenly spread over the first validation set.
 
-    A set that is no `Pairs`, such as one that is read on the way, gives its rows in order alone: there they are spread
-    over `batch`, the first of the validation.
+    A set that is not `Pairs`, such as a streamed one, may not be indexable: there the rows are spread over `batch`, the
+    first of the validation.
     """
     whole(count=count)
     rows = getattr(tree_leaves(trainer.val_dataloaders)[0], "dataset", None)

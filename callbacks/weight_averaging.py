@@ -1,4 +1,4 @@
-"""Averages of the weights, for what is validated and saved."""
+"""Averaged weights, which are validated and saved."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from lightning.pytorch import callbacks
 
 
 class EMAWeightAveraging(callbacks.EMAWeightAveraging):
-    """Lightning's exponential moving average, with the arguments of that class; until it starts, it is the weights.
+    """Lightning's exponential moving average, with the same arguments; until it starts, it equals the weights.
 
     Lightning's own keeps the untrained weights up to `update_starting_at_step` or `update_starting_at_epoch`, validates
     with them and saves them. `use_buffers` is false by default: only weights are averaged, not statistics of the data.

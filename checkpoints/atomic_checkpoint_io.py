@@ -16,13 +16,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """Lightning's plugin to write and read checkpoints, for folders of this machine.
 
     A checkpoint is written beside its place, flushed to the disk and renamed, so that a process that is killed at any
-    moment leaves the one from before. (Lightning writes into the system's folder for temporary files; from there to
-    another disk a file is copied, and half a copy is left where that is cut off.)
+    moment leaves the one from before. (Lightning writes to the system's temporary folder; from there to another disk a
+    file is copied, and an interrupted copy leaves half a file.)
 
-    A checkpoint holds tensors and plain values: of a module's hyperparameters, objects are left out. They stand in the
-    run's config.yaml, which lies beside the checkpoints.
+    A checkpoint holds tensors and plain values: hyperparameters that are objects are left out. They are in the run's
+    config.yaml, which lies beside the checkpoints.
 
-    Raises OSError where a file cannot be written, ValueError for one that is torn, or is no checkpoint.
+    Raises OSError where a file cannot be written, ValueError for one that is damaged or not a checkpoint.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
@@ -54,7 +54,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             checkpoint = super().load_checkpoint(path, map_location, weights_only=True)
         except OSError:
             raise
-        except Exception as error:  # of damaged bytes torch's reader makes errors of any kind
+        except Exception as error:  # torch's reader raises errors of any kind on damaged bytes
             raise ValueError(
                 f"{path} is torn, or no checkpoint: {' '.join(str(error).split())[:200]}; name another one "
                 "of its folder"

@@ -23,10 +23,10 @@ def load_trained(given: str | Path, kind: type[Module] = L.LightningModule) -> M
     Args:
         given: a run's folder, for its best checkpoint, or its last where it has none; a checkpoint of a run; a folder
             of `pretrained/`, or the name of one.
-        kind: what it must be.
+        kind: the class that it must be of.
 
     Raises FileNotFoundError where there are no weights, or no config.yaml beside them; ValueError for a file that is
-    torn or no checkpoint, for another kind of module, and where config and weights do not fit.
+    damaged or not a checkpoint, for another kind of module, and where config and weights do not fit.
     """
     path = trained_file(given)
     model = model_beside(path)
@@ -46,7 +46,7 @@ def load_trained(given: str | Path, kind: type[Module] = L.LightningModule) -> M
 
 
 def build(model: dict[str, Any]) -> L.LightningModule:
-    """The untrained module of a config's part `model`, as the command line builds it.
+    """The untrained module of a config's `model` part, as the command line builds it.
 
     Raises ValueError where that names something else, or arguments that it does not take.
     """
@@ -54,7 +54,7 @@ def build(model: dict[str, Any]) -> L.LightningModule:
     parser.add_subclass_arguments(L.LightningModule, "model", fail_untyped=False)
     try:
         return parser.instantiate(parser.parse_object({"model": model})).model
-    except Exception as error:  # of whatever the classes raise that the config names
+    except Exception as error:  # whatever the classes raise that the config names
         first = error
         while isinstance(first.__cause__, Exception):  # the parser wraps what was raised first
             first = first.__cause__

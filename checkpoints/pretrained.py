@@ -1,4 +1,4 @@
-"""Weights in files: where they are, which of them answers need, and how they get into a module."""
+"""Weights in files: where they are, which of them inference needs, and how they get into a module."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ CHECKPOINTS = ("checkpoints/best.ckpt", "checkpoints/last.ckpt")  # of a run, fr
 def read_config(path: str | Path) -> dict:
     """What a config names, read as the command line reads it: 1e-1 is a number, for which plain YAML asks for 1.0e-1.
 
-    Raises ValueError where the file is no YAML of named values with a model among them.
+    Raises ValueError where the file is not a YAML mapping with a `model`.
     """
     try:
         config = get_loader("yaml")(Path(path).read_text(encoding="utf-8"))
@@ -28,9 +28,9 @@ def read_config(path: str | Path) -> dict:
 
 
 def inference_weights(module: L.LightningModule) -> dict[str, Tensor]:
-    """Those of the module's weights that its answers come from, which is all that ships.
+    """The module's weights that inference needs, which is all that ships.
 
-    A module of which some weights serve training alone has `inference_prefixes`: how the names of all others begin.
+    A module some of whose weights serve training alone has `inference_prefixes`: how the names of the others begin.
     """
     prefixes = getattr(module, "inference_prefixes", ("",))
     return {name: value for name, value in module.state_dict().items() if name.startswith(prefixes)}
@@ -70,7 +70,7 @@ def load_weights(module: L.LightningModule, path: str | Path, training: bool = F
 def put_weights(module: L.LightningModule, weights: dict[str, Tensor], path: str | Path, training: bool) -> None:
     """Copy weights, which a file holds, into a module of the same shape.
 
-    Raises ValueError where some are missing: always those that answers come from, in `training` all others too.
+    Raises ValueError where some are missing: always those that inference needs, in `training` all others too.
     """
     whole = module.state_dict()
     if weights.keys() == inference_weights(module).keys():

@@ -15,19 +15,19 @@ def config_beside(path: str | Path) -> Path | None:
 
 
 def model_beside(path: str | Path) -> dict[str, Any] | None:
-    """{"class_path": ..., "init_args": {...}} of the model that weights are of; None where no config.yaml says it."""
+    """{"class_path": ..., "init_args": {...}} of the model that the weights belong to; None without a config.yaml."""
     config = config_beside(path)
     return read_config(config)["model"] if config else None
 
 
 def taken(theirs: dict[str, Any], ours: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Of the model of another config, what the class still takes, and the names of the arguments that it does not.
+    """What a class still takes of another config's `model` part, and the names of arguments that it no longer takes.
 
     Args:
         theirs: the part `model` of that config.
         ours: the same of a config with all arguments that the class takes.
 
-    Raises ValueError where they are of two classes.
+    Raises ValueError where the two are of different classes.
     """
     check_class(theirs["class_path"], ours)
     known = {**ours.get("init_args", {}), **ours.get("dict_kwargs", {})}

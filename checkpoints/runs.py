@@ -1,4 +1,4 @@
-"""Folders of runs: each belongs to one run, which one living process writes.
+"""Folders of runs: each belongs to one run, and one process at a time writes to it.
 
 runs/<config>/<run>/config.yaml             how it is trained
 runs/<config>/<run>/checkpoints/last.ckpt   where it goes on
@@ -22,14 +22,14 @@ VERSION = re.compile(r"version_(\d+)")
 
 
 def claim(runs: Path, name: str | None = None, again: bool = False) -> Path:
-    """A folder in `runs` that no other process gets: of that name, or the next `version_<number>`.
+    """A folder in `runs` that no other process gets: `name`, or the next `version_<number>`.
 
     Args:
         runs: the folder of all runs of a config; made where there is none.
         name: of the run.
-        again: a folder of that name may be there already, such as one that was killed before its first checkpoint.
+        again: a folder of that name may exist, such as that of a run killed before its first checkpoint.
 
-    Raises ValueError for a name that is taken, or is none of a folder; OSError where nothing can be written.
+    Raises ValueError for a name that is taken or not allowed; OSError where nothing can be written.
     """
     runs.mkdir(parents=True, exist_ok=True)
     if name is not None:
@@ -52,9 +52,9 @@ def claim(runs: Path, name: str | None = None, again: bool = False) -> Path:
 
 @contextlib.contextmanager
 def held(run: Path) -> Iterator[None]:
-    """No other process writes this run meanwhile. The lock ends with the process, however it dies.
+    """Lock a run against other processes. The lock ends with the process, however it dies.
 
-    Raises ValueError where a living process has it. A folder to which nothing was written is removed.
+    Raises ValueError where another process holds it. A folder to which nothing was written is removed.
     """
     lock = FileLock(run / LOCK)
     try:
@@ -75,13 +75,13 @@ def held(run: Path) -> Iterator[None]:
 
 
 def run_of(path: str | Path | None) -> Path | None:
-    """The folder of the run that a `last.ckpt` is of, from here; None for other checkpoints."""
+    """The folder of a `last.ckpt`'s run, relative to the working directory; None for other checkpoints."""
     file = Path(path or "").absolute()
     return Path(os.path.relpath(file.parent.parent)) if file.parts[-2:] == LAST.parts else None
 
 
 def config_name(path: Path) -> str:
-    """What a config is called: as its file; a run's and a shipped model's own config.yaml as their folders."""
+    """The name of a config: that of its file, or of its folder for the config.yaml of a run or a shipped model."""
     if path.name == CONFIG and (path.parent / LOCK).exists():
         return path.resolve().parent.parent.name
     names = path.resolve().with_suffix("").parts
@@ -111,7 +111,7 @@ def config_of(run: Path) -> dict:
 def differences(theirs: dict, ours: dict, parts: tuple[str, ...] = PARTS) -> dict[str, tuple]:
     """Where seed, model or data of two configs differ: {"model.lr": (theirs, ours), ...}.
 
-    Of two models of one class, the arguments that both name are compared: one version may know more than another.
+    Of two models of one class, only arguments that both name are compared: versions may differ in what they take.
     """
     found = {}
     for part in parts:
@@ -135,6 +135,6 @@ def flat(value: object, name: str) -> dict[str, object]:
 
 
 def words(found: dict[str, tuple], side: str) -> str:
-    """Differences as a line says them, at most five."""
+    """Differences in words, on one line, at most five."""
     said = [f"{name} is {theirs!r} {side}, here {ours!r}" for name, (theirs, ours) in list(found.items())[:5]]
     return "; ".join(said) + (f"; and {len(found) - 5} more" if len(found) > 5 else "")

@@ -1,10 +1,10 @@
-"""Which values the words of a command line give."""
+"""Which values of the config the words of a command line set."""
 
 import re
 
 
 def split(args: list[str], *parts: str) -> tuple[list[str], list[str]]:
-    """The words of a command line that are not of these parts of the config, and those that are."""
+    """The words of a command line that do not set these parts of the config, and those that do."""
     others, own, words = [], [], iter(args)
     for word in words:
         if re.match(rf"--({'|'.join(parts)})([.+=]|$)", word):
@@ -15,7 +15,7 @@ def split(args: list[str], *parts: str) -> tuple[list[str], list[str]]:
 
 
 def says(args: list[str], name: str) -> bool:
-    """Whether a command line gives this value itself, such as "model.lr", or a part or the whole of it."""
+    """Whether a command line sets this value, such as "model.lr", a part of it, or something that holds it."""
     for word in args:
         key, _, value = word.partition("=")
         key = key.removeprefix("--").removesuffix("+").replace(".init_args", "")

@@ -12,7 +12,7 @@ from cli.messages import say
 def read_configs(args: list[str]) -> list[dict[str, Any]]:
     """The contents of all `--config FILE` of a command line. Says where one drops the callbacks of one before it.
 
-    Raises OSError or ValueError, with the file's name, for a config that is no YAML of named values.
+    Raises OSError or ValueError, with the file's name, for a config that is not a YAML mapping.
     """
     words = [word for arg in args for word in arg.split("=", 1)]
     contents = []

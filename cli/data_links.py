@@ -1,9 +1,9 @@
-"""What a model learns from its data: it is said once, by the data, and reaches the model's constructor.
+"""What a model takes from its data: the data say it once, and it is linked to the model's constructor.
 
     data.shape, data.num_classes, data.vocab_size ─► model.init_args.shape, ...
 
-Where the data do not say it, or the model's constructor does not ask for it, nothing is linked. What was linked stands
-in the run's config.yaml, so that the model can be built without its data.
+Where the data do not say it, or the model's constructor does not take it, nothing is linked. What was linked is in the
+run's config.yaml, so that the model can be built without its data.
 """
 
 from collections.abc import Callable
@@ -15,12 +15,12 @@ LINKED = ("shape", "num_classes", "vocab_size")
 
 
 class DataLink:
-    """Gives an argument of the model the value of the attribute of the data that has its name.
+    """Gives an argument of the model the value of the data's attribute of the same name.
 
     Args:
         name: of both.
         arguments: returns the parsed arguments of the model.
-        given: the names of those that a config, the command line or a checkpoint gives; others are defaults.
+        given: the names of those that a config, the command line or a checkpoint sets; others are defaults.
 
     A given 0 stays: a model that knows no classes can be trained on data that have some.
 

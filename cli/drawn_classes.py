@@ -8,7 +8,7 @@ from datamodules.class_labels import ClassLabels
 def class_labels_for(
     model: L.LightningModule, data: L.LightningDataModule | None, given: object
 ) -> L.LightningDataModule | None:
-    """What `predict` is to go through: for a model that draws, one label for each image, else the data themselves.
+    """The data of `predict`: for a model that draws, a label for each image; for others, the given data.
 
     A model draws where its hyperparameters have `num_samples`, how many images of all its `num_classes` in turn.
 

@@ -18,10 +18,10 @@ NEED_A_LOGGER = (LearningRateMonitor, ThroughputMonitor, DeviceStatsMonitor)
 
 
 def wanted(callbacks: Iterable[L.Callback], trainer: Mapping[str, object]) -> list[L.Callback]:
-    """Those that the arguments of the `Trainer` leave in place; Lightning raises where one is of a kind that is off.
+    """The callbacks that the `Trainer`'s arguments leave on; Lightning would raise for one whose kind is off.
 
     `logger`, `enable_checkpointing`, `enable_progress_bar`, `barebones` and `fast_dev_run` turn kinds off, a second
-    progress bar replaces the first, and without validation nothing that follows it can be the best.
+    progress bar replaces the first, and without validation there is no checkpoint by a validation metric.
     """
     barebones = trainer["barebones"]
     off: tuple[type, ...] = ()

@@ -56,7 +56,7 @@ class FirstlightCLI(LightningCLI):
 
     Args:
         args: the words of the command line.
-        held: what this run holds until it ends: the lock of its folder.
+        held: closed when this run ends; it holds the lock of its folder.
     """
 
     def __init__(self, args: list[str], held: ExitStack):
@@ -90,10 +90,10 @@ class FirstlightCLI(LightningCLI):
             raise CommandError(constructor_error(error)) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Runs go to runs/<config>/<version>, whatever logs them; resumed ones to where they were.
+        """Runs go to runs/<config>/<version> with any logger; a resumed run stays in its folder.
 
-        A CPU without bfloat16 instructions trains in float32 what asks for bf16-mixed. Callbacks whose kind is turned
-        off (`--trainer.logger false`) are left out. `fast_dev_run` leaves nothing behind.
+        On a CPU without bfloat16 instructions, bf16-mixed becomes float32. Callbacks whose kind is turned off
+        (`--trainer.logger false`) are left out. `fast_dev_run` leaves nothing behind.
         """
         config = self._get(self.config_init, "trainer")
         precision = fast_precision(config.precision, config.accelerator)
@@ -181,7 +181,7 @@ class FirstlightCLI(LightningCLI):
         return self._arguments().model.get("init_args", Namespace())
 
     def _plain_config(self, links: bool = False) -> dict[str, Any]:
-        """The parsed config of the subcommand, as a run's config.yaml has it; `links`: with what comes of the data."""
+        """The parsed config of the subcommand, as a run's config.yaml has it; `links`: with values from the data."""
         dumped = self.parser.dump(self.config, skip_unset=False, skip_link_targets=not links)
         return yaml.safe_load(dumped)[self.config.subcommand]
 
@@ -218,7 +218,7 @@ class FirstlightCLI(LightningCLI):
             self.config_init[self.subcommand].ckpt_path = None
         if begin and not path and self.subcommand == "fit":
             self._begin_from(begin)
-        del self.held  # it stays in this process; the trainer, which knows this object, may go to spawned ones
+        del self.held  # it stays in this process; the trainer refers to this object and may go to spawned ones
         self.config[self.subcommand].run = None  # config.yaml says how a run is trained, not where it is kept
         if self.subcommand == "fit":  # nor from where it was resumed
             self.config["fit.ckpt_path"] = None

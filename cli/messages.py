@@ -7,7 +7,7 @@ from lightning.fabric.utilities.rank_zero import _get_rank
 
 
 def is_first_process() -> bool:
-    """Of all processes of a job, by the variables that whoever started them has set."""
+    """Whether this is the first process of a job, by the environment variables that its launcher set."""
     return not (_get_rank() or LightningEnvironment().node_rank())
 
 

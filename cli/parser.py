@@ -18,13 +18,13 @@ from lightning.pytorch.cli import LightningArgumentParser
 from cli.renamed_keys import RENAMED
 from cli.yaml_dump import dump_yaml
 
-NAMED = re.compile(r"(?:--|['\"])([\w.]+)")  # what an error of a key that nobody knows names
+NAMED = re.compile(r"(?:--|['\"])([\w.]+)")  # names in an error about an unknown key
 KINDS = re.compile(r"<class '([\w.]+)'>|Literal\[(.*?)\]")
 EMPTY = ("Expected a <class", "Expected a typing", "Expected a path", "Does not validate", "Not a valid subclass")
 
 
 class CommandError(ValueError):
-    """What the command line or a config says and cannot be, in one line."""
+    """A mistake in the command line or a config, in one line."""
 
 
 class Parser(LightningArgumentParser):
@@ -43,7 +43,7 @@ class Parser(LightningArgumentParser):
         raise CommandError(_rejected(key, message) if key else parser.unknown(message)) from ex
 
     def unknown(self, message: str) -> str:
-        """An error of a name that this parser does not know, with what that is called now, or with the nearest key."""
+        """An error about a name that this parser does not know, with its new name or the nearest key."""
         message = " ".join(message.split())
         with contextlib.suppress(Exception):  # a default of the user's own class may be wrong itself
             known = {*self.get_defaults(skip_validation=True).keys(), *self.callback_keys}
@@ -62,7 +62,7 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def constructor_error(error: Exception) -> str:
-    """What a class said that could not be made of its arguments, without what jsonargparse wraps around that."""
+    """What a class raised that could not be built from its arguments, without what jsonargparse wraps around it."""
     for cause in causes(error):
         if not _raised_by_jsonargparse(cause):
             return " ".join(str(cause).split()) or type(cause).__name__
@@ -77,7 +77,7 @@ def _raised_by_jsonargparse(error: BaseException) -> bool:
 
 
 def _rejected(key: str, message: str) -> str:
-    """Why a key cannot have its value: what a class says of it, or which types are allowed."""
+    """Why a key cannot have its value: what a class says about it, or which types are allowed."""
     text = " ".join(message.split())
     ends = (text.rpartition(end) for end in ("Got value: ", "Given value: "))
     expected, found, value = next((parts for parts in ends if parts[1]), (text, "", ""))
@@ -102,7 +102,7 @@ def _reason(message: str) -> str | None:
 
 
 def _renamed_key(name: str, known: set[str]) -> str | None:
-    """What a key is called now: the first of its new names that this parser knows."""
+    """A hint at a key's new name, the first that this parser knows."""
     old = next((part for part in (name, name.partition(".")[0]) if part in RENAMED), None)
     news = RENAMED.get(old or "", ())
     for new in (news,) if isinstance(news, str) else news:
@@ -112,7 +112,7 @@ def _renamed_key(name: str, known: set[str]) -> str | None:
 
 
 def _renamed_class(text: str) -> str:
-    """What the first class in a text is called now that has another name, or nothing."""
+    """A hint at the new name of the first renamed class in a text, or nothing."""
     old = next((word for word in re.findall(r"[\w.]+", text) if "." in word and word in RENAMED), None)
     return f"; `{old}` is now `{RENAMED[old]}`" if old else ""
 

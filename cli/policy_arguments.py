@@ -6,7 +6,7 @@ from envs.arguments import FIRST_RECORDING_SEED, one_or_more, seeds_from, start_
 
 
 def add_policy_arguments(parser: argparse.ArgumentParser, seeds: int) -> None:
-    """Which policy, from which starts; `seeds` is how many by default."""
+    """Add the arguments that name a policy and its starts; `seeds` is how many by default."""
     parser.add_argument("--checkpoint", required=True, help="the policy: a .ckpt file or a folder of pretrained/")
     parser.add_argument("--seeds", type=one_or_more, default=seeds, help=f"how many starts to try (default {seeds})")
     parser.add_argument(

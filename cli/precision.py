@@ -19,6 +19,6 @@ def cpu_has_bfloat16(capabilities: Mapping[str, Any] | None = None) -> bool:
 
 
 def fast_precision(asked: str | int | None, accelerator: str) -> str | int | None:
-    """Lightning's precision for its `accelerator`: as asked, but float32 for bf16-mixed on a CPU without bfloat16."""
+    """Lightning's precision for its `accelerator`: `asked`, but float32 for bf16-mixed on a CPU without bfloat16."""
     on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available())
     return "32-true" if asked in ("bf16-mixed", "bf16") and on_cpu and not cpu_has_bfloat16() else asked

@@ -1,7 +1,7 @@
-"""Keys and classes of configs that have another name now: what a config of before is told.
+"""Keys and classes of configs that were renamed: what an older config is told.
 
-old: new                a key (its own name alone, without those of what it lies in), or a class path
-old: (new, other new)   a key that has another name in each of several classes: the first that the class takes
+old: new                a key (its own name without those of what it lies in), or a class path
+old: (new, other new)   a key whose new name differs between classes: the first that the class takes
 """
 
 RENAMED: dict[str, str | tuple[str, ...]] = {

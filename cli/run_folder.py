@@ -22,12 +22,12 @@ def run_folder(place: Path, resumed: Path | None, name: str | None, again: bool,
 
     Args:
         place: the folder of all runs of the config.
-        resumed: the folder of the run that is gone on with.
+        resumed: the folder of the run that goes on.
         name: that the user gave.
-        again: a folder of that name may be there already.
+        again: a folder of that name may exist.
         held: keeps the folder's lock until the run ends.
 
-    Raises ValueError where another process writes the run, or the name is taken.
+    Raises ValueError where another process is writing the run, or the name is taken.
     """
     if not is_first_process():
         return resumed or place / "of the first process"
@@ -44,8 +44,8 @@ def newest_checkpoint(place: Path, ours: dict[str, Any], name: str | None, args:
         ours: the config, as a run's config.yaml has it.
         name: of the run, where the user gave it.
         args: the words of the command line.
-        fit: whether it trains: where there is none, it begins one. Other commands go by model and data alone, and by
-            what of them the command line does not say itself.
+        fit: whether it trains, and then may begin a run where there is none. Other commands compare model and data
+            alone, without what the command line sets itself.
 
     Raises ValueError where no run is found and none can begin.
     """

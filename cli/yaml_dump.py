@@ -1,4 +1,4 @@
-"""Configs as YAML, also where a class has a default that YAML has no word for."""
+"""Configs as YAML, also where a class has a default that YAML cannot express."""
 
 from enum import Enum
 from typing import Any

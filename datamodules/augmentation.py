@@ -1,4 +1,4 @@
-"""Random changes to whole batches of images, on their device, with a draw of its own for each image.
+"""Random changes to whole batches of images, on their device, drawn separately for each image.
 
 In a config, in the order in which they act:
 
@@ -8,8 +8,7 @@ In a config, in the order in which they act:
         init_args: {pixels: 4, fill: reflect}
 
 One of your own is a subclass of `Augmentation`, named by its full path. torchvision's transforms draw once for a whole
-batch, so that they would have to be called image by image, which is many times slower on a CPU
-(`benchmarks.image_pipeline`).
+batch, and would have to be called image by image, which is many times slower on a CPU (`benchmarks.image_pipeline`).
 
 Pixels are counted, not shares of the width; degrees turn clockwise, as in torchvision.
 
@@ -230,7 +229,7 @@ def resample(images: Tensor, places: Tensor, fill: Fill = "zeros") -> Tensor:
 
 
 def check(augmentations: Sequence[Augmentation], shape: tuple[int, int, int]) -> None:
-    """Raises ValueError where one is no `Augmentation`, or does not suit images of that shape (C, H, W).
+    """Raises ValueError where one is not an `Augmentation`, or does not suit images of that shape (C, H, W).
 
     Each is tried on one image, with a generator of its own.
     """

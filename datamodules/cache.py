@@ -33,7 +33,7 @@ def digest(parts: Iterable[bytes]) -> str:
 
 
 def cached(key: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """What `make` returns, from the file of that key where there is one.
+    """What `make` returns, read from the file of that key where there is one.
 
     A file that cannot be read is made again. Where nothing can be written a warning says so and nothing is kept.
     """

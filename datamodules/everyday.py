@@ -1,4 +1,4 @@
-"""Everyday sentences of four ends, written by rule around words of a list: a test of text unlike the corpus.
+"""Everyday sentences with four kinds of ending, made by rule around words of a list: a test of text unlike the corpus.
 
 The corpus of `datamodules.pig_latin` is a manual, whose sentences are long and end with full stops. What people type
 is short, asks, exclaims, or has no end at all.

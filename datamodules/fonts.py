@@ -1,4 +1,4 @@
-"""Digits drawn from fonts: an image set for every place without data and without a network.
+"""Digits drawn from fonts: an image set that needs no data and no network.
 
 The fonts are the TrueType files that Matplotlib brings along. Each image has its own font, size, place, angle and
 stroke, and in colour its own ink and ground.

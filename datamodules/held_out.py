@@ -9,7 +9,7 @@ import limits
 
 
 def check(val_share: float, split_seed: int) -> None:
-    """Raises ValueError for a share or a seed that cannot be drawn by."""
+    """Raises ValueError for a share or a seed that is out of range."""
     limits.number("[0, 1)", val_share=val_share)
     limits.whole(0, 2**63 - 1, split_seed=split_seed)
 
@@ -32,7 +32,7 @@ def split(count: int, what: str, val_share: float, split_seed: int, at_least: in
 
 
 def no_validation(data: L.LightningDataModule) -> list:
-    """The validation loaders of data of which nothing is held out: none.
+    """The validation loaders where nothing is held out: none.
 
     Raises ValueError where a callback of the run waits for a metric that only validation measures.
     """

@@ -35,7 +35,7 @@ def read_image_files(place: str | Path, shape: tuple[int, int, int]) -> ImageFil
 
     Each is read as training images are (`datamodules.image_reader`), cropped to the middle in the proportions of
     `shape`, and resampled. Files that cannot be read are reported one by one and left out; hidden files do not count.
-    Bytes of a name that are no UTF-8 are written as \xNN.
+    Bytes of a name that are not UTF-8 are written as \xNN.
 
     Raises FileNotFoundError where there is no such place, ValueError where it holds no image that can be read.
     """

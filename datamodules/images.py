@@ -178,12 +178,12 @@ class ImageDataModule(L.LightningDataModule):
     Args:
         source: where the images are: a Hub id, a folder (`datamodules.sources`), or "fonts" (`datamodules.fonts`).
         batch_size: images in a batch.
-        augment: what happens to training batches, in this order (`datamodules.augmentation`). None for nothing.
+        augment: changes to training batches, in this order (`datamodules.augmentation`). None for no changes.
         val_share: share of the training split that is held out for validation; 0 for none.
         split_seed: draws which ones.
         images: for `predict`, a folder with images of your own, of any size (`datamodules.image_files`); without it
             `predict` takes the test images.
-        image_column: which column of the source holds images, where it is not the data set's own.
+        image_column: which column of the source holds images, if not the data set's usual one.
         label_column: which one holds classes, likewise.
         class_names: the classes, where they are not the data set's own; by default other ones are those that the source
             names. Files on this machine are asked at once, others when `setup` reads them: of these say it here, so
@@ -233,7 +233,7 @@ class ImageDataModule(L.LightningDataModule):
         self.class_names = self._class_names()
 
     def _class_names(self) -> tuple[str, ...]:
-        """Those that were given, those that the source names, as far as it can be asked at once, or the data set's."""
+        """The given names; else the source's, where it can be asked at once; else the data set's."""
         if self.hparams.source == FONTS:
             return fonts.CLASS_NAMES
         if self.hparams.class_names:

@@ -24,7 +24,7 @@ SHAPES = (
 
 
 def with_number(text: str, rng: np.random.Generator) -> str:
-    """The text with one number more, before any of its words or behind the last; its words stay in their order."""
+    """The text with one more number, before any of its words or after the last; its words stay in their order."""
     pieces = text.split(" ")
     pieces.insert(int(rng.integers(len(pieces) + 1)), number(rng))
     return " ".join(pieces)

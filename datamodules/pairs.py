@@ -16,7 +16,7 @@ from datamodules.stateful_loader import StatefulLoader
 from limits import whole
 from networks.vocabulary import PAD
 
-MOST = 10_000_000  # rows, which are made at once; more epochs are as good as larger ones
+MOST = 10_000_000  # rows, which are made at once; more epochs do as well as larger ones
 SEEDS = 2**32  # of training; those of validation and test sets lie beyond
 BLOCK = 32  # batches that are sorted by length together
 
@@ -129,7 +129,7 @@ class PairsDataModule(L.LightningDataModule, ABC):
         whole(0, SEEDS - 1, seed=self.hparams.seed)
         for name in {"train_size", "val_size", "test_size"} & self.hparams.keys():
             whole(1, MOST, **{name: self.hparams[name]})
-        if stage != "predict" and not hasattr(self, "val_pairs"):  # to predict, a question is enough
+        if stage != "predict" and not hasattr(self, "val_pairs"):  # for `predict` a question is enough
             self.make_held_out()
 
     def train_pairs(self, epoch: int) -> Pairs:

@@ -1,9 +1,9 @@
 """English sentences and words to Pig Latin, character by character, split by word.
 
 A hash of a word says whether it is for training, validation or test, so it is on the same side in every corpus and
-every run: no training example of any epoch holds a word of the other two sides, whatever its capitals and with or
-without 's. In sentences for training these words are replaced by pseudo-words (`datamodules.pseudo_words`), and so are
-some others: the corpus is small, and the spelling of words is what is to be learned. Texts for training get other
+every run: no training example of any epoch holds a word of the other two sides, in any capitalisation, with or without
+'s. In sentences for training these words are replaced by pseudo-words (`datamodules.pseudo_words`), and so are some
+others: the corpus is small, and the spelling of words is what is to be learned. Texts for training get other
 punctuation than the corpus has (`datamodules.punctuation`), and more numbers (`datamodules.numbers`). Sentences are
 split by their own hash; those held out keep all of their words and signs.
 """
@@ -68,7 +68,7 @@ class PigLatin(PairsDataModule):
         tokenizer: of characters (the default), or by byte-pair encoding: `datamodules.tokenization`.
         max_length: longest source in characters, at least 40: a word with signs around it may take as many.
         batch_size: pairs in a batch; those of one batch have similar lengths.
-        train_size: pairs in an epoch, each epoch other ones.
+        train_size: pairs in an epoch, new ones in each epoch.
         word_share: share of them that are a single word; the others are sentences, and parts of sentences.
         pseudo_share: share of words that are replaced by pseudo-words.
         seed: epoch e is drawn from seed + e.
@@ -190,7 +190,7 @@ class PigLatin(PairsDataModule):
         return texts + parts
 
     def _fresh_words(self, rng: np.random.Generator) -> Iterator[str]:
-        """Pseudo-words without end, none of which is held out."""
+        """An endless stream of pseudo-words, none of which is held out."""
         while True:
             drawn = self.pseudo_words.draw(10_000, rng)
             drawn = [word for word in drawn if WORD.fullmatch(word) and side(word) == "train"]

@@ -22,7 +22,7 @@ CAPITALISED, UPPER, MIXED, POSSESSIVE = 0.2, 0.1, 0.05, 0.1  # shares of words
 
 
 class PseudoWords:
-    """Draws words in the manner of `words`, all letters small."""
+    """Draws words that resemble `words`, in lower case."""
 
     def __init__(self, words: list[str]):
         counts = np.zeros((len(LETTERS),) * 3)

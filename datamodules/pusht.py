@@ -93,9 +93,9 @@ class PushTDemos(L.LightningDataModule):
         pad_after: how many actions of a window may lie past its episode's end; all but the first by default.
         batch_size: windows in a batch.
         align_ends: move every episode so that it ends exactly on the target (`datamodules.hindsight_alignment`).
-        mirror: show every window as it is or mirrored, with equal odds (`datamodules.mirror_image`).
+        mirror: give every window as it is or mirrored, with equal odds (`datamodules.mirror_image`).
         val_share: share of the episodes held out for the validation loss, at least one; 0 for none. Then there is no
-            validation, and test shows the episodes that were trained on.
+            validation, and test uses the episodes that were trained on.
         split_seed: draws which ones.
     """
 

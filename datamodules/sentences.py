@@ -38,7 +38,7 @@ def plain(text: str) -> str:
 def read_text(source: str) -> str:
     """All text of a source: "pydoc", a text file, or a data set with a column `text` (see `datamodules.sources`).
 
-    Raises FileNotFoundError where there is nothing at the source, ValueError where it is no text in UTF-8.
+    Raises FileNotFoundError where there is nothing at the source, ValueError where it is not text in UTF-8.
     """
     if source == PYDOC:
         return "\n\n".join(topics[name] for name in sorted(topics))
@@ -48,7 +48,7 @@ def read_text(source: str) -> str:
             raise ValueError(f"the column text of {source} holds something else than text")
         return "\n\n".join(texts)
     try:
-        return Path(source).read_text(encoding="utf-8-sig")  # a byte order mark is no text
+        return Path(source).read_text(encoding="utf-8-sig")  # a byte order mark is not text
     except UnicodeDecodeError as error:
         raise ValueError(f"the text file {source} is not in UTF-8: {error}; save it in UTF-8") from error
 

@@ -45,7 +45,7 @@ class Sorting(PairsDataModule):
     Args:
         min_length, max_length: lengths of the lists, within 2 to 64.
         batch_size: lists in a batch; those of one batch have similar lengths.
-        train_size: lists in an epoch, each epoch other ones.
+        train_size: lists in an epoch, new ones in each epoch.
         val_size, test_size: lists in the validation set and in each test set.
         test_long: whether to test on lists of lengths 33 to 64, too.
         seed: epoch e is drawn from seed + e. The validation and test sets are the same for all seeds.

@@ -133,7 +133,7 @@ def local_class_names(source: str, column: str) -> list[str] | None:
 
 
 def _local(source: str) -> tuple[dict[str, list[str]], Features | None]:
-    """Parquet files of each split, and their features where a README says them.
+    """Parquet files of each split, and their features where a README gives them.
 
     No files where `source` is not made of Parquet files on this machine. Raises ValueError for a folder that cannot be
     read, or whose README sends `datasets` to files elsewhere.
@@ -230,7 +230,7 @@ def _dataset(table: pa.Table) -> Dataset:
 
 
 def _asked(source: str, call: Callable[[], Any]) -> Any:
-    """What `call` returns, its errors in our words."""
+    """What `call` returns; its errors are reworded in one line."""
     try:
         return call()
     except Exception as error:

@@ -6,7 +6,8 @@ global generator's state beside it (`callbacks.resume.random_state`) a resumed r
 Why not `torchdata.StatefulDataLoader` (read as of version 0.12): it draws from torch's global generator when it is
 made, and for each new iterator, which asking for its state makes, too, so that what a resumed run draws next differs.
 Lightning saves after an epoch's last batch without asking for one more; it takes that for a place within the epoch, and
-resumes with an epoch of no batches. And it goes on with another batch size, number of rows or of processes unasked.
+resumes with an epoch of no batches. And it goes on with another batch size, number of rows or number of processes
+without a word.
 """
 
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ class StatefulLoader(DataLoader):
     It draws that at the first batch of an epoch and not before, so that nothing between restoring the generator and
     that batch, such as setting the loader up, changes the order.
 
-    Of several processes each gives its share (`datamodules.unpadded_distributed_sampler`), in an order that follows
+    With several processes each gives its share (`datamodules.unpadded_distributed_sampler`), in an order that follows
     from the run's seed and the epoch.
 
     Args:
@@ -74,7 +75,7 @@ class StatefulLoader(DataLoader):
         return {**state, "batches": len(self), "batch_size": self.batch_size}
 
     def load_state_dict(self, state: dict[str, int | None]) -> None:
-        """The next iteration begins after the batches that were given.
+        """Let the next iteration begin after the batches that were given.
 
         Raises ValueError in the middle of an epoch of other batches: of another size, number of rows or of processes.
         """

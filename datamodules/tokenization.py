@@ -1,7 +1,7 @@
 """Text as token ids: a tokenizer for characters, one for numbers, and byte-pair encoding learned from text.
 
 All are `tokenizers.Tokenizer`s whose first ids are those of `networks.vocabulary`: padding, begin and end of a
-sequence, and the separator between question and answer. None of these can come out of text: what a tokenizer does not
+sequence, and the separator between question and answer. None of these can result from text: what a tokenizer does not
 know becomes padding, which `Vocabulary.encode` answers with an error.
 """
 

@@ -1,4 +1,4 @@
-"""How several processes share the rows of an epoch: each row goes to one of them, and to no second one."""
+"""How several processes share the rows of an epoch: each row goes to exactly one of them, or is left out."""
 
 from collections.abc import Sized
 
@@ -7,7 +7,7 @@ from torch.utils.data import DistributedSampler
 
 
 def unpadded(dataset: Sized, given: DistributedSampler, in_order: bool, drop_last: bool) -> DistributedSampler:
-    """A process's rows, in place of the `given` sampler, which repeats some so that all processes get as many.
+    """A process's rows, in place of the `given` sampler, which repeats some so that all processes get equally many.
 
     With `drop_last`, as in training, up to one row a process is left out instead (in random order others each epoch).
     Without, as in validation, the first processes get one row more: what is measured is measured on every row once.

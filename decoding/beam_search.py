@@ -14,16 +14,16 @@ MOST_BEAMS = 1_000
 
 
 def beam_search(state: DecodingState, beams: int, end: int, suppressed: Tensor) -> Tensor:
-    """The likeliest answers found with `beams` open ones in each row: (B, N), as `generate` gives them.
+    """The likeliest answers found with `beams` hypotheses a row: (B, N), as `generate` gives them.
 
     The score of an answer is the sum of its tokens' log probabilities, `end` included. Answers that are cut off compete
-    like ended ones. With as many beams as there are beginnings, the result is the likeliest of all answers.
+    with those that ended. With as many beams as there are prefixes, the result is the likeliest of all answers.
 
     Args:
         state: of the decoder before its first new token.
         beams: K.
         end: the id that ends an answer; -1: none does.
-        suppressed: ids that no answer holds, a tensor of one axis.
+        suppressed: ids that no answer may hold, a one-dimensional tensor.
     """
     whole(1, MOST_BEAMS, beams=beams)
     whole(-1, end=end)
@@ -33,13 +33,13 @@ def beam_search(state: DecodingState, beams: int, end: int, suppressed: Tensor) 
     state.reorder(torch.arange(batch, device=logits.device).repeat_interleave(beams))
     logits = logits.repeat_interleave(beams, 0)
     scores = logits.new_full((batch, beams), -torch.inf, dtype=torch.float64)
-    scores[:, 0] = 0.0  # all beams of a row begin the same: count one
+    scores[:, 0] = 0.0  # all beams of a row begin equal: keep one
     ended = torch.zeros(batch, beams, dtype=torch.bool, device=logits.device)
     written = torch.empty(batch, beams, 0, dtype=torch.long, device=logits.device)
     first_row = torch.arange(batch, device=logits.device)[:, None] * beams
     while True:
         steps = logits.double().log_softmax(-1).index_fill_(1, suppressed, -torch.inf).unflatten(0, (batch, beams))
-        steps[ended] = -torch.inf  # (B, K, V); an ended beam goes on as itself alone
+        steps[ended] = -torch.inf  # (B, K, V); an ended beam goes on with PAD alone
         steps[..., PAD] = torch.where(ended, 0.0, steps[..., PAD])
         scores, best = (scores[..., None] + steps).flatten(1).topk(beams)  # (B, K)
         beam, token = best // vocabulary, best % vocabulary

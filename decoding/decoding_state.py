@@ -22,7 +22,7 @@ class DecodingState:
         decoder: the network.
         prompt, prompt_mask: (B, P), what the rows begin with; True = token. At least one token each.
         memory: of the source, for a decoder with cross-attention.
-        max_new_tokens: how many more will be written at most; None: as many as the decoder can read.
+        max_new_tokens: how many more tokens will be written at most; None: as many as the decoder can read.
         cached: keep keys and values; otherwise everything is read again for each new token.
     """
 

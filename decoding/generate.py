@@ -36,11 +36,11 @@ def generate(
     suppress_tokens: Sequence[int] = (),
     cached: bool = True,
 ) -> Tensor:
-    """The decoder's continuation of each prompt: (B, P) -> (B, N), up to and with `end`, then PAD.
+    """The decoder's continuation of each prompt: (B, P) -> (B, N), up to and including `end`, then PAD.
 
-    Prompts may be ragged: right-padded, with a mask (B, P) that is True at tokens. A row's answer depends on nothing
-    but its own prompt (and, drawn at random, on the seed and its number), in any batch. One without `end` was cut off.
-    The decoder answers in evaluation mode, whatever mode it is in, and stays in that.
+    Prompts may be ragged: right-padded, with a mask (B, P) that is True at tokens. A row's answer depends only on its
+    own prompt (and, if drawn at random, on the seed and its number), in any batch. One without `end` was cut off. The
+    decoder runs in evaluation mode; its own mode is restored afterwards.
 
     Args:
         max_new_tokens: rows that have not ended by then are cut off, as they are where they have max_length + 1 tokens.
@@ -51,7 +51,7 @@ def generate(
         seed, first_row: of the draws (`sampling.uniform`); row b of the batch is row first_row + b of all.
         end: the id that ends a row; -1: none does.
         suppress_tokens: ids that are never generated.
-        cached: False reads everything again for each new token: slow, and the same.
+        cached: False reads everything again for each new token: slower, with the same result.
 
     Raises ValueError for empty or too long prompts and for options that are out of range.
     """

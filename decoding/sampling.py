@@ -25,12 +25,12 @@ def next_distribution(
     """
     check(temperature, top_k, top_p)
     number("(0, inf)", temperature=temperature)
-    # The likeliest at 0, so that no temperature is too small: what overflows is a probability of 0.
+    # The largest is moved to 0, so that no temperature is too small: what overflows has probability 0.
     logits = logits - logits.amax(-1, keepdim=True)
     limit = torch.finfo(logits.dtype)
     logits = logits / min(max(temperature, limit.tiny), limit.max)
     if top_p == 1:
-        top_p = None  # sums that are rounded would lose the least likely tokens
+        top_p = None  # rounded sums would lose the least likely tokens
     if top_k is None and top_p is None:
         return logits.softmax(-1)
     ordered, order = logits.sort(dim=-1, descending=True, stable=True)
@@ -45,7 +45,7 @@ def next_distribution(
 def uniform(seed: int, rows: Iterable[int], count: int) -> Tensor:
     """Random numbers in [0, 1) for the draws of N tokens, (B, N): each row's own, from the seed and the row's number.
 
-    They are the same in any batch, and the first of more are those of fewer.
+    They do not depend on the batch, and more of them begin with the same ones.
     """
     whole(0, SEEDS - 1, seed=seed)
     whole(0, count=count)
@@ -63,6 +63,6 @@ def check(temperature: float, top_k: int | None, top_p: float | None) -> None:
     """Raises ValueError where one of them is out of its range; a temperature of 0 takes the likeliest token."""
     number("[0, inf)", temperature=temperature)
     if top_k is not None:
-        whole(top_k=min(top_k, LARGEST))  # any number of tokens may be more than there are
+        whole(top_k=min(top_k, LARGEST))  # it may be larger than the vocabulary
     if top_p is not None:
         number("(0, 1]", top_p=top_p)

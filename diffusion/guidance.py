@@ -1,7 +1,7 @@
 """Classifier-free guidance: Ho & Salimans 2022. One network learns data with and without their class.
 
-Our guidance scale is s = 1 + w of the paper: 0 leaves the class out, 1 is the conditional model as it is, more
-exaggerates what tells the class from the rest.
+Our guidance scale is s = 1 + w of the paper: 0 leaves the class out, 1 is the conditional model as it is, larger values
+exaggerate what tells the class from the rest.
 
 B batch.
 """
@@ -17,7 +17,7 @@ HIGHEST_SCALE = 1000  # far above any use; much larger ones overflow
 
 
 def drop_labels(labels: Tensor, null: int, share: float, generator: torch.Generator | None = None) -> Tensor:
-    """Replace about `share` of the labels (B,) by `null`, the class of no class: the paper's Algorithm 1, line 3."""
+    """Replace about `share` of the labels (B,) by `null`, no class: the paper's Algorithm 1, line 3."""
     number("[0, 1]", share=share)
     whole(0, LARGEST, null=null)
     dropped = torch.rand(len(labels), generator=generator, device=labels.device) < share
@@ -25,7 +25,7 @@ def drop_labels(labels: Tensor, null: int, share: float, generator: torch.Genera
 
 
 def check_guidance(guidance_scale: float, guidance_interval: Sequence[int] | None = None) -> None:
-    """Raises ValueError for a guidance scale or an interval of steps that `guided` does not know."""
+    """Raises ValueError for a guidance scale or an interval of steps that `guided` does not take."""
     if not 0 <= guidance_scale <= HIGHEST_SCALE:
         raise ValueError(
             f"guidance_scale={guidance_scale} must lie between 0 and {HIGHEST_SCALE}: 0 leaves the class out, 1 is the "
@@ -59,13 +59,13 @@ def guided(
 
         predicted = s * model(x_t, t, labels) + (1 - s) * model(x_t, t, null)
 
-    What the model predicts may be noise, x_0 or v: each is an affine function of the other for a given x_t, and the two
-    weights add up to 1. Both halves are evaluated in one batch of 2 B; one whose weight is 0 is left out.
+    What the model predicts may be noise, x_0 or v: each is an affine function of the others for a given x_t, and the
+    two weights add up to 1. Both halves are evaluated in one batch of 2 B; one whose weight is 0 is left out.
 
     Args:
         model: (B, ...), (B,), (B,) -> (B, ...).
         labels: (B,) classes.
-        null: the class of no class.
+        null: the label that stands for no class.
         guidance_scale: s.
         guidance_interval: first and last step, both included, at which to guide; the conditional model is used at the
             others (Kynkäänniemi et al. 2024, "Applying Guidance in a Limited Interval"). None for all.

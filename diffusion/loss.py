@@ -1,4 +1,4 @@
-"""What training lowers: squared errors of a prediction, and how they may be weighted.
+"""Training losses: squared errors of a prediction, and how they may be weighted.
 
 B batch.
 """

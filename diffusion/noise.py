@@ -1,8 +1,8 @@
-"""Noise that belongs to a sample, whatever other samples it is drawn with.
+"""Noise that belongs to a sample, whichever samples it is drawn with.
 
-One generator for a whole batch gives each sample what those before it left over: another size of the batch or another
-number of processes makes other samples. With a generator for each sample, from a seed and the sample's own number,
-neither matters, and nor does the device: these generators draw on the CPU.
+With one generator for a whole batch, a sample's noise depends on the samples before it: another batch size or another
+number of processes gives other samples. With a generator for each sample, from a seed and the sample's own number,
+neither matters, nor does the device: these generators draw on the CPU.
 
 B batch.
 """
@@ -17,7 +17,7 @@ from torch import Tensor
 Generators = torch.Generator | Sequence[torch.Generator] | None
 """Where noise comes from: a generator for the batch, one for each sample, or (None) torch's global one."""
 
-NUMBERS = 2**32  # as many as torch's generator on the CPU tells seeds apart
+NUMBERS = 2**32  # how many seeds torch's generator on the CPU tells apart
 
 
 def generators(seed: int | Sequence[int], numbers: Iterable[int]) -> list[torch.Generator]:
@@ -31,7 +31,7 @@ def generators(seed: int | Sequence[int], numbers: Iterable[int]) -> list[torch.
     numbers = [int(number) for number in numbers]
     if numbers and not 0 <= min(numbers) <= max(numbers) < NUMBERS:
         raise ValueError(f"samples are numbered from {min(numbers)} to {max(numbers)}; allowed are 0 to {NUMBERS - 1}")
-    # With their count: to a SeedSequence, zeros at the end are nothing.
+    # Their count is included because a SeedSequence ignores zeros at the end.
     first = int(np.random.SeedSequence([len(words), *words]).generate_state(1)[0])
     return [torch.Generator().manual_seed((first + number) % NUMBERS) for number in numbers]
 
@@ -49,7 +49,7 @@ def randn(
 def randint(
     high: int, shape: Sequence[int], generator: Generators = None, device: torch.device | str | None = None
 ) -> Tensor:
-    """Whole numbers (B, ...) from 0 to high - 1, each as likely."""
+    """Whole numbers (B, ...) from 0 to high - 1, all equally likely."""
     return _drawn(lambda size, **options: torch.randint(high, size, **options), shape, generator, device)
 
 

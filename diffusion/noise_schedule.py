@@ -29,7 +29,7 @@ class LinearSchedule(NoiseSchedule):
     """Ho et al. 2020, Sec. 4: beta grows linearly.
 
     `start` and `end` are meant for 1,000 steps. With T others both are multiplied by 1000 / T, as in the code of Nichol
-    & Dhariwal 2021: 50 steps with the betas of 1,000 would leave 60 % of x_0's variance in what is taken for noise.
+    & Dhariwal 2021: 50 steps with the betas of 1,000 would leave 60 % of x_0's variance in what should be noise.
 
     Args:
         start: beta of the first step.

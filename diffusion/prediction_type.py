@@ -1,4 +1,4 @@
-"""What a network predicts: the noise, x_0 or the velocity. Each is a target to train on and the way back to x_0.
+"""What a network predicts: the noise, x_0 or the velocity. Each has a target to train on and a way back to x_0.
 
 The names are those of `diffusers`: epsilon, sample, v_prediction.
 

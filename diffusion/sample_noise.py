@@ -9,7 +9,7 @@ from diffusion.noise import generators
 
 
 def run_seed() -> int:
-    """What `seed_everything` was given, as Lightning leaves it in the environment; 0 without."""
+    """The seed given to `seed_everything`, which Lightning keeps in the environment; 0 without one."""
     return int(os.environ.get("PL_GLOBAL_SEED", 0))
 
 

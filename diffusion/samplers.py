@@ -25,8 +25,8 @@ Update = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 class Sampler(ABC):
     """Visits some of the scheduler's steps, predicts x_0 at each, and returns the last prediction.
 
-    A subclass says how x gets from one step to the next (`update`); one that evaluates the network otherwise than once
-    a step overrides `__call__`.
+    A subclass says how x gets from one step to the next (`update`); one that does not evaluate the network once a step
+    overrides `__call__`.
 
     Args:
         timesteps: which steps are visited; evenly spaced in t by default.

@@ -28,9 +28,9 @@ class Posterior(NamedTuple):
 class NoiseScheduler(nn.Module):
     """alpha, beta and alpha_bar for T steps, and the equations written in them.
 
-    Computed in float64 and kept as float32 buffers that are not saved (they follow from `betas`), whatever the layers
-    beside them compute in. Every method takes `t` as a (B,) tensor of steps in 0..T-1 and tensors (B, ...) of any
-    further shape.
+    Computed in float64 and kept as float32 buffers that are not saved (they follow from `betas`), whatever precision
+    other layers use. Every method takes `t` as a (B,) tensor of steps in 0..T-1 and tensors (B, ...) of any further
+    shape.
 
     Args:
         betas: (T,), each between 0 and 1, both excluded, as a `diffusion.noise_schedule.NoiseSchedule` gives them.

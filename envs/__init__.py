@@ -1,4 +1,4 @@
-"""Worlds to act in. Importing this package registers `firstlight/PushT-v0` with gymnasium."""
+"""Environments to act in. Importing this package registers `firstlight/PushT-v0` with gymnasium."""
 
 from gymnasium.envs.registration import register
 

@@ -1,4 +1,4 @@
-"""Action chunking (receding horizon): an environment stepped by chunks of actions that shows its last observations."""
+"""Action chunking (receding horizon): an environment stepped by action chunks that shows its last observations."""
 
 from collections import deque
 from typing import Any
@@ -11,12 +11,12 @@ from envs.pusht import MAX_EPISODE_STEPS
 
 
 class ActionChunking(gym.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
-    """`step(chunk)` carries out a whole chunk (n_action_steps, A) and stops early where the episode ends.
+    """`step(chunk)` carries out an action chunk (n_action_steps, A) and stops early where the episode ends.
 
     Observations are the last `n_obs_steps` ones, stacked (n_obs_steps, ...); before the first step, the first one is
-    repeated. The reward is the sum over the chunk. `info` gets `coverages` (n_action_steps,), NaN for the actions that
-    were not carried out. Stepping an episode that has ended does nothing: a batch of environments can wait for the
-    longest one.
+    repeated. The reward is the sum over the action chunk. `info` gets `coverages` (n_action_steps,), NaN for the
+    actions that were not carried out. Stepping an episode that has ended does nothing: a batch of environments can wait
+    for the longest one.
     """
 
     def __init__(self, env: gym.Env[np.ndarray, np.ndarray], n_action_steps: int, n_obs_steps: int):
@@ -38,7 +38,7 @@ class ActionChunking(gym.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
         return self._stacked(), info
 
     def step(self, chunk: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Carry out a chunk (n_action_steps, A)."""
+        """Carry out an action chunk (n_action_steps, A)."""
         total, info = 0.0, dict[str, Any]()
         coverages = np.full(self.n_action_steps, np.nan)
         for i, action in enumerate(chunk):

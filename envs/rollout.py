@@ -16,7 +16,7 @@ from limits import whole
 # A policy: (N, n_obs_steps, ...) observations of N episodes, and their N indices into the seeds
 # -> (N, T, 2) actions in pixels, T >= n_action_steps
 Act: TypeAlias = Callable[[np.ndarray, Sequence[int]], np.ndarray]
-MAX_PARALLEL = 1000  # worlds at once, and steps of a chunk
+MAX_PARALLEL = 1000  # worlds at once, and steps of an action chunk
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Episode:
 
 
 def make_worlds(n: int, n_obs_steps: int, n_action_steps: int, parallel: bool = True, **options: Any) -> VectorEnv:
-    """`n` worlds stepped together by chunks; in `parallel`, each in a process of its own. `options` go to `PushT`."""
+    """`n` worlds stepped together by action chunks; in `parallel`, each in its own process. `options` go to `PushT`."""
     whole(1, MAX_PARALLEL, n=n, n_obs_steps=n_obs_steps, n_action_steps=n_action_steps)
     return gym.make_vec(
         PUSHT_ID,

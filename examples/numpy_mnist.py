@@ -4,7 +4,7 @@
     python -m examples.numpy_mnist mlp --seeds 0 1 2  # one run a seed, then their mean
     python -m examples.numpy_mnist cnn --resume       # go on where a run was stopped
 
-Each run keeps in runs/numpy_<model>/seed_<seed>: curves, the softmax weights or the first layer's as pictures, the
+Each run keeps in runs/numpy_<model>/seed_<seed>: curves, the softmax weights or the first layer's as images, the
 confusion matrix and the worst mistakes as PNG and for TensorBoard, result.json, and after each epoch a checkpoint.
 """
 
@@ -41,7 +41,7 @@ from numpy_core import (
 )
 from numpy_core.activations import softmax
 
-MEAN, DEVIATION = 0.1307, 0.3081  # of MNIST's training pixels in [0, 1]
+MEAN, STD = 0.1307, 0.3081  # of MNIST's training pixels in [0, 1]
 BATCH = 128
 
 
@@ -78,13 +78,13 @@ RECIPES = {
 
 
 def arrays(images: ImageSet) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels (N, 1, 28, 28) float32 of mean 0 and deviation 1, and classes (N,)."""
+    """Pixels (N, 1, 28, 28) float32 of mean 0 and std 1, and classes (N,)."""
     pixels = images.images.numpy().astype(np.float32)
-    return (pixels / 255 - MEAN) / DEVIATION, images.labels.numpy()
+    return (pixels / 255 - MEAN) / STD, images.labels.numpy()
 
 
 def shifted(pixels: int, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Each picture of (N, C, H, W) moved by up to so many pixels in both directions, its edge continued."""
+    """Each image of (N, C, H, W) moved by up to so many pixels in both directions, its edge repeated."""
     padded = np.pad(x, ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels)), mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(
         padded, x.shape[2:], axis=(2, 3)
@@ -94,7 +94,7 @@ def shifted(pixels: int, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def train(name: str, seed: int, data: MNIST, folder: Path, resume: bool) -> dict[str, float]:
-    """One run: trains, tests, draws; gives test accuracy and seconds of training.
+    """One run: trains, tests, draws; returns test accuracy and seconds of training.
 
     With `resume`, a run that was stopped goes on, its seconds counted in; a finished one is left as it is.
     """
@@ -145,20 +145,20 @@ def draw(
     model: Module, history: list[dict], test: ImageSet, logits: np.ndarray, folder: Path, board: SummaryWriter
 ) -> None:
     """Curves, first-layer weights, confusion matrix, and the most confident mistakes, as PNG and to TensorBoard."""
-    named, confidence = logits.argmax(1), softmax(logits).max(1)
-    wrong = np.flatnonzero(named != test.labels.numpy())
+    predicted, confidence = logits.argmax(1), softmax(logits).max(1)
+    wrong = np.flatnonzero(predicted != test.labels.numpy())
     worst = wrong[np.argsort(-confidence[wrong])][:25]
     mistakes = [
-        Mistake(float(confidence[i]), i, test.images[i], int(test.labels[i]), int(named[i])) for i in worst.tolist()
+        Mistake(float(confidence[i]), i, test.images[i], int(test.labels[i]), int(predicted[i])) for i in worst.tolist()
     ]
-    confusion = multiclass_confusion_matrix(torch.from_numpy(named), test.labels, num_classes=logits.shape[1])
-    pictures = {
+    confusion = multiclass_confusion_matrix(torch.from_numpy(predicted), test.labels, num_classes=logits.shape[1])
+    figures = {
         "curves": curves_figure(history),
         "weights": weights_figure(model),
         "confusion": confusion_figure(confusion, MNIST.class_names),
         "mistakes": mistakes_figure(mistakes, MNIST.class_names),
     }
-    for name, figure in pictures.items():
+    for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=120)
         board.add_figure(name, figure, len(history))
     board.close()
@@ -178,7 +178,7 @@ def curves_figure(history: list[dict]) -> Figure:
 
 
 def weights_figure(model: Module) -> Figure:
-    """The first layer's weights as pictures: of softmax regression, what each class looks for."""
+    """The first layer's weights as images: of softmax regression, what each class looks for."""
     weight = next(iter(model.parameters().values())).value  # (n, 784) or (n, 1, 3, 3)
     grid = filter_grid(
         torch.from_numpy(weight[:64].reshape(-1, 1, *((28, 28) if weight.ndim == 2 else weight.shape[2:])))

@@ -36,7 +36,7 @@ class Classifier(OptimizedModule):
     checkpoint. What the network may offer beyond logits is said in `networks.image_classifier`.
 
     Args:
-        network: makes the network, of `shape` and `num_classes`.
+        network: makes the network from `shape` and `num_classes`.
         shape: C, H, W of the images.
         num_classes: K.
         mean: of each channel, in [0, 1]; the training data's where it is neither given nor loaded.
@@ -45,7 +45,7 @@ class Classifier(OptimizedModule):
         lr: the highest learning rate.
         optimizer: as `OptimizedModule`'s.
         lr_schedule: as `OptimizedModule`'s.
-        progressive_resizing: shows small images at first; without it all are whole.
+        progressive_resizing: small images in the first steps; None for whole images at every step.
         selection: trains on the hardest part of each batch; `train/loss` and `train/accuracy` are then of this part,
             and `train/proxy_loss` is the proxy's loss on it.
         tta_flip: at test, average the logits over the image and its mirror image.
@@ -115,16 +115,16 @@ class Classifier(OptimizedModule):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Those of the data that it was trained on; numbers where none were known."""
+        """Names of the classes in the training data; numbers where the data named none."""
         return self.names.names or tuple(str(number) for number in range(self.hparams.num_classes))
 
     def features(self, images: Tensor) -> Tensor:
-        """What the last layer (`head`) reads: (B, C, H, W) uint8 -> (B, F). ValueError for a network without any."""
+        """What the last layer (`head`) reads: (B, C, H, W) uint8 -> (B, F). ValueError for a network that has none."""
         return self._feature_network().features(self._checked(images)).float()
 
     @property
     def head(self) -> nn.Linear:
-        """The last layer, features to logits. ValueError for a network without any."""
+        """The last layer, features to logits. ValueError for a network that has none."""
         return self._feature_network().head
 
     def _feature_network(self) -> FeatureNetwork:
@@ -136,7 +136,7 @@ class Classifier(OptimizedModule):
         return cast(FeatureNetwork, self.network)
 
     def filters(self) -> Tensor | None:
-        """Weights of the first layer as images, (n, C, h, w), or None for a network without such."""
+        """Weights of the first layer as images, (n, C, h, w), or None for a network that has none."""
         known = hasattr(self.network, "first_filters")
         return cast(FilterNetwork, self.network).first_filters() if known else None
 
@@ -154,7 +154,7 @@ class Classifier(OptimizedModule):
         return ((images.float() / 255 - self.mean) / self.std).to(self.dtype)
 
     def training_logits(self, images: Tensor) -> Tensor:
-        """What a training step goes by: (B, C, H, W) uint8 -> (B, K), small ones while `progressive_resizing` says."""
+        """Logits for the training loss, by `progressive_resizing` of small images: (B, C, H, W) uint8 -> (B, K)."""
         pixels = self._checked(images)
         if self.progressive_resizing is not None:
             step = self.trainer.global_step
@@ -163,7 +163,7 @@ class Classifier(OptimizedModule):
         return self.network(pixels).float()
 
     def view_logits(self, images: Tensor) -> Tensor:
-        """Logits of each view, (V, B, K): first those of `forward`. Their mean is what test and predict go by."""
+        """Logits of each view, (V, B, K), those of `forward` first. Test and predict use their mean."""
         return torch.stack([self(view) for view in self.views(images)])
 
     def views(self, images: Tensor) -> list[Tensor]:
@@ -176,7 +176,7 @@ class Classifier(OptimizedModule):
         return views + [view.flip(-1) for view in views] if self.hparams.tta_flip else views
 
     def setup(self, stage: str) -> None:
-        """Take the classes' names from the data and, where they are not known yet, the statistics of its images."""
+        """Take the class names from the data and, where they are not yet known, the statistics of its images."""
         data_contract.check_image_data(self, self.hparams.shape, self.hparams.num_classes)
         names = data_contract.class_names(self)
         if names is not None:

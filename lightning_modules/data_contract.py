@@ -1,4 +1,4 @@
-"""What modules ask of the data that they are trained on, beside the batches.
+"""What modules ask of their training data besides the batches.
 
 A module takes everything from here, once, when it is set up. `data_of` is the only place that reads the trainer's
 datamodule. A datamodule need not offer all of it: what it lacks is refused in one line where a module needs it.
@@ -81,7 +81,7 @@ def action_scale(module: L.LightningModule) -> Tensor:
 
 
 def class_names(module: L.LightningModule) -> tuple[str, ...] | None:
-    """Names of the classes in the module's data; None where they name none."""
+    """Names of the classes in the module's data; None where they have none."""
     names = getattr(data_of(module), "class_names", None)
     return None if names is None else tuple(names)
 
@@ -89,7 +89,7 @@ def class_names(module: L.LightningModule) -> tuple[str, ...] | None:
 def check_image_data(
     module: L.LightningModule, shape: Sequence[int] | None = None, num_classes: int | None = None
 ) -> None:
-    """Raises ValueError where the data's images or classes, as far as both sides say, are not the module's.
+    """Raises ValueError where the data's image shape or number of classes is not the module's.
 
     Args:
         module: with a trainer.
@@ -107,7 +107,7 @@ def check_image_data(
 
 
 def tokenizer(module: L.LightningModule, vocab_size: int) -> Any | None:
-    """The tokenizer of the module's data; None where they have none. Raises ValueError for another than V tokens."""
+    """The tokenizer of the module's data; None where they have none. Raises ValueError unless it has V tokens."""
     own = getattr(data_of(module), "tokenizer", None)
     if own is not None and own.get_vocab_size() != vocab_size:
         raise ValueError(
@@ -118,13 +118,13 @@ def tokenizer(module: L.LightningModule, vocab_size: int) -> Any | None:
 
 
 def metric_of_loader(module: L.LightningModule, loader: int) -> str:
-    """What a test loader measures: its name in the data, where they name it."""
+    """The metric of a test loader: its name in the data, or `exact_match` by default."""
     names = getattr(data_of(module), "test_names", ["exact_match"])
     return names[loader] if loader < len(names) else f"exact_match_{loader}"
 
 
 def _asked(module: L.LightningModule, method: str, what: str, otherwise: str) -> Any:
-    """That method of the module's data. Raises ValueError where there is none: for what it is, and what else to do."""
+    """A method of the module's data. Where there is none, raises ValueError that says what needs it and what to do."""
     data = data_of(module)
     found = getattr(data, method, None)
     if found is None:

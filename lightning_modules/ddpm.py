@@ -35,28 +35,28 @@ from networks.unet2d import UNet2D
 from optim.lr_schedule import LRSchedule, WarmupCosine
 from optim.parameter_groups import OptimizerFactory
 
-LEVELS = 4  # parts of the T steps, whose losses are logged by themselves
+LEVELS = 4  # equal parts of the T steps; the loss of each is logged separately
 
 
 class DDPM(OptimizedModule):
     """Trained on {"image": (B, C, H, W) uint8, "label": (B,)}; draws images by `sample`.
 
     Args:
-        network: makes a network of `shape` and `num_classes` that is called as `network(x_t, t, labels)`: images
-            (B, C, H, W), steps (B,) and classes (B,) from 0 to K, where K is no class -> (B, C, H, W).
+        network: makes the network from `shape` and `num_classes`; it is called as `network(x_t, t, labels)`:
+            images (B, C, H, W), steps (B,) and classes (B,) from 0 to K, where K stands for no class -> (B, C, H, W).
         shape: C, H, W of the images.
         num_classes: K.
         noise_schedule: how much noise each step adds; by default `diffusion.noise_schedule.SquaredCosineSchedule`.
-        num_train_timesteps: T, its steps.
+        num_train_timesteps: T, the number of its steps.
         prediction_type: what the network predicts; by default `diffusion.prediction_type.VPrediction`.
-        min_snr_gamma: of min-SNR weighting (`diffusion.loss.min_snr_weight`); None weights all errors alike. With a
-            predicted velocity it gives the noisiest steps, where the class is decided, almost no weight.
+        min_snr_gamma: gamma of min-SNR weighting (`diffusion.loss.min_snr_weight`); None weights all errors alike. With
+            a predicted velocity it gives the noisiest steps, where the class is decided, almost no weight.
         condition_dropout: share of the training images that come without their class.
         guidance_scale: of `sample`; 0 leaves the class out, 1 is the conditional model as it is.
         guidance_interval: first and last step at which `sample` guides; None for all.
         thresholding: of each predicted x_0; by default `diffusion.thresholding.DynamicThresholding`.
         sampler: by default `diffusion.samplers.DPMSolver`.
-        sampling_steps: steps that the sampler visits: network evaluations, of a doubled batch where it guides.
+        sampling_steps: steps that the sampler visits: one network evaluation each, on a doubled batch where it guides.
         num_samples: how many images `predict` draws, of all classes in turn.
         lr: the highest learning rate.
         optimizer: as `OptimizedModule`'s.
@@ -137,16 +137,16 @@ class DDPM(OptimizedModule):
         generator: Generators = None,
         on_step: OnStep | None = None,
     ) -> Tensor:
-        """An image for each class: (B,) -> (B, C, H, W) uint8. What is not given is as the model was configured.
+        """An image for each class: (B,) -> (B, C, H, W) uint8. Defaults are the constructor's.
 
         Modes (train, eval) are left as they were.
 
         Args:
             labels: classes (B,).
-            guidance_scale: as the constructor's, as are the next three.
+            guidance_scale: as the constructor's, like the next three.
             thresholding: of each predicted x_0.
             sampler: walks from noise to an image.
-            sampling_steps: that it visits.
+            sampling_steps: how many steps it visits.
             generator: where noise comes from: one for the batch; or a list with one for each image, which is then the
                 same in every batch up to rounding (`diffusion.noise.generators`); or, without, torch's global one.
             on_step: is called as `on_step(number, x0)` after each step with the prediction there, (B, C, H, W), in
@@ -185,7 +185,7 @@ class DDPM(OptimizedModule):
         return loss
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """What training lowers, of images (B, C, H, W) uint8 and classes (B,), some of which are dropped."""
+        """The training loss of images (B, C, H, W) uint8 and classes (B,), some of which are dropped."""
         labels = guidance.drop_labels(labels, self.hparams.num_classes, self.hparams.condition_dropout)
         errors, t = self._errors(images, labels)
         gamma = self.hparams.min_snr_gamma
@@ -216,15 +216,15 @@ class DDPM(OptimizedModule):
         return errors.mean((1, 2, 3)), t
 
     def _log_heldout(self, stage: str, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Errors, not weighted, of all steps and of each of LEVELS equal parts of them, from little noise to much.
+        """Unweighted errors of all steps and of each of LEVELS equal parts of them, from little noise to much.
 
-        The same noise at every validation, so that losses can be compared, and for each image by its "index",
-        whatever batch or process it is in; by its batch where it has none.
+        The noise is the same at every validation, so that losses can be compared. Each image's noise comes from its
+        "index", whatever batch or process it is in; without an index it comes from the batch's number.
         """
         noise = noise_of(batch, 0) or torch.Generator().manual_seed(batch_idx)
         errors, t = self._errors(batch["image"], batch["label"], noise)
         distributed_mean.log_mean(self, f"{stage}/loss", errors.mean(), len(errors), prog_bar=True)
         level = t * LEVELS // self.scheduler.num_train_timesteps
-        for part in range(LEVELS):  # also where a batch has none of them: processes must log the same
+        for part in range(LEVELS):  # also a part that the batch lacks: all processes must log the same names
             own = errors[level == part]
             distributed_mean.log_mean(self, f"{stage}/loss/level_{part}", own.sum() / max(len(own), 1), len(own))

@@ -46,25 +46,25 @@ class DiffusionPolicy(OptimizedModule):
     are not learned: a policy that learns to repeat the last action stands still where people stopped, short of success.
 
     The network sees actions relative to an origin (`networks.observation_features`; in Push-T where the pointer is),
-    divided by their root mean square at each of the T steps, or by 1 where that is smaller or no action of the data
-    reaches a step. Both the division and the features of the observation are part of the checkpoint, so `act` takes and
-    gives the units of the world.
+    divided by their root mean square at each of the T steps, or by 1 where that is smaller or where no action in the
+    data reaches a step. Both the division and the features of the observation are part of the checkpoint, so `act`
+    takes and gives the units of the world.
 
     Args:
-        network: makes the denoiser of T, A and the number of features of an observation. Its `encode` takes features
+        network: makes the denoiser from T, A and the number of features of an observation. Its `encode` takes features
             (B, dim) once for each observation; it is called as `network(x_t, t, encoded)` with actions (B, T, A) and
             steps (B,), and gives (B, T, A). `networks.chunk_mlp`, `networks.chunk_unet`, or your own.
-        features: makes what is read from an observation, of O.
+        features: makes the features of an observation from O.
         n_obs_steps: O, observations that the policy sees.
         horizon: T, actions that it predicts.
         n_action_steps: how many of them are carried out before it looks again.
         noise_schedule: how much noise each step adds; by default `diffusion.noise_schedule.SquaredCosineSchedule`.
-        num_train_timesteps: its steps.
+        num_train_timesteps: the number of its steps.
         prediction_type: what the network predicts; by default `diffusion.prediction_type.VPrediction`.
-        thresholding: of each predicted chunk, whose actions have a root mean square of 1; none by default.
+        thresholding: of each predicted action chunk, whose actions have a root mean square of 1; none by default.
         sampler: of `act`; by default `diffusion.samplers.DDIMSampler`.
-        sampling_steps: steps that it visits.
-        temperature: standard deviation of the noise that `act` starts from; below 1, actions are closer to the usual.
+        sampling_steps: how many steps it visits.
+        temperature: standard deviation of the noise that `act` starts from; below 1, actions vary less.
         noise_levels_per_sample: how many noise levels each observation of a batch is trained at.
         lr: the highest learning rate.
         optimizer: as `OptimizedModule`'s.
@@ -166,7 +166,7 @@ class DiffusionPolicy(OptimizedModule):
         return self.features.within_bounds(x0 * self.action_scale + self.features.origin(observations))
 
     def _context(self, observations: Tensor) -> Tensor:
-        """What the network must know of observations (B, O, N) to denoise."""
+        """Observations (B, O, N), encoded for the network."""
         return self.network.encode(self.features(observations).to(self.dtype))
 
     def _predict(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
@@ -197,13 +197,14 @@ class DiffusionPolicy(OptimizedModule):
         self._log_heldout("test", batch, batch_idx)
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor | np.ndarray:
-        """The actions (B, T, A) that each observation asks for; the run's seed and the "index" give their noise."""
+        """The actions (B, T, A) for each observation; the run's seed and the "index" give their noise."""
         return self.act(batch["observation"], noise_of(batch, run_seed()))
 
     def _log_heldout(self, stage: str, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """The loss with the same noise at every validation, so that losses can be compared.
+        """The loss, with the same noise at every validation so that losses can be compared.
 
-        Each window's noise comes from its "index", whatever batch or process it is in, or else from its batch.
+        Each window's noise comes from its "index", whatever batch or process it is in; without an index it comes from
+        the batch's number.
         """
         loss = self._loss(batch, noise_of(batch, 0) or torch.Generator().manual_seed(batch_idx))
         distributed_mean.log_mean(self, f"{stage}/loss", loss, int((~batch["action_is_pad"]).sum()), prog_bar=True)

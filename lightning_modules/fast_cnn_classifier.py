@@ -18,10 +18,10 @@ class FastCNNClassifier(Classifier):
     Args:
         widths: channels of each group of convolutions.
         depth: convolutions in a group.
-        norm_momentum: share of a batch in the running statistics of the batch norms.
+        norm_momentum: weight of the newest batch in the running statistics of batch norm.
         small_size: height and width of small images.
-        small_share: share of all steps, the first ones, that show small images (`optim.progressive_resizing`); 0 for
-            whole images from the beginning.
+        small_share: share of the steps, from the first on, that train on small images (`optim.progressive_resizing`); 0
+            for whole images from the beginning.
         hard_share: share of each batch that is trained on, the hardest part (`optim.selection_via_proxy`); 1 for all of
             it, and no proxy.
         proxy_widths: channels of each group of the proxy, a network of the same kind, which sees small images.

@@ -45,23 +45,23 @@ class GAN(GivenOptions):
     Args:
         shape: C, H, W of the images.
         num_classes: K; 0 for a model that knows no classes.
-        class_conditional: whether the networks know the classes of the data; false is as num_classes 0.
-        generator: makes, of shape and num_classes, a network of latents (B, Z) and classes (B,) that gives images
+        class_conditional: whether the networks know the classes of the data; false means num_classes 0.
+        generator: makes, from shape and num_classes, the network that turns latents (B, Z) and classes (B,) into images
             (B, C, H, W) in [-1, 1]; its attribute `latent` is Z.
-        discriminator: makes, of shape and num_classes, a network of images (B, C, H, W) and classes (B,) that gives
-            logits (B,), high for real ones. Without batch norm where there is a penalty.
-        objective: what both want, by default `adversarial.objectives.Relativistic`.
-        penalty: gamma of the gradient penalties R1 and R2, weighed by gamma / 2; 0 for none.
-        diff_augment: changes to all that the discriminator sees, in this order, such as those of
+        discriminator: makes, from shape and num_classes, the network that turns images (B, C, H, W) and classes (B,)
+            into logits (B,), high for real ones. It has no batch norm where there is a penalty.
+        objective: the losses of both networks, by default `adversarial.objectives.Relativistic`.
+        penalty: gamma of the gradient penalties R1 and R2, weighted by gamma / 2; 0 for none.
+        diff_augment: changes to every image that the discriminator sees, in this order, such as those of
             `adversarial.diff_augment`.
         discriminator_steps: steps of the discriminator, a batch each, for one of the generator.
         generator_lr, discriminator_lr: the highest learning rates.
-        generator_optimizer, discriminator_optimizer: make an optimizer of parameter groups and the learning rate.
+        generator_optimizer, discriminator_optimizer: make an optimizer from parameter groups and the learning rate.
         generator_lr_schedule, discriminator_lr_schedule: factor of the learning rate at each of the network's own
-            steps, or what makes a scheduler of the optimizer; by default 1.
+            steps, or what makes a scheduler from the optimizer; by default 1.
         generator_clip, discriminator_clip: largest norm of all gradients of a network; None for no limit.
-        ema: decay of the average of the generator's weights, a step, less in the first ones (`averaging`); 0 for the
-            weights themselves.
+        ema: decay per step of the moving average of the generator's weights, smaller in the first steps (`averaging`);
+            0 for the weights themselves.
         num_samples: how many images `predict` draws, of all classes in turn.
     """
 
@@ -174,7 +174,7 @@ class GAN(GivenOptions):
             return to_pixels(self.averaged(latents.to(self.device, self.dtype), labels))
 
     def configure_callbacks(self) -> list:
-        """None of its own: the first hook that Lightning calls, before it refuses to clip without saying how to."""
+        """Adds none. This hook is the first that Lightning calls: `gradient_clip_val` is refused here, with advice."""
         clip = self.trainer.gradient_clip_val
         if clip:
             raise ValueError(
@@ -185,7 +185,7 @@ class GAN(GivenOptions):
 
     def setup(self, stage: str) -> None:
         if isinstance(self.trainer.strategy, DDPStrategy):
-            # No step uses both networks' weights, and Lightning has no public way to say so to a strategy that is made.
+            # No step uses both networks' weights, and Lightning has no public way to tell an existing strategy.
             self.trainer.strategy._ddp_kwargs["find_unused_parameters"] = True
         check_image_data(self, self.hparams.shape, self.hparams.num_classes)
 
@@ -219,7 +219,7 @@ class GAN(GivenOptions):
     def discriminator_loss(self, real: Tensor, fake: Tensor, labels: Tensor) -> Tensor:
         """The discriminator's loss with its penalties, of images (B, C, H, W) in [-1, 1] and their classes (B,).
 
-        The generator gets no gradient of it.
+        No gradient of it reaches the generator.
         """
         penalized = self.hparams.penalty > 0
         real, fake = (self._seen(images.detach()).requires_grad_(penalized) for images in (real, fake))
@@ -256,7 +256,7 @@ class GAN(GivenOptions):
         return augment(images.float(), self.diff_augment)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Clip here: whatever the precision, gradients are no longer scaled."""
+        """Clip here, where gradients are no longer scaled in any precision."""
         generators = optimizer is self.optimizers(use_pl_optimizer=False)[0]
         network, clip = (
             (self.generator, self.hparams.generator_clip)
@@ -300,8 +300,8 @@ class GAN(GivenOptions):
 def averaging(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
     """An exponential moving average for `AveragedModel`.
 
-    After n updates it decays by (1 + n) / (10 + n), until that reaches `decay`: otherwise the first, untrained weights
-    would be seen in it for long.
+    After n updates the decay is (1 + n) / (10 + n), until that reaches `decay`: otherwise the untrained weights of the
+    start would stay in the average for long.
     """
 
     @torch.no_grad()

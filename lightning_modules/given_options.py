@@ -1,4 +1,4 @@
-"""Optimizers whose options are those of their module's arguments."""
+"""Optimizers that keep to their module's own learning rate and options, whatever a checkpoint brings."""
 
 from typing import Any
 
@@ -15,14 +15,15 @@ class GivenOptions(L.LightningModule):
     it, and Lightning's learning-rate finder sets `hparams.lr` after the optimizers were made. Here, when a training
     starts,
 
-        learning rates   are what this run's schedule names for the next step. Another `max_epochs`, or without it
-                         another `max_steps` or `max_time`, is another schedule: where a run ended at a rate of 0, one
-                         that goes on would take its first step at 0, too. A rate that a scheduler of torch's own has
-                         changed is changed by the same factor
-        other options    such as weight decay, are put back where the run that wrote the checkpoint was given others.
-                         What a scheduler or a callback has made of them since (`OneCycleLR` of the momentum) stays
+        learning rates   are set to what this run's schedule gives for the next step. Another `max_epochs`, or without
+                         it another `max_steps` or `max_time`, means another schedule: a run that ended at a rate of 0
+                         would otherwise go on with a first step at 0. A rate that one of torch's own schedulers has
+                         changed is scaled by the ratio of the two initial rates
+        other options    such as weight decay, are set anew where the run that wrote the checkpoint was given another
+                         value. What a scheduler or a callback has since made of them (`OneCycleLR` of the momentum)
+                         stays
 
-    For answers of `configure_optimizers` that are a dictionary, or a tuple of them; others are left alone.
+    It works where `configure_optimizers` returns a dictionary or a tuple of them; other forms are left alone.
     """
 
     _given: dict[str, Any] | None = None  # name of an option: its value
@@ -74,6 +75,6 @@ class GivenOptions(L.LightningModule):
 
 
 def _options(group: dict[str, Any]) -> dict[str, Any]:
-    """All of a parameter group but its parameters, and learning rates that a schedule sets."""
+    """A parameter group without its parameters and without learning rates that a schedule sets."""
     others = {"params", "param_names"} | ({"lr", "initial_lr"} if "initial_lr" in group else set())
     return {name: value for name, value in group.items() if name not in others}

@@ -22,8 +22,8 @@ class LanguageModel(SequenceModel):
     """A `SequenceModel` on a decoder.
 
     Args:
-        vocab_size, lr, optimizer, lr_schedule: as of `SequenceModel`.
-        network: makes a `DecoderNetwork` of vocab_size; its max_length holds for source, SEP and target together.
+        vocab_size, lr, optimizer, lr_schedule: as for `SequenceModel`.
+        network: makes a `DecoderNetwork` from vocab_size; its max_length holds for source, SEP and target together.
     """
 
     needs = ("features", "logits", "cache", "max_length", "vocab_size")

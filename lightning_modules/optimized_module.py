@@ -1,4 +1,4 @@
-"""What every module does alike about optimizers and learning rates."""
+"""The optimizer and the learning rate of every module."""
 
 import inspect
 from collections.abc import Callable
@@ -22,10 +22,10 @@ class OptimizedModule(GivenOptions):
 
     Args:
         lr: the highest learning rate.
-        optimizer: makes an optimizer of parameter groups and the learning rate; any class of `torch.optim`. Its weight
-            decay acts on matrices and kernels alone.
+        optimizer: makes the optimizer from parameter groups and the learning rate; any class of `torch.optim`. Its
+            weight decay acts only on matrices and kernels.
         lr_schedule: factor of the learning rate at each step, by default `optim.lr_schedule.WarmupCosine`; or what
-            makes a scheduler of an optimizer, such as a class of `torch.optim.lr_scheduler`, stepped at every step.
+            makes a scheduler from the optimizer, such as a class of `torch.optim.lr_scheduler`, stepped at every step.
     """
 
     def __init__(
@@ -55,15 +55,15 @@ def scheduled(
 ) -> dict[str, Any]:
     """What `configure_optimizers` returns for an optimizer whose learning rates follow a schedule, step by step.
 
-    The optimizer's step is fused where torch can. A fused step unscales gradients by itself, which is too late for
-    whoever clips or reads them before it.
+    The optimizer's step is fused where torch can. A fused step unscales gradients itself, which is too late for code
+    that clips or reads them before the step.
 
     Args:
         optimizer: with the highest learning rates.
         schedule: factor at (step, total steps), or what makes a scheduler when it is called with the optimizer alone.
-        trainer: that will train.
+        trainer: the one that will train.
         name: of the learning rate in the logs.
-        planned: steps of this optimizer; by default `planned_steps` of the trainer.
+        planned: how many steps this optimizer takes; by default `planned_steps` of the trainer.
         unscaled: whether the module needs gradients that are not scaled for half precision before the step.
 
     Raises ValueError for a scheduler that waits for a metric.
@@ -87,7 +87,7 @@ def _scheduler(
 ) -> optim.lr_scheduler.LRScheduler:
     try:
         inspect.signature(schedule).bind(optimizer)
-    except TypeError:  # it takes a step and their number
+    except TypeError:  # it takes the step and the total number of steps
         return optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step, total(step)))
     made = schedule(optimizer)
     if isinstance(made, optim.lr_scheduler.ReduceLROnPlateau):

@@ -4,7 +4,7 @@
     decoder reads    BOS t1  t2  t3
     and predicts     t1  t2  t3  EOS
 
-Attention averages, so a network cannot count how many tokens there are by itself: against the constant BOS it can.
+Attention averages, so by itself a network cannot count tokens; the constant BOS makes that possible.
 
 B batch, S source tokens, T target tokens.
 """
@@ -24,8 +24,8 @@ class Seq2Seq(SequenceModel):
     """A `SequenceModel` on an encoder-decoder.
 
     Args:
-        vocab_size, lr, optimizer, lr_schedule: as of `SequenceModel`.
-        network: makes an `EncoderDecoderNetwork` of vocab_size; its max_length holds for source and target each, BOS
+        vocab_size, lr, optimizer, lr_schedule: as for `SequenceModel`.
+        network: makes an `EncoderDecoderNetwork` from vocab_size; its max_length holds for source and target each, BOS
             included.
     """
 
@@ -44,7 +44,7 @@ class Seq2Seq(SequenceModel):
     def _inputs_and_labels(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:
         target, mask = batch["target"], batch["target_mask"]
         labels = with_eos(target, mask)  # (B, T + 1)
-        shifted, counts = after_bos(target, mask)  # padding on the right is behind all that counts
+        shifted, counts = after_bos(target, mask)  # padding on the right comes after all tokens that count
         source, source_mask = after_bos(batch["source"], batch["source_mask"])
         return (source, shifted, source_mask), labels, counts
 

@@ -32,16 +32,17 @@ class SequenceModel(OptimizedModule):
     Sequences are padded on the right; masks are True at tokens. A subclass says what its network reads and must predict
     (`_inputs_and_labels`), and how it generates answers (`_generate`).
 
-    Logs train/ and val/: loss (cross-entropy of a target token, in nats) and token_accuracy, both with the right tokens
-    before it given; and exact_match, the share of sources whose answer, generated from nothing but the source, is the
-    target to the last token and ends there. At test, exact_match of each loader under its name in the datamodule's
-    `test_names`.
+    Logs train/ and val/: loss (cross-entropy of a target token, in nats) and token_accuracy, both with the true tokens
+    before it given (teacher forcing); and exact_match, the share of sources whose answer, generated from the source
+    alone, is the target to the last token and ends there. At test, exact_match of each loader under its name in the
+    datamodule's `test_names`.
 
     Args:
         vocab_size: V, that of the datamodule's tokenizer.
-        network: makes the network of vocab_size; it has what `needs` names (see `networks.sequence_network`).
+        network: makes the network from vocab_size; it must have the attributes in `needs` (see
+            `networks.sequence_network`).
         lr: the highest learning rate.
-        optimizer: makes the optimizer of parameter groups and lr.
+        optimizer: makes the optimizer from parameter groups and lr.
         lr_schedule: of the learning rate; by default `optim.lr_schedule.WarmupCosine`.
 
     Raises ValueError for a network that lacks something.
@@ -58,7 +59,7 @@ class SequenceModel(OptimizedModule):
         lr_schedule: LRSchedule | None = None,
     ):
         super().__init__(lr, optimizer, lr_schedule)
-        whole(SPECIAL + 1, vocab_size=vocab_size)  # so many ids are no text, and one is
+        whole(SPECIAL + 1, vocab_size=vocab_size)  # the special ids, and at least one of text
         self.save_hyperparameters({"vocab_size": vocab_size, "lr": lr})
         self.vocabulary = Vocabulary()
         self.network: Any = network(vocab_size)
@@ -71,9 +72,9 @@ class SequenceModel(OptimizedModule):
         self._mean = StepMean()
 
     def _inputs_and_labels(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:
-        """What the network is called with, its labels, and which of them count.
+        """What the network is called with, the labels, and a mask of those that count.
 
-        Labels (B, T) are the token that each of T positions must predict; those count where the mask (B, T) is True.
+        Labels (B, T) are the tokens that the T positions must predict; they count where the mask (B, T) is True.
         """
         raise NotImplementedError
 
@@ -88,8 +89,8 @@ class SequenceModel(OptimizedModule):
         """Answers: ids (B, S) with a mask that is True at tokens (by default, at all but PAD) -> ids (B, N).
 
         An answer ends with EOS, and PAD follows; one without EOS was cut off after max_new_tokens, or where the network
-        can read no more. No other special id is in it. Options are those of `decoding.generate.generate`. The module
-        answers in evaluation mode, whatever mode it is in, and stays in that.
+        can read no more. It holds no other special id. Options are those of `decoding.generate.generate`. The module
+        answers in evaluation mode; its own mode is restored afterwards.
         """
         if max_new_tokens is not None:
             whole(max_new_tokens=max_new_tokens)
@@ -108,14 +109,14 @@ class SequenceModel(OptimizedModule):
         return self._decoded(self.generate(source, **options))
 
     def _decoded(self, answers: Tensor) -> list[str]:
-        """Answers (B, N) as texts. Warns where some were cut off: that cannot be seen in a text."""
+        """Answers (B, N) as texts. Warns where some were cut off, which a text does not show."""
         cut_off = int((answers != EOS).all(1).sum())
         if cut_off:
             rank_zero_warn(f"{cut_off} of {len(answers)} answers were cut off before they ended")
         return self.vocabulary.decode(answers)
 
     def attention_maps(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """What each head attends while it reads the batch: {name of the layer's attention: (B, H, T, L)}."""
+        """What each head attends to while the network reads the batch: {layer's attention: (B, H, T, L)}."""
         inputs, _, _ = self._inputs_and_labels(batch)
         return attention.weights(self.network, *inputs)
 
@@ -149,7 +150,7 @@ class SequenceModel(OptimizedModule):
         return self._decoded(self.generate(batch["source"], batch["source_mask"]))
 
     def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean cross-entropy of all tokens to predict, the share of them that are likeliest, and their number."""
+        """Mean cross-entropy of all tokens to predict, the share of them that are predicted right, and their number."""
         inputs, labels, counts = self._inputs_and_labels(batch)
         # Only the logits that count are made: with a large vocabulary they cost the most.
         logits, labels = self.network.logits(self.network.features(*inputs)[counts]), labels[counts]
@@ -157,7 +158,7 @@ class SequenceModel(OptimizedModule):
 
     def _exact(self, batch: dict[str, Tensor]) -> Tensor:
         """(B,), 1 where the answer to the source is the target."""
-        longest = batch["target"].shape[1] + 1  # and its end
+        longest = batch["target"].shape[1] + 1  # the target and EOS
         return self.is_exact(
             self.generate(batch["source"], batch["source_mask"], max_new_tokens=longest), batch
         ).float()
@@ -171,7 +172,7 @@ class SequenceModel(OptimizedModule):
 
 
 def packed(tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """The same rows with padding moved to the right, and no more of it than the longest row needs: (B, L) both."""
+    """Tokens and mask with all padding moved to the right, cut to the longest row: (B, L) each."""
     order = (~mask).byte().argsort(dim=1, stable=True)
     length = max(mask.sum(1).tolist(), default=0)
     tokens, mask = (x.gather(1, order)[:, :length] for x in (tokens, mask))

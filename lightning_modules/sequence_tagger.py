@@ -1,9 +1,9 @@
-"""A token for every token, by an encoder alone: all of the source is seen, and all of the target predicted at once.
+"""A token for every token, by an encoder alone: it sees the whole source and predicts the whole target at once.
 
     reads       BOS  s1  s2  s3
     predicts         t1  t2  t3
 
-Attention averages, so a network cannot count how many tokens there are by itself: against the constant BOS it can.
+Attention averages, so by itself a network cannot count tokens; the constant BOS makes that possible.
 
 B batch, S source tokens = target tokens.
 """
@@ -23,8 +23,8 @@ class SequenceTagger(SequenceModel):
     """A `SequenceModel` on an encoder, for targets as long as their sources.
 
     Args:
-        vocab_size, lr, optimizer, lr_schedule: as of `SequenceModel`.
-        network: makes an `EncoderNetwork` of vocab_size; its max_length holds for BOS and source together.
+        vocab_size, lr, optimizer, lr_schedule: as for `SequenceModel`.
+        network: makes an `EncoderNetwork` from vocab_size; its max_length holds for BOS and source together.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class SequenceTagger(SequenceModel):
         return after_bos(batch["source"], mask), labels, counts
 
     def _generate(self, source: Tensor, source_mask: Tensor, max_new_tokens: int | None) -> Tensor:
-        """The likeliest token that is text at every position of the source, and EOS behind the last: (B, S + 1)."""
+        """The likeliest text token at every position of the source, then EOS: (B, S + 1)."""
         logits = self.network.logits(self.network.features(*after_bos(source, source_mask))[:, 1:])
         ids = logits[..., SPECIAL:].argmax(-1) + SPECIAL
         return with_eos(ids, source_mask)[:, :max_new_tokens]

@@ -10,7 +10,7 @@ import torch
 from rich.progress import track
 from torch import Tensor, nn
 
-BATCH = 250  # images that are looked at at once
+BATCH = 250  # images in a forward pass
 
 
 class FeatureClassifier(Protocol):

@@ -8,7 +8,7 @@ from torch import Tensor, optim
 
 
 class Trains(Protocol):
-    """What has a trainer of Lightning's, such as a LightningModule."""
+    """What has a Lightning trainer, such as a LightningModule."""
 
     trainer: Any
 
@@ -21,19 +21,19 @@ class Logs(Protocol):
 
 
 class StepMean:
-    """Weighs the batches of an optimizer step so that its gradient is that of the mean over all of their terms.
+    """Weights the batches of an optimizer step so that its gradient is that of the mean over all of their terms.
 
     Lightning steps by the mean of the gradients of all processes and of all batches that share a step
-    (`accumulate_grad_batches`). That of the mean over all terms, n_1 + n_2 + ... of them, is the mean of these
-    gradients each times n_i / mean(n). Within a step the mean is not known yet: what was weighed by that of the
-    step's first batch is corrected before the optimizer reads the gradients (`settle`).
+    (`accumulate_grad_batches`). The gradient of the mean over all n_1 + n_2 + ... terms is the mean of these gradients,
+    each times n_i / mean(n). Within a step mean(n) is not known yet: the first batch's is used, and corrected before
+    the optimizer reads the gradients (`settle`).
     """
 
     def __init__(self) -> None:
         self._counts: list[Tensor] = []  # of each batch of this step, the mean of all processes
 
     def weight(self, module: Trains, count: Tensor) -> Tensor:
-        """Factor of this process's mean over `count` terms, 1 where it is alone. Call it once for each batch."""
+        """Factor for this process's mean over `count` terms, 1 where it is alone. Call it once for each batch."""
         count = count.float()
         self._counts.append(module.trainer.strategy.reduce(count.clone()))  # in place
         return count / self._counts[0].clamp(min=1)

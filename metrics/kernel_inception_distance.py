@@ -1,4 +1,4 @@
-"""KID of features: FID's question, answered without a bias of the number of samples (Binkowski et al. 2018).
+"""KID of features: like FID, but without a bias that depends on the number of samples (Binkowski et al. 2018).
 
 N images, F features.
 """

@@ -2,7 +2,7 @@
 
 Masks are boolean and broadcast to (B, H, T, L): True = may attend. A mask of floats is added to the scores instead.
 
-B batch, T tokens that ask, L tokens that are attended, C channels, H heads, D = C / H.
+B batch, T tokens that attend, L tokens that they attend to, C channels, H heads, D = C / H.
 """
 
 from collections.abc import Callable
@@ -16,13 +16,13 @@ from networks.evaluation import evaluating
 from networks.kv_cache import KVCache
 from networks.positions import check_heads, rotate
 
-SHORT = 512  # tokens; beyond them bfloat16 is the faster type also for the backward pass on a CPU
+SHORT = 512  # tokens; beyond them bfloat16 is faster in the backward pass on a CPU, too
 
 
 class AttentionContext(NamedTuple):
-    """Which tokens self-attention may attend, and how positions act on it; the same in every layer."""
+    """Which tokens self-attention may attend to, and how positions act on it; the same in every layer."""
 
-    mask: Tensor | None = None  # None: every token may be attended
+    mask: Tensor | None = None  # None: all tokens may be attended to
     causal: bool = False  # or only the token itself and those before it; saves the mask where L = T
     rotation: Tensor | None = None  # of rotary positions
 
@@ -42,7 +42,7 @@ class ScaledDotProductAttention(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Tokens attend tokens of their own sequence: (B, T, C) -> (B, T, C)."""
+    """Tokens attend to tokens of their own sequence: (B, T, C) -> (B, T, C)."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -63,9 +63,9 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Tokens attend a memory, such as what an encoder made of a source: (B, T, C) -> (B, T, C).
+    """Tokens attend to a memory, such as an encoder's features of a source: (B, T, C) -> (B, T, C).
 
-    The memory's keys and values (`project_keys_values`) are made once for all tokens that attend it.
+    The memory's keys and values (`project_keys_values`) are made once for all tokens that attend to it.
     """
 
     def __init__(self, width: int, heads: int):
@@ -99,9 +99,9 @@ def _join(x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def weights(network: nn.Module, *inputs, **options) -> dict[str, Tensor]:
-    """What every head of a network attends for these inputs: {name of the attention: (B, H, T, L)}, rows sum to 1.
+    """What every head of a network attends to for these inputs: {name of the attention: (B, H, T, L)}, rows sum to 1.
 
-    The network reads them in evaluation mode, and stays in the mode that it is in.
+    The network reads them in evaluation mode; its own mode is restored afterwards.
     """
     found: dict[str, Tensor] = {}
 

@@ -54,7 +54,7 @@ class ChunkMLP(nn.Module):
         depth: D, their number.
         encoder_width: of the blocks that encode the condition.
         encoder_depth: their number.
-        dropout: within the encoder's blocks, a share.
+        dropout: probability of dropout within the encoder's blocks.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class ChunkMLP(nn.Module):
         whole(1, 1000, depth=depth)
         whole(0, 1000, encoder_depth=encoder_depth)
         number("[0, 1]", dropout=dropout)
-        context = width + 3 * width * depth  # an offset of the chunk's embedding, then every block's modulation
+        context = width + 3 * width * depth  # an offset for the embedded actions, then every block's modulation
         self.width = width
         self.encode = nn.Sequential(
             nn.Linear(condition_dim, encoder_width),

@@ -1,7 +1,7 @@
 """The Diffusion Policy paper's denoiser for action chunking: a 1-D U-Net whose blocks are modulated by FiLM.
 
 Chi et al. 2023, Sec. III-B, after Janner et al. 2022. On CPUs its many small 1-D convolutions cost several times what
-`networks.chunk_mlp` costs; it is here to compare with, and for longer chunks.
+`networks.chunk_mlp` costs; it is here for comparison and for longer action chunks.
 
 B batch, T time steps of the chunk, A action dimensions, C features of the condition.
 """

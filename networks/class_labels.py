@@ -1,4 +1,4 @@
-"""The classes that a model of images is asked for.
+"""The classes of the images that a model is asked to draw.
 
 B batch, K classes.
 """
@@ -17,7 +17,7 @@ MOST_SAMPLES = 10_000_000
 
 
 def class_labels(labels: Tensor | Sequence[int], num_classes: int, device: torch.device) -> Tensor:
-    """Classes to draw, (B,) whole numbers from 0 to K - 1, on the device. Where K is 0 they only say how many."""
+    """Classes to draw, (B,) whole numbers from 0 to K - 1, on the device. Where K is 0, only their number matters."""
     whole(0, MOST_CLASSES, num_classes=num_classes)
     try:
         labels = torch.as_tensor(labels, device=device)

@@ -1,4 +1,4 @@
-"""The names of classes, carried by the weights: a checkpoint opens without its data and still knows what it sees.
+"""The names of classes, carried by the weights: a checkpoint needs no data to name its classes.
 
 K classes.
 """
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class ClassNames(nn.Module):
-    """K names as extra state of a module, or none yet. Copies are the names themselves.
+    """K names as extra state of a module, or none yet. A deep copy is the same object.
 
     The state is their JSON as bytes in a tensor, as in `networks.vocabulary`.
     """
@@ -20,9 +20,9 @@ class ClassNames(nn.Module):
         self.names: tuple[str, ...] = ()
 
     def adopt(self, names: tuple[str, ...], training: bool = False) -> None:
-        """Know the data's names where none are known yet, or where the model learns new ones.
+        """Take the data's names where none are known yet, or in any case when `training`.
 
-        Raises ValueError where they are the known ones in another order: class 3 would be another class.
+        Raises ValueError where they are the known names in another order: class 3 would then be another class.
         """
         self._check(self.names, names)
         if training or not self.names:
@@ -49,4 +49,4 @@ class ClassNames(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def __deepcopy__(self, memo: dict) -> "ClassNames":
-        return self  # a copy made for averaged weights, before there are data, must learn of their names
+        return self  # averaged weights are copied before the names are known, and must learn of them

@@ -19,7 +19,7 @@ class ResNet(nn.Module):
     """A residual network (He et al. 2015): images (B, C, H, W) -> logits (B, K).
 
     A 3 x 3 convolution, then stages of residual blocks, each at half the resolution of the one before it, then the
-    mean over all places and a linear layer.
+    mean over all positions and a linear layer.
 
     Args:
         shape: C, H, W; it takes images of other sizes too.
@@ -89,15 +89,15 @@ class WhitenedCNN(nn.Module):
     """A network that learns in few epochs, after Jordan 2024 (arXiv:2404.00498): (B, C, H, W) -> logits (B, K).
 
     The first layer is not learned: it whitens patches of 2 x 2 pixels (`networks.whitening`). Three groups of
-    convolutions follow, each at half the resolution of the one before it; the largest value over all places of each
-    channel goes to a linear layer. It takes images of any size from 16 x 16.
+    convolutions follow, each at half the resolution of the one before it; the largest value of each channel over all
+    positions goes to a linear layer. It takes images of any size from 16 x 16.
 
     Args:
         shape: C, H, W; it takes images of other sizes too.
         num_classes: K.
         widths: channels of the groups.
         depth: convolutions in a group; from 3 on, those after the first have a shortcut around them.
-        norm_momentum: share of a batch in the running statistics of the batch norms.
+        norm_momentum: weight of the newest batch in the running statistics of batch norm.
     """
 
     first_weight: Tensor  # (8 C, C, 2, 2)
@@ -150,7 +150,7 @@ class WhitenedCNN(nn.Module):
 
 
 def smallest_side(groups: int) -> int:
-    """How many pixels high and wide an image must be for a `WhitenedCNN` of so many groups, each of which halves it."""
+    """Least height and width of an image, pixels, for a `WhitenedCNN` of so many groups, each of which halves it."""
     whole(1, 12, groups=groups)
     return max(16, 2**groups + 1)
 
@@ -180,7 +180,7 @@ class ConvGroup(nn.Module):
 
 
 class Conv(nn.Module):
-    """A 3 x 3 convolution whose weight is a matrix (C', 9 C), one row a filter, as `torch.optim.Muon` needs it.
+    """A 3 x 3 convolution whose weight is a matrix (C', 9 C), one row per filter, as `torch.optim.Muon` needs it.
 
     It begins as the identity on the first channels (Zagoruyko & Komodakis 2017), and random beyond them.
     """

@@ -1,7 +1,7 @@
 """Generator and discriminator of a DCGAN (Radford et al. 2016), for square images of 8, 16, 32, ... pixels.
 
-Both may know classes: the generator reads an embedding of the class beside its latent, the discriminator adds the inner
-product of its features with one of its own (Miyato & Koyama 2018, Eq. 3, "projection").
+Both may be class-conditional: the generator reads an embedding of the class beside its latent, the discriminator adds
+the inner product of its features with one of its own (Miyato & Koyama 2018, Eq. 3, "projection").
 
 B batch, Z latent, C channels, H height, W width, K classes, E embedding, F features.
 """
@@ -22,8 +22,8 @@ SMALLEST = 4  # pixels, where the generator begins and the discriminator ends
 class Generator(nn.Module):
     """Latents (B, Z) and classes (B,) -> images (B, C, H, W) in [-1, 1].
 
-    A linear map to 4 x 4 places, then transposed convolutions that each double the resolution and halve the channels,
-    with batch norm and ReLU between them.
+    A linear map to 4 x 4 positions, then transposed convolutions that each double the resolution and halve the
+    channels, with batch norm and ReLU between them.
 
     Args:
         shape: C, H, W.
@@ -61,7 +61,7 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images (B, C, H, W) in [-1, 1] and their classes (B,) -> logits (B,), high for real ones.
 
-    Convolutions that each halve the resolution down to 4 x 4 places and double the channels, with leaky ReLU, then a
+    Convolutions that each halve the resolution down to 4 x 4 positions and double the channels, with leaky ReLU, then a
     linear map.
 
     Args:
@@ -69,7 +69,7 @@ class Discriminator(nn.Module):
         num_classes: K; 0 for a discriminator that knows no classes.
         width: channels of the first convolution.
         batch_norm: normalise all layers but the first and the last over the batch, as DCGAN does. Not with gradient
-            penalties: the gradient for an image is then one for the whole batch.
+            penalties: an image's gradient would then depend on the whole batch.
     """
 
     def __init__(self, shape: Sequence[int], num_classes: int = 0, width: int = 64, batch_norm: bool = False):

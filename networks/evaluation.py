@@ -1,4 +1,4 @@
-"""Networks in evaluation mode, whatever mode they are in before."""
+"""A context in which a network is in evaluation mode."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from torch import nn
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Every part of a network in evaluation mode, without dropout; afterwards each is in its own mode again."""
+    """Every part of a network in evaluation mode, without dropout; each part's own mode is restored afterwards."""
     trained = [part for part in network.modules() if part.training]
     network.eval()
     try:

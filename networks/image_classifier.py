@@ -1,7 +1,7 @@
 """What a classifier of images asks of its network.
 
-All that it needs is `NetworkFactory`. What the protocols say is optional: a network without it is trained, tested and
-used all the same, and whoever asks for it is told that it is missing.
+Only `NetworkFactory` is required. The protocols are optional: a network without them trains, tests and predicts all the
+same, and what needs them says that they are missing.
 
 B batch, C channels, H height, W width, F features, K classes.
 """
@@ -18,7 +18,7 @@ NetworkFactory = Callable[[Sequence[int], int], nn.Module]
 
 
 class FeatureNetwork(Protocol):
-    """A network that ends in a linear layer: what that layer reads is what FID and nearest neighbours compare."""
+    """A network that ends in a linear layer, whose inputs FID and nearest neighbours compare."""
 
     head: nn.Linear
 

@@ -9,13 +9,13 @@ from limits import whole
 
 
 class KVCache:
-    """Room for `capacity` tokens in each of `layers` layers; memory is taken when the first tokens come.
+    """Room for `capacity` tokens in each of `layers` layers; memory is allocated with the first tokens.
 
-    Rows of a batch share the slots. A slot that is padding in a row is False in `mask`, and never attended there.
+    Rows of a batch share the slots. A slot that is padding in a row is False in `mask`, and is never attended to there.
 
     Args:
         capacity: most tokens of a row, padding included.
-        layers: of the decoder.
+        layers: how many the decoder has.
     """
 
     def __init__(self, capacity: int, layers: int):
@@ -26,9 +26,9 @@ class KVCache:
         self._keys_values: list[Tensor | None] = [None] * layers  # each (2, B, H, capacity, D)
 
     def advance(self, tokens: Tensor, mask: Tensor | None = None) -> None:
-        """Take slots for tokens (B, T), of which those are padding where the mask (B, T) is False.
+        """Reserve slots for tokens (B, T); where the mask (B, T) is False they are padding.
 
-        Raises ValueError where there are not enough slots left, or other rows than before.
+        Raises ValueError where too few slots are left, or where the number of rows changes.
         """
         if self._tokens is not None and len(tokens) != len(self._tokens):
             raise ValueError(f"the cache holds {len(self._tokens)} rows; got tokens of {len(tokens)}")
@@ -58,7 +58,7 @@ class KVCache:
         return None if self._mask is None else self._mask[:, : self.length]
 
     def append(self, layer: int, keys_values: Tensor) -> Tensor:
-        """Put keys and values (2, B, H, T, D) into the slots just taken -> those of all L tokens, (2, B, H, L, D)."""
+        """Put keys and values (2, B, H, T, D) into the reserved slots -> those of all L tokens, (2, B, H, L, D)."""
         room = self._keys_values[layer]
         if room is None:
             two, batch, heads, _, dim = keys_values.shape

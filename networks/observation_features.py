@@ -26,5 +26,5 @@ class ObservationFeatures(nn.Module):
         return observations.new_zeros(len(observations), 1, self.action_dim)
 
     def within_bounds(self, actions: Tensor) -> Tensor:
-        """Actions (B, T, A) in the units of the world as they may be carried out; by default all of them."""
+        """Actions (B, T, A) in the units of the world, clipped to what can be carried out; by default unchanged."""
         return actions

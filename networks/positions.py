@@ -1,9 +1,9 @@
-"""Where in a sequence a token stands, told to a transformer in one of five ways.
+"""Positions of tokens in a sequence, given to a transformer in one of five ways.
 
-A kind of positions acts at one of three places and leaves the others alone: on the embeddings (sinusoidal, learned), on
-queries and keys (rotary), or on the scores of attention (ALiBi).
+Each way acts on one of three things and leaves the others alone: the embeddings (sinusoidal, learned), queries and keys
+(rotary), or the scores of attention (ALiBi). The fifth gives none.
 
-B batch, T time (tokens), L tokens that are attended, C channels, H heads, D head dim.
+B batch, T time (tokens), L tokens that are attended to, C channels, H heads, D head dim.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from limits import whole
 
 
 class Positions(nn.Module):
-    """One way of telling positions, for one network; a subclass overrides what it acts on.
+    """The positions of one network; a subclass overrides the method for what it acts on.
 
     Args, of every kind:
         width: C.
@@ -30,7 +30,7 @@ class Positions(nn.Module):
         self.max_length = max_length
 
     def embed(self, x: Tensor, at: Tensor) -> Tensor:
-        """Embeddings (B, T, C) of tokens at positions (T,) or (B, T), with those positions told."""
+        """Embeddings (B, T, C) of tokens at positions (T,) or (B, T), with the positions added."""
         return x
 
     def rotation(self, at: Tensor) -> Tensor | None:
@@ -47,7 +47,7 @@ PositionsFactory = Callable[[int, int, int], Positions]
 
 
 class NoPositions(Positions):
-    """Nothing is told: an encoder does not see the order of its tokens, a decoder sees it by its causal mask."""
+    """No positions: an encoder then does not see the order of its tokens, a decoder sees it by its causal mask."""
 
 
 class SinusoidalPositions(Positions):

@@ -1,7 +1,7 @@
 """What a Push-T policy sees, as numbers of order one: keypoints in pixels -> a feature vector.
 
 Success needs the block within two pixels of its target in a world of 512. Positions scaled to [-1, 1] hide that in the
-third decimal, so the same facts are told in several frames and scales: in the world, relative to the target (finer and
+third decimal, so the same facts are given in several frames and scales: in the world, relative to the target (finer and
 finer near it), the pointer in the block's frame, and what moved since the observation before.
 
 B batch, O observed steps, T predicted actions.
@@ -18,9 +18,9 @@ from networks.observation_features import ObservationFeatures
 
 
 class PushTFeatures(ObservationFeatures):
-    """(B, O, 18) pixels (pointer x, y, then 8 corners) -> (B, dim), in float32: bfloat16 has two pixels in a world.
+    """(B, O, 18) pixels (pointer x, y, then 8 corners) -> (B, dim), in float32: bfloat16 rounds to two pixels.
 
-    Actions are where the pointer shall go, relative to where it is now, and stay in the world.
+    Actions are the pointer's next positions, relative to where it is now, clipped to the world.
 
     Args:
         n_obs_steps: O.

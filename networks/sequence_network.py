@@ -1,11 +1,11 @@
-"""What sequence models and `decoding` ask of a network: the contract that an own network must keep.
+"""What sequence models and `decoding` ask of a network: the contract for a network of your own.
 
-`networks.transformer` keeps all three. Features and logits are apart so that only the logits that count are made: with
-a large vocabulary they cost the most. A network that is called itself, as `callbacks.attention_maps` does, takes what
-its `features` takes and gives the logits.
+`networks.transformer` fulfils all three. Features and logits are apart so that only the logits that count are made:
+with a large vocabulary they cost the most. A call of the network itself, as `callbacks.attention_maps` makes it, takes
+the arguments of `features` and gives the logits.
 
 Masks of tokens are True at tokens. Rows are padded on the right, and, while a decoder generates, also between a prompt
-and what follows it. Padding must change nothing.
+and what follows it. Padding must not change the result.
 
 B batch, S source tokens, T tokens, F features, V vocabulary.
 """

@@ -1,4 +1,4 @@
-"""A flag that says whether the statistics in a module's buffers are those of data; it travels with the weights."""
+"""A flag that says whether the statistics in a module's buffers were measured on data; it is saved with the weights."""
 
 import torch
 from torch import Tensor, nn

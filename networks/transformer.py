@@ -1,12 +1,12 @@
 """Transformers in three shapes from one block: encoder, decoder, and encoder-decoder.
 
 Vaswani et al. 2017, "Attention Is All You Need", with the pre-norm residual blocks, GELU and initialisation of GPT-2
-(Radford et al. 2019). The weights of the token embedding are also those of the logits.
+(Radford et al. 2019). The token embedding and the logits share their weights.
 
-Masks of tokens are (B, T) or (B, S), True = token, False = padding. Padding is never attended and does not count in
-positions, so what a row gives does not depend on it; what comes out at padding itself means nothing.
+Masks of tokens are (B, T) or (B, S), True = token, False = padding. Padding is never attended to and does not count in
+positions, so a row's output does not depend on it; the output at padding itself is meaningless.
 
-B batch, S source tokens, T tokens, L tokens that are attended, C channels (width), H heads, D = C / H, V vocabulary.
+B batch, S source tokens, T tokens, L tokens attended to, C channels (width), H heads, D = C / H, V vocabulary.
 """
 
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from networks.vocabulary import SEP
 
 
 class Memory(NamedTuple):
-    """A source as a decoder attends it: its keys and values, projected once for all tokens of the target."""
+    """A source as a decoder attends to it: its keys and values, projected once for all tokens of the target."""
 
     keys_values: list[Tensor]  # of each layer, (2, B, H, S, D)
     mask: Tensor | None = None  # (B, 1, 1, S)
@@ -95,7 +95,7 @@ class _Stack(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """GPT-2's: 0.02 everywhere, less where blocks add to the residual stream, lest it grow with the depth."""
+        """As GPT-2: std 0.02, less where blocks add to the residual stream, so that it does not grow with the depth."""
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.normal_(module.weight, std=0.02)
@@ -121,7 +121,7 @@ class _Stack(nn.Module):
             )
 
     def _context(self, at: Tensor, keys_at: Tensor, mask: Tensor | None, causal: bool = False) -> AttentionContext:
-        """How tokens at positions `at`, (T,) or (B, T), attend those at `keys_at`, (L,) or (B, L)."""
+        """How tokens at positions `at`, (T,) or (B, T), attend to those at `keys_at`, (L,) or (B, L)."""
         bias = self.positions.bias(at, keys_at)
         if bias is not None:
             bias = bias.to(self.embedding.weight.dtype)
@@ -134,7 +134,7 @@ class _Stack(nn.Module):
 
 
 class Encoder(_Stack):
-    """Every token attends every token of its sequence: tokens (B, T) -> logits (B, T, V).
+    """Every token attends to every token of its sequence: tokens (B, T) -> logits (B, T, V).
 
     Args:
         vocab_size: V.
@@ -142,8 +142,8 @@ class Encoder(_Stack):
         depth: number of blocks.
         heads: H, which divides the width.
         max_length: most tokens of a sequence; padding does not count.
-        dropout: probability that a channel is dropped of what a block adds to the residual stream, in training.
-        positions: makes the positions of width, heads and max_length; a class of `networks.positions`.
+        dropout: probability, in training, that a channel of what a block adds to the residual stream is dropped.
+        positions: makes the positions from width, heads and max_length; a class of `networks.positions`.
     """
 
     def __init__(
@@ -173,14 +173,14 @@ class Encoder(_Stack):
 
 
 class Decoder(_Stack):
-    """Every token attends itself, those before it, and a memory if there is one: tokens (B, T) -> logits (B, T, V).
+    """Every token attends to itself, those before it, and a memory if there is one: tokens (B, T) -> logits (B, T, V).
 
     With a `KVCache`, tokens go on from those that the cache has read, as one piece or several, and give the same
     logits as all of them at once.
 
     Args:
-        vocab_size, width, depth, heads, max_length, dropout, positions: as of `Encoder`.
-        cross: whether it attends a memory (`project_keys_values`).
+        vocab_size, width, depth, heads, max_length, dropout, positions: as for `Encoder`.
+        cross: whether it attends to a memory (`project_keys_values`).
         restart: id of a token at which positions count from 0 again; None: they never do.
     """
 
@@ -226,7 +226,7 @@ class Decoder(_Stack):
         return self.norm(x)
 
     def project_keys_values(self, features: Tensor, mask: Tensor | None = None) -> Memory:
-        """A source's features (B, S, C) as memory, of which padding is never attended."""
+        """A source's features (B, S, C) as memory, whose padding is never attended to."""
         keys_values = [block.cross_attention.project_keys_values(features) for block in self.blocks]
         return Memory(keys_values, None if mask is None else mask[:, None, None])
 
@@ -235,7 +235,7 @@ class Decoder(_Stack):
         return KVCache(capacity, len(self.blocks))
 
     def _places(self, tokens: Tensor, mask: Tensor | None, cache: KVCache | None) -> tuple[Tensor, AttentionContext]:
-        """Positions of the new tokens, (T,) or (B, T), and what they may attend."""
+        """Positions of the new tokens, (T,) or (B, T), and what they may attend to."""
         new = tokens.shape[1]
         if cache is not None:
             cache.advance(tokens, mask)
@@ -246,7 +246,7 @@ class Decoder(_Stack):
         at = keys_at[..., length - new :]
         if mask is not None:
             return at, self._context(at, keys_at, causal_mask(new, length, tokens.device) & mask[:, None, None])
-        if new == 1:  # the last token may attend all
+        if new == 1:  # the last token may attend to all
             return at, self._context(at, keys_at, None)
         if new == length:
             return at, self._context(at, keys_at, None, causal=True)
@@ -256,10 +256,10 @@ class Decoder(_Stack):
 class AnswerDecoder(Decoder):
     """A decoder of texts "question SEP answer" whose positions count from 0 again at SEP.
 
-    What stands at the same place in question and answer then has the same position.
+    Tokens at the same place in question and answer then have the same position.
 
     Args:
-        vocab_size, width, depth, heads, max_length, dropout, positions: as of `Encoder`.
+        vocab_size, width, depth, heads, max_length, dropout, positions: as for `Encoder`.
     """
 
     def __init__(
@@ -279,7 +279,7 @@ class EncoderDecoder(nn.Module):
     """An encoder reads the source, a decoder writes the target: (B, S) and (B, T) -> logits (B, T, V).
 
     Args:
-        vocab_size, width, heads, dropout, positions: as of `Encoder`, of both.
+        vocab_size, width, heads, dropout, positions: as for `Encoder`, of both.
         depth: number of blocks of each.
         max_length: most tokens of the source, and of the target.
     """
@@ -328,7 +328,7 @@ class EncoderDecoder(nn.Module):
 
 
 def causal_mask(new: int, length: int, device: torch.device | None = None) -> Tensor:
-    """(T, L), True where one of the last T tokens may attend: itself, and those before it."""
+    """(T, L), True where one of the last T tokens may attend: to itself and those before it."""
     whole(0, new=new)
     whole(new, length=length)
     places = torch.arange(length, device=device)

@@ -1,8 +1,9 @@
-"""A denoiser for small images: a residual U-Net that spends nothing on full resolution.
+"""A denoiser for small images: a residual U-Net that computes nothing at full resolution.
 
 Ronneberger et al. 2015 (the U), Ho et al. 2020 (blocks, time, attention), Dhariwal & Nichol 2021 (scale and shift).
-Images are folded 2 x 2 to a quarter of the places with four times the channels: on a CPU, few convolutions with many
-channels take less time than the same arithmetic as many with few, and pixels that lie side by side hold much the same.
+Images are folded 2 x 2 to a quarter of the positions with four times the channels: on a CPU, convolutions at few
+positions with many channels take less time than the same arithmetic at many with few, and neighbouring pixels are
+nearly equal.
 
 B batch, C channels, H height, W width, K classes, D width of the condition.
 """
@@ -33,7 +34,7 @@ class UNet2D(nn.Module):
             images'.
         blocks: residual blocks of a level, on the way down and again on the way up.
         attention: how many of the levels, counted from the lowest resolution, attend; all, where there are fewer.
-        dropout: within the blocks, a share.
+        dropout: probability of dropout within the blocks.
     """
 
     def __init__(
@@ -150,7 +151,7 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Every place attends every other: x + attention(norm(x)), (B, C, h, w) -> the same."""
+    """Every position attends to every other: x + attention(norm(x)), (B, C, h, w) -> the same."""
 
     def __init__(self, width: int):
         super().__init__()

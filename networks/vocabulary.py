@@ -1,4 +1,4 @@
-"""Text to token ids and back, carried by the weights: a checkpoint opens without its data.
+"""Text to token ids and back, carried by the weights: a checkpoint needs no data to read and write text.
 
 B texts.
 """
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from limits import whole
 
-PAD, BOS, EOS, SEP = 0, 1, 2, 3  # padding, begin, end, between question and answer: in no text
+PAD, BOS, EOS, SEP = 0, 1, 2, 3  # padding, begin, end, between question and answer: never in a text
 SPECIAL = 4  # how many ids are not text
 UNWRITTEN = (PAD, BOS, SEP)  # special ids that no answer holds
 
@@ -27,7 +27,7 @@ def with_eos(ids: Tensor, mask: Tensor) -> Tensor:
 
 
 class Vocabulary(nn.Module):
-    """A tokenizer as extra state of a module, or none yet. Copies of a vocabulary are the vocabulary itself.
+    """A tokenizer as extra state of a module, or none yet. A deep copy is the same object.
 
     The state is the tokenizer's JSON as bytes in a tensor, which may come back in any floating type: 16 bits hold a
     byte exactly.
@@ -38,7 +38,7 @@ class Vocabulary(nn.Module):
         self.tokenizer = tokenizer
 
     def adopt(self, tokenizer: Tokenizer) -> None:
-        """Speak the tokenizer's language from now on. Raises ValueError where another one is spoken already."""
+        """Use this tokenizer from now on. Raises ValueError where another one is in use already."""
         if self.tokenizer is not None and self.tokenizer.to_str() != tokenizer.to_str():
             raise ValueError(
                 f"the weights were trained with another tokenizer ({self.size} tokens) than the data's "
@@ -102,4 +102,4 @@ class Vocabulary(nn.Module):
         self.adopt(tokenizer)
 
     def __deepcopy__(self, memo: dict) -> "Vocabulary":
-        return self  # a copy made for averaged weights, before there are data, must learn of their tokenizer
+        return self  # averaged weights are copied before the tokenizer is known, and must learn of it

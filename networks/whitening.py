@@ -14,8 +14,8 @@ def whitening_filters(images: Tensor, size: int = 2, eps: float = 5e-4) -> Tenso
     """Convolution weights (2 C k^2, C, k, k) that whiten patches of k x k pixels (Jordan 2024, Sec. 3.2).
 
     With the second moment S = E L E^T of all patches, the rows of (L + eps)^(-1/2) E^T give outputs of variance 1 that
-    are not correlated. The second half of the filters is the negative of the first, so that what follows an activation
-    still knows both signs.
+    are not correlated. The second half of the filters is the negative of the first, so that both signs survive an
+    activation.
 
     Args:
         images: (N, C, H, W), normalised, at least k pixels high and wide.

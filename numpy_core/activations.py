@@ -120,7 +120,7 @@ class SiLU(Module):
 
 
 def softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
-    """exp(x_i) / sum_j exp(x_j) along an axis; shifted by the maximum, which changes nothing but overflow."""
+    """exp(x_i) / sum_j exp(x_j) along an axis; shifted by the maximum, which only prevents overflow."""
     y = np.exp(x - x.max(axis, keepdims=True, initial=-np.inf))  # initial: the axis may be empty
     y /= y.sum(axis, keepdims=True)
     return y

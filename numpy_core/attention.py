@@ -16,7 +16,7 @@ from numpy_core.module import Module
 
 
 class SelfAttention(Module):
-    """Every position reads from every position, or with `causal` from itself and those before: (N, T, C) -> (N, T, C).
+    """Every position attends to every position, or with `causal` to itself and those before: (N, T, C) -> (N, T, C).
 
     q, k, v = the three thirds of x W_qkv^T, cut into H heads;  y = (softmax(q k^T / sqrt(D)) v) W_out^T.
     """

@@ -1,4 +1,4 @@
-"""Dropout: Srivastava et al. 2014, scaled in training so that nothing changes in use."""
+"""Dropout: Srivastava et al. 2014, scaled in training so that eval mode needs no scaling."""
 
 import numpy as np
 

@@ -24,7 +24,7 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def zeros(shape: tuple[int, ...], rng: np.random.Generator, dtype: FloatDType = np.float32) -> np.ndarray:
-    """All zero: for a single layer, whose loss has one valley, the start that favours nothing."""
+    """All zero: for a single layer, whose loss is convex, a start that favours no class."""
     _check(shape)
     return np.zeros(shape, float_dtype(dtype))
 

@@ -1,4 +1,4 @@
-"""What every layer is: a forward, a backward, and named parameters.
+"""The base of every layer: a forward, a backward, and named parameters.
 
 A layer is a function y = f(x; w). `forward` computes y and remembers what the derivative needs. `backward` takes
 dy = dL/dy, the gradient of the loss with respect to the output, adds dL/dw to `w.grad` for each parameter w, and
@@ -126,7 +126,7 @@ class Module:
                 yield from _unpacked(name, value)
 
     def _remember(self, y: np.ndarray, *values: object) -> np.ndarray:
-        """Keep what the backward of this forward will need; gives back the output."""
+        """Keep what the backward of this forward will need; returns the output."""
         self._saved = (y.shape, y.dtype, values)
         return y
 

@@ -47,7 +47,7 @@ class Optimizer:
         raise NotImplementedError
 
     def state(self) -> dict[str, np.ndarray]:
-        """Copies of everything that the next step depends on beside the weights."""
+        """Copies of everything that the next step depends on besides the weights."""
         arrays = {f"{name}.{i}": array.copy() for name, kept in self.kept.items() for i, array in enumerate(kept)}
         return arrays | {"steps": np.array(self.steps), "updates": self.updates.copy(), "lr": np.array(self.lr)}
 
@@ -161,7 +161,7 @@ class AdamW(Adam):
 
 
 def clip_gradients(parameters: Iterable[Parameter], max_norm: float) -> float:
-    """Scale all gradients so that their joint Euclidean norm is at most `max_norm`; gives the norm before.
+    """Scale all gradients so that their joint Euclidean norm is at most `max_norm`; returns the norm before.
 
     As `torch.nn.utils.clip_grad_norm_`, whose 1e-6 guards the division; one NaN makes all of them NaN.
     """

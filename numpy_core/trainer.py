@@ -26,7 +26,7 @@ class Trainer:
     """Fits a model to examples x (N, ...) with classes y (N,).
 
     After each epoch, `history` grows by {"epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy"};
-    the training figures are means over the epoch's batches as they were met, with dropout and augmentation.
+    the training figures are means over the epoch's batches as they were trained on, with dropout and augmentation.
 
     Args:
         model: from x to logits.
@@ -63,7 +63,7 @@ class Trainer:
         checkpoint: str | Path | None = None,
         on_epoch: Callable[[dict[str, float]], None] | None = None,
     ) -> list[dict[str, float]]:
-        """Train until `epochs` epochs are done in all, those before a `load` included; gives the history.
+        """Train until `epochs` epochs are done in all, those before a `load` included; returns the history.
 
         A model in eval mode is put into training mode; in one in training mode, layers in eval mode stay frozen.
         `checkpoint` names a file to write after each epoch, `on_epoch` is told each entry of the history.

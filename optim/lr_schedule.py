@@ -16,9 +16,9 @@ from limits import number
 
 LRSchedulerFactory = Callable[[Optimizer], LRScheduler]
 """An optimizer -> a scheduler, stepped at every optimizer step; any class of `torch.optim.lr_scheduler` with values for
-its other arguments is one, but `ReduceLROnPlateau`, which waits for a metric."""
+its other arguments is one, except `ReduceLROnPlateau`, which waits for a metric."""
 
-ENDLESS = 10_000  # steps, of which a share is taken where a training has no known end
+ENDLESS = 10_000  # steps; where a training has no known end, a share is of these
 
 
 class LRSchedule(ABC):
@@ -49,7 +49,7 @@ class WarmupCosine(LRSchedule):
     Without an end it stays at 1 after the warmup.
 
     Args:
-        warmup: below 1, the share of all steps in which the factor rises linearly; from 1 on, their number. Of a
+        warmup: below 1, the share of all steps in which the factor rises linearly; from 1 on, their number. For a
             training without an end, the share of 10,000 steps.
         final: the factor at the end.
     """
@@ -92,5 +92,5 @@ def _rise(step: int, steps: float) -> float:
 
 
 def _share(step: float, steps: float) -> float:
-    """How much of `steps` is over, from 0 to 1; 1 where there are none."""
+    """The share of `steps` that is over, from 0 to 1; 1 where there are none."""
     return min(1.0, step / steps if steps > 0 else 1.0)

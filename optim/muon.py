@@ -8,7 +8,7 @@ from torch.nn import Parameter
 from limits import number
 from optim.combined_optimizer import CombinedOptimizer
 
-EMBEDDINGS = ("embedding", "positions", "head")  # parts of the names of matrices that are no hidden layers
+EMBEDDINGS = ("embedding", "positions", "head")  # parts of names of matrices that are not hidden layers
 
 
 class MuonWithAdamW(CombinedOptimizer):
@@ -22,8 +22,8 @@ class MuonWithAdamW(CombinedOptimizer):
         lr: of both.
         betas: AdamW's.
         momentum: Muon's.
-        weight_decay: of the hidden matrices, in groups that do not say otherwise; nothing else decays, embeddings
-            neither.
+        weight_decay: of the hidden matrices, in groups that do not say otherwise; nothing else decays, not even
+            embeddings.
 
     Raises ValueError for parameters without names.
     """

@@ -14,8 +14,8 @@ from optim.combined_optimizer import CombinedOptimizer
 class MuonWithSGD(CombinedOptimizer):
     """`torch.optim.Muon` on kernels and matrices, `torch.optim.SGD` with Nesterov momentum on everything else.
 
-    A kernel is taken as a matrix with one row a filter. Before each step its filters are brought back to length 1 on
-    average (root mean square): batch norm takes a filter's length out again, and a step of given length turns a longer
+    A kernel is treated as a matrix with one row per filter. Before each step its filters are brought back to length 1
+    on average (root mean square): batch norm cancels a filter's length, and a step of given length turns a longer
     filter less. So it is meant for networks that normalise after each convolution.
 
     Args:
@@ -23,11 +23,12 @@ class MuonWithSGD(CombinedOptimizer):
         lr: Muon's: about the angle, in radians, by which a step turns a filter.
         bias_lr: SGD's for biases outside the last layer.
         head_lr: SGD's for the last layer and for scales.
-        weight_decay: SGD's, per step whatever the learning rate is: it is divided by it. Filters have a fixed length.
+        weight_decay: SGD's, per step and independent of the learning rate, by which it is divided. Filters have a fixed
+            length.
         momentum: Muon's.
         sgd_momentum: SGD's.
         ns_steps: Newton-Schulz iterations in a step of Muon.
-        head: what the last layer is called, as a part of its parameters' names.
+        head: names of the last layer, as they occur in its parameters' names.
 
     Raises ValueError for parameters without names.
     """
@@ -77,7 +78,7 @@ class MuonWithSGD(CombinedOptimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
-        """One step of both, after the filters are at unit length; what the closure gives."""
+        """One step of both, after filters are brought to unit length. Returns what the closure gives."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

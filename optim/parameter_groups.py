@@ -13,7 +13,7 @@ OptimizerFactory = Callable[[list[dict[str, Any]], float], Optimizer]
 def no_decay_on_vectors(module: nn.Module) -> list[dict[str, Any]]:
     """Parameter groups in which the optimizer's weight decay acts on matrices and kernels, not on biases and scales.
 
-    A vector's size does not add to what the network can express; pulling it to zero only slows learning. Parameters
+    The size of a vector does not add to what the network can express; decaying it only slows learning. Parameters
     come with their names, [{"params": [(name, parameter), ...]}, ...], as torch's optimizers take them; a group that
     would be empty is left out.
     """

@@ -27,12 +27,12 @@ class ProgressiveResizing:
         self.size, self.share = size, share
 
     def __call__(self, images: Tensor, step: int, total: float) -> Tensor:
-        """The images (B, C, H, W) as a step, from 0, shows them, of `total` steps; infinite where nothing ends them."""
+        """The images (B, C, H, W) for a step, from 0, of `total` steps, which is infinite where nothing ends them."""
         return resized(images, self.size) if math.isfinite(total) and step < self.share * total else images
 
 
 def resized(images: Tensor, size: int) -> Tensor:
     """(B, C, H, W) -> (B, C, size, size), bilinear, smoothed before it shrinks."""
     whole(size=size)
-    small = F.interpolate(images.float(), [size] * 2, mode="bilinear", antialias=True)  # not made for bfloat16
+    small = F.interpolate(images.float(), [size] * 2, mode="bilinear", antialias=True)  # not implemented for bfloat16
     return small.to(images.dtype)

@@ -17,7 +17,7 @@ from optim.progressive_resizing import resized
 
 
 class SelectionViaProxy:
-    """A proxy looks at each batch first; it and the network then learn from the part that has the highest loss with it.
+    """A proxy reads each batch first; it and the network then learn from the part on which its loss is highest.
 
     Args:
         proxy: makes the small network, of (C, H, W) and K.
@@ -38,5 +38,5 @@ class SelectionViaProxy:
         return F.cross_entropy(logits, labels, label_smoothing=label_smoothing, reduction="none")
 
     def hardest(self, losses: Tensor) -> Tensor:
-        """Places of the highest losses: (B,) -> (n,), n = `share` B, rounded up."""
+        """Indices of the highest losses: (B,) -> (n,), n = `share` B, rounded up."""
         return losses.topk(math.ceil(self.share * len(losses))).indices

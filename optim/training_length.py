@@ -14,7 +14,7 @@ def planned_steps(trainer: L.Trainer, steps_per_batch: float = 1.0) -> float:
     """How many optimizer steps are planned; negative or infinite where that is not known.
 
     Args:
-        trainer: its training data are set up where they are not yet.
+        trainer: its training data are set up if they are not yet.
         steps_per_batch: for manual optimization, how many steps `max_steps` counts for each batch: the answer is then a
             number of batches.
     """
@@ -32,7 +32,7 @@ def total_steps(trainer: L.Trainer, step: int, planned: float) -> float:
 
     Args:
         trainer: whose callbacks may hold a `Timer`.
-        step: how many were made.
+        step: how many were made so far.
         planned: `planned_steps` of this trainer.
     """
     planned = planned if planned >= 0 else math.inf

@@ -8,7 +8,7 @@ from datamodules.sources import DATA_VARIABLE
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
-    """Decoded pictures of a test run stay with it."""
+    """Decoded images of a test run stay with it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(cache.CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
         yield

@@ -22,7 +22,7 @@ class Family:
 
     alone: str = ""  # without data and without a network
     tiny: str = ""  # a small model in small batches
-    quiet: str = ""  # without pictures that take longer than a tiny model's training
+    quiet: str = ""  # without images that take longer to draw than a tiny model's training
     losses: tuple[str, ...] = ("training_step",)  # the module's methods that return what is minimised in a batch
 
     def words(self, tiny: bool = True, quiet: bool = True) -> list[str]:

@@ -125,7 +125,7 @@ def differences(ours, theirs, where: str = "") -> list[str]:
         return found + [
             d for i, pair in enumerate(zip(ours, theirs, strict=False)) for d in differences(*pair, f"{where}[{i}]")
         ]
-    both_nan = ours != ours and theirs != theirs  # such as the accuracy of a class that no picture has
+    both_nan = ours != ours and theirs != theirs  # such as the accuracy of a class that no image has
     return [] if ours == theirs or both_nan else [f"{where}: {ours!r} and {theirs!r}"]
 
 

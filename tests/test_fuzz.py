@@ -241,18 +241,18 @@ def test_any_text_to_translate(text):
 
 def encoded(kind: str) -> bytes:
     content = io.BytesIO()
-    picture = Image.fromarray(np.arange(48 * 40 * 3, dtype=np.uint8).reshape(48, 40, 3))
-    picture.save(content, kind, exif=Image.Exif())
+    image = Image.fromarray(np.arange(48 * 40 * 3, dtype=np.uint8).reshape(48, 40, 3))
+    image.save(content, kind, exif=Image.Exif())
     return content.getvalue()
 
 
-PICTURES = {kind: encoded(kind) for kind in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")}
+IMAGES = {kind: encoded(kind) for kind in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")}
 
 
-@fuzzed(60, kind=st.sampled_from(sorted(PICTURES)), **damage)
+@fuzzed(60, kind=st.sampled_from(sorted(IMAGES)), **damage)
 def test_a_damaged_image_to_predict_from(kind, cut, flips):
     Path("mine").mkdir(exist_ok=True)
-    Path("mine/image").write_bytes(spoilt(PICTURES[kind], cut, flips))
+    Path("mine/image").write_bytes(spoilt(IMAGES[kind], cut, flips))
     with answered():
         assert read_image_files("mine", (3, 32, 32)).images.shape == (1, 3, 32, 32)
 

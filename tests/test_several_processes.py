@@ -158,8 +158,8 @@ def on_processes(processes: int, name: str, folder: Path, command: str, callback
 
 
 @pytest.mark.parametrize("name", ["svhn_gan", pytest.param("mnist_ddpm", marks=pytest.mark.slow)])
-def test_pictures_are_the_same_on_any_number_of_processes(name, tmp_path):
-    """Each file, up to rounding: 7 pictures on 1, 2 and 3 processes."""
+def test_images_are_the_same_on_any_number_of_processes(name, tmp_path):
+    """Each file, up to rounding: 7 images on 1, 2 and 3 processes."""
     drawn = []
     for processes in (1, 2, 3):
         options = "--model.num_samples 7"

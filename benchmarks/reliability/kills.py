@@ -1,6 +1,6 @@
 """kill -9 at random moments, half of them while a checkpoint is written.
 
-What a process that is killed leaves is held against the checkpoints of a run that nobody disturbs.
+What a killed process leaves is compared with the checkpoints of a run that nobody disturbs.
 """
 
 import itertools
@@ -32,7 +32,7 @@ QUIET = "--trainer.precision 32-true --trainer.callbacks [] --trainer.enable_mod
 
 @dataclass
 class Contestant:
-    """A program that starts a training run in the current folder, and as well goes on with one."""
+    """A program that starts a training run in the current folder, or goes on with one."""
 
     main: Callable[[list[str]], object]
     words: list[str]
@@ -102,7 +102,7 @@ def undisturbed(contestant: Contestant, folder: Path, temporary: Path) -> tuple[
 
 @dataclass
 class Count:
-    """What the kills of one contestant came to."""
+    """The outcomes of one contestant's kills."""
 
     kills: int = 0
     before_the_first: int = 0

@@ -44,7 +44,7 @@ class Usage(L.Callback):
 
 
 def memory(families: list[str], steps: int, warm_up: int) -> Table:
-    """What tiny runs of so many batches use, with a validation every 500 and all pictures that they draw."""
+    """What tiny runs of so many batches use, with a validation every 500 and all images that they draw."""
     table = Table(title=f"{steps:,} training batches")
     for column in (
         "",
@@ -75,7 +75,7 @@ def usage(name: str, steps: int, folder: Path) -> np.ndarray:
     process, rows = processes.start(train.command_line, command, folder), folder / "usage.csv"
     while process.is_alive() and not (rows.exists() and len(rows.read_text().splitlines()) >= steps // 100):
         process.join(0.5)
-    process.kill()  # what it does after its last batch is no part of this
+    process.kill()  # what it does after its last batch is not measured
     process.join()
     if not rows.exists():
         raise RuntimeError((folder / "output.txt").read_text()[-500:])

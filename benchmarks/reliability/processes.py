@@ -44,7 +44,7 @@ def _run(main: Callable, words: list[str], folder: Path, temporary: Path, before
 
 
 def last_line(folder: Path) -> str:
-    """What a run in that folder said at last."""
+    """The last line that a run in that folder printed."""
     return (folder / "output.txt").read_text().strip().splitlines()[-1]
 
 

@@ -13,16 +13,16 @@ COUNTERS = ("total", "current")
 class DataLoaderState(L.Callback):
     """A resumed run goes on with the very next batch, whatever stopped the run and wherever it saved.
 
-    Lightning's own loops count some places wrongly. Here is what a checkpoint says of its place:
+    Lightning's own loops restore some positions wrongly. Two are put right in the checkpoint that is loaded:
 
         within an epoch   Lightning takes an epoch that `max_steps` or `trainer.should_stop` (`max_time`, EarlyStopping)
                           broke off for a finished one, and would leave out the rest of it
         between epochs    with `max_steps` Lightning begins the finished epoch again, and counts it twice
 
-    and the training loaders are given that place when the training starts: Lightning gives it where nothing has asked
-    for a loader before it restores its loops; a learning-rate schedule has, by `trainer.estimated_stepping_batches`.
+    The training loaders get their position when the training starts. Lightning gives it to them only if nothing asked
+    for a loader before the loops were restored, and a learning-rate schedule does (`estimated_stepping_batches`).
 
-    Raises ValueError for a place within an epoch of other batches than a loader's (see `StatefulLoader`).
+    Raises ValueError for a position within an epoch whose batches are not the loader's (see `StatefulLoader`).
     """
 
     def __init__(self):
@@ -38,7 +38,7 @@ class DataLoaderState(L.Callback):
         epochs, batches = loops["epoch_progress"], loops["epoch_loop.batch_progress"]
         counted = epochs["current"]["processed"] == epochs["current"]["ready"]
         if batches["is_last_batch"]:
-            for place in self._places:  # none in the next epoch, also where `limit_train_batches` ended this one
+            for place in self._places:  # the next epoch starts anew, also where `limit_train_batches` ended this one
                 place |= {"given": 0} if "given" in place else {}
         if counted and batches["is_last_batch"]:
             _to_the_next_epoch(loops)

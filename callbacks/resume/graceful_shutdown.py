@@ -19,8 +19,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Stop(L.Callback):
     """A run that is told to stop does so at once, and exits with 128 plus the signal's number.
 
-    After SIGTERM Lightning goes on with a prediction, and with a test's last batch and all that comes after it.
-    Handlers are set in the main thread alone, and are those from before when the run is over.
+    Lightning itself ignores SIGTERM during a prediction, and from a test's last batch on. Handlers are set in the main
+    thread alone; the earlier ones are restored when the run is over.
     """
 
     def __init__(self):
@@ -76,7 +76,7 @@ class Stop(L.Callback):
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
-            if handler is not None:  # one that no Python set
+            if handler is not None:  # None: it was not set from Python
                 signal.signal(number, handler)
         self._before = {}
 
@@ -84,10 +84,10 @@ class Stop(L.Callback):
 class GracefulShutdown(Stop, Checkpoint):
     """A training run that is told to stop finishes its batch and writes `last.ckpt`.
 
-    It exits with 128 plus the signal's number. Lightning stops in the middle of whatever it does at Ctrl-C; once a
-    batch is validated and logged, the state is one that a resumed run can go on from as if nothing had happened. A stop
-    in the last batch of an epoch, or in the validation after it, waits until that epoch is done. A second signal stops
-    at once and saves nothing; so does the first where nothing is trained.
+    It exits with 128 plus the signal's number. At Ctrl-C Lightning stops in the middle of whatever it is doing; only
+    once a batch is validated and logged can a resumed run go on as if nothing had happened. A stop in the last batch of
+    an epoch, or in the validation after it, waits until that epoch is done. A second signal stops at once and saves
+    nothing; so does the first where nothing is trained.
 
     It is a `Checkpoint` because Lightning calls those last: at the end of an epoch the best checkpoint comes first.
     """
@@ -121,7 +121,7 @@ class GracefulShutdown(Stop, Checkpoint):
         if self._training:
             trainer._signal_connector.received_sigterm = False  # else it would be raised between validation batches
 
-    # Where a validation or an epoch ends, Lightning resumes right from what is saved in its last hook, not after it.
+    # At the end of a validation or an epoch, Lightning resumes correctly from what its last hook saved, not from later.
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if self._training and step_is_whole(trainer) and not trainer.is_last_batch:
             self.on_train_epoch_end(trainer, module)
@@ -132,7 +132,7 @@ class GracefulShutdown(Stop, Checkpoint):
             self._save(trainer)
 
     def _tell_lightning(self, trainer: L.Trainer) -> None:
-        """After the batch's or the epoch's last line of the log it raises SIGTERMException, in all processes."""
+        """Once the batch or the epoch is logged, Lightning raises SIGTERMException in all processes."""
         if trainer.strategy.reduce_boolean_decision(self._signal is not None, all=False):
             trainer._signal_connector.received_sigterm = True
 

@@ -9,8 +9,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 class LastCheckpoint(ModelCheckpoint):
     """Writes `last.ckpt` at the end of training epochs, whatever the metrics say, and where the training ends.
 
-    That is every `every_n_epochs` epochs, with the last one, and within one where `max_steps`, `max_time` or whoever
-    sets `trainer.should_stop` ends the training.
+    It is written every `every_n_epochs` epochs, after the last one, and within an epoch where `max_steps`, `max_time`
+    or anything that sets `trainer.should_stop` ends the training.
 
     Lightning's own `save_last` is only written when a best checkpoint is: a run that stops improving would be resumed
     from where it was best.

@@ -10,11 +10,11 @@ from optim.training_length import planned_steps
 
 
 class LRScheduleState(L.Callback):
-    """Says where a resumed run goes on along another learning-rate schedule than it came by.
+    """Says so where a resumed run goes on along a different learning-rate schedule.
 
     Another `max_epochs`, or without it another `max_steps` or `max_time`, is another schedule; the next step takes the
-    rate that this run's names for it (`lightning_modules.given_options`). One line says so where the planned number of
-    steps is another one, and one where `max_steps` stops a run before the end that its schedule is planned for
+    rate that this run's schedule gives for it (`lightning_modules.given_options`). One line says so where the planned
+    number of steps differs, and one where `max_steps` stops a run before the end that its schedule is planned for
     (`optim.training_length`).
     """
 

@@ -17,16 +17,16 @@ class RandomState(L.Callback):
     (`datamodules.stateful_loader`). Validation leaves them as they were: how often it happens, and whether a resumed
     run repeats it, does not change the training.
 
-    Several processes start from the same seed, and would all draw the same noise: at the start each takes numbers of
-    its own, which follow from the seed and its rank. A checkpoint holds the states of all; one that a resumed run has
-    no state for, because it has more processes, starts as in a new run.
+    Several processes start from the same seed, and would all draw the same noise: at the start each gets a state of its
+    own, which follows from the seed and its rank. A checkpoint holds the states of all; where a resumed run has more
+    processes, the additional ones start as in a new run.
     """
 
     def __init__(self):
         self._loaded: dict | None = None
 
     def state_dict(self) -> dict:
-        """The first process's states, and under "others" those of further ones. Every process must ask for it."""
+        """The first process's states, and under "others" those of the others. Every process must call it."""
         first, *others = gathered(random_state())
         return {**first, "others": others}
 
@@ -49,7 +49,7 @@ class RandomState(L.Callback):
 
 
 def gathered(state: dict) -> list[dict]:
-    """Those of all processes, in the order of their ranks."""
+    """The states of all processes, in the order of their ranks."""
     if not (dist.is_available() and dist.is_initialized()):
         return [state]
     states: list = [None] * dist.get_world_size()
@@ -70,7 +70,7 @@ def random_state() -> dict:
 
 
 def set_random_state(state: dict) -> None:
-    """Those of GPUs are left alone where there is another number of GPUs now."""
+    """Set all global generators; those of GPUs only where the number of GPUs is the same."""
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))
     name, keys, *rest = state["numpy"]

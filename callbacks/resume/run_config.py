@@ -10,9 +10,9 @@ from checkpoints.runs import CONFIG
 
 
 class RunConfig(SaveConfigCallback):
-    """Writes what the command line and its configs said into the run's folder, whatever logger there is.
+    """Writes the whole config of the command line into the run's folder, with any logger or none.
 
-    Also what the model learned from its data, such as the number of classes: the file alone builds the model again.
+    It includes what follows from the data, such as the number of classes: the file alone builds the model again.
     """
 
     def __init__(self, parser: LightningArgumentParser, config: Namespace, folder: Path):

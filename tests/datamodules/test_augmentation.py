@@ -163,7 +163,7 @@ def test_the_bending_field_is_bicubic_between_its_nodes():
     torch.testing.assert_close(ours[:, 0, 0], nodes[:, :, 0, 0])
 
 
-def test_bending_moves_pixels_by_its_deviation():
+def test_bending_moves_pixels_by_its_std():
     ramp = torch.arange(28.0).expand(1000, 1, 28, 28).contiguous()  # an image that tells where it was read
     read = Warp(bend=0.5)(ramp, generator=seeded())[:, 0, 14, 14]
     weights = augmentation.smooth_field(torch.eye(16).view(16, 1, 4, 4).repeat(1, 2, 1, 1), (28, 28))[:, 14, 14, 0]

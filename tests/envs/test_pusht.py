@@ -95,15 +95,15 @@ def test_recorded_pointer_positions_replay(human_data):
     assert worst < 1e-4
 
 
-def test_pictures_equal_the_recorded_ones(human_data):
+def test_images_equal_the_recorded_ones(human_data):
     rows = sources.load(human_data.rstrip("/") + "_image")
     states = sources.load(human_data).with_format("numpy")
     env = PushT("pixels")
     for index in range(0, len(rows), 1500):
         recorded = np.asarray(rows[index]["observation.image"], dtype=float)
         state = np.concatenate([states[index]["observation.state"], states[index]["block_pose"]])
-        picture, _ = env.reset(options={"reset_to_state": state})
-        assert np.abs(picture - recorded).mean() < 2
+        image, _ = env.reset(options={"reset_to_state": state})
+        assert np.abs(image - recorded).mean() < 2
 
 
 @pytest.mark.parametrize("observation", ["state", "keypoints", "pixels"])

@@ -20,7 +20,7 @@ def few_digits(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("model", numpy_mnist.RECIPES)
-def test_a_run_leaves_its_pictures_curves_and_result(model, tmp_path, capsys):
+def test_a_run_leaves_its_images_curves_and_result(model, tmp_path, capsys):
     numpy_mnist.main([model, "--source", "fonts", "--out", str(tmp_path), "--seeds", "0", "1"])
     table = capsys.readouterr().out
     assert "mean" in table
@@ -74,7 +74,7 @@ def test_a_finished_run_is_not_resumed(monkeypatch, tmp_path, capsys):
     assert "holds a run on other" in capsys.readouterr().err
 
 
-def test_shifted_pictures_are_moved_as_a_whole():
+def test_shifted_images_are_moved_as_a_whole():
     x = np.zeros((50, 1, 9, 9), np.float32)
     x[:, 0, 4, 4] = 1
     moved = numpy_mnist.shifted(2, x, np.random.default_rng(0))

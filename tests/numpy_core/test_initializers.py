@@ -16,7 +16,7 @@ PAIRS = {
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", PAIRS)
-def test_mean_and_deviation(name, shape):
+def test_mean_and_std(name, shape):
     fan_in, fan_out = shape[1] * int(np.prod(shape[2:])), shape[0] * int(np.prod(shape[2:]))
     deviation = (2 / (fan_in + fan_out) if "xavier" in name else 2 / fan_in) ** 0.5
     weight = getattr(initializers, name)(shape, np.random.default_rng(0), np.float64)
