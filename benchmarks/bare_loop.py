@@ -51,7 +51,8 @@ class BareLoop(L.Callback):
 def supervised(trainer: L.Trainer, module: L.LightningModule) -> Step:
     """A step of a module with one loss and one optimizer."""
     (optimizer,), schedules = trainer.optimizers, [config.scheduler for config in trainer.lr_scheduler_configs]
-    weights, clip = list(module.parameters()), trainer.gradient_clip_val
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]  # the order rounds their norm
+    clip = trainer.gradient_clip_val
     progress = trainer.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step
 
     def step(batch: dict[str, Tensor], number: int) -> None:
@@ -59,6 +60,7 @@ def supervised(trainer: L.Trainer, module: L.LightningModule) -> Step:
             loss = module.training_step(batch, number)
         optimizer.zero_grad()
         loss.backward()
+        module.on_before_optimizer_step(optimizer)  # sequences take the mean over tokens here
         if clip:
             nn.utils.clip_grad_norm_(weights, clip)
         optimizer.step()
