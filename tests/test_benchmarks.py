@@ -2,13 +2,16 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import datasets
 import numpy as np
 import pytest
+import torch
 from huggingface_hub import constants
 
-from benchmarks import command, pusht_rollout_gif, pusht_self_improvement, pusht_side_by_side
+from benchmarks import command, pusht_rollout_gif, pusht_self_improvement, pusht_side_by_side, step_clock, step_time
+from datamodules.images import ImageSet
 from envs import video
 
 
@@ -80,3 +83,58 @@ def test_a_folder_without_a_run_is_named(no_network, monkeypatch, tmp_path, caps
     with pytest.raises(SystemExit):
         command.as_command(pusht_self_improvement.main)
     assert "holds no validation of a Push-T policy" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_step_takes_turns_and_its_ratios_are_of_one_round():
+    calls = []
+
+    def contestant(name, seconds, weights):
+        times = iter(seconds)
+
+        def run():
+            calls.append(name)
+            return step_time.Run(next(times), 1.0, weights)
+
+        return run
+
+    contestants = {"A": contestant("A", [1.0, 2.0, 4.0], "a"), "B": contestant("B", [1.1, 2.0, 5.0], "b")}
+    runs = step_time.race(contestants, 3, advance=lambda: None)
+    assert "".join(calls) == "ABBAAB"
+    assert step_time.cells(runs["B"], runs["A"], step_time.overhead) == [
+        "2000.0",
+        "2000.0",
+        "+10.0\n+0.0 to +25.0",
+        "+0.0\n+0.0 to +0.0",
+        "no",
+    ]
+    assert step_time.cells(runs["A"], runs["A"], str)[-1] == "yes"
+
+
+def test_another_checkout_is_one(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["step_time", "--against", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        step_time.main()
+    assert "holds no train.py" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_run_that_fails_says_why(tmp_path):
+    (tmp_path / "train.py").write_text("raise SystemExit('no such config')")
+    with pytest.raises(ValueError, match=r"ended before its last step: no such config"):
+        step_time.timed(tmp_path, "pusht", "step_clock.StepClock", (), steps=1, warm_up=1)
+
+
+def test_images_are_repeated_where_an_epoch_needs_more():
+    images = ImageSet(torch.arange(3, dtype=torch.uint8)[:, None, None, None], torch.arange(3), ("a", "b", "c"))
+    data = SimpleNamespace(train_set=images, hparams=SimpleNamespace(batch_size=2))
+    step_clock.lengthen(SimpleNamespace(limit_train_batches=4, datamodule=data))
+    assert data.train_set.labels.tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert data.train_set.images.flatten().tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["mnist_mlp", "pusht"])
+def test_the_bare_loop_trains_as_the_trainer_does(family):
+    runs = [contestant() for contestant in step_time.contestants_of(family, 2, 1, against=None).values()]
+    bare, fit = runs
+    assert bare.weights == fit.weights
+    assert min(bare.seconds, fit.seconds, bare.cpu_seconds, fit.cpu_seconds) > 0

@@ -1,0 +1,61 @@
+"""When each training step of a `train.py fit` begins, as a callback that any checkout of this project can load.
+
+It imports nothing of this project, so that a copy of this one file serves an older checkout as well.
+"""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+
+
+class StepClock(L.Callback):
+    """Notes when each batch begins, and ends the process when the last one does.
+
+    The time from one beginning to the next holds all that a step takes: reading and changing the batch, the module, the
+    optimizer, and every callback and logger. The last batch, which has no next one, is not trained on.
+
+    Args:
+        out: the JSON file to write: {"starts": [[seconds, seconds of CPU time], ...], "weights": a digest of those at
+            the end}.
+    """
+
+    def __init__(self, out: str):
+        self.out, self.starts = out, []
+
+    def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        lengthen(trainer)
+
+    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int) -> None:
+        self.starts.append(now())
+        if len(self.starts) == trainer.limit_train_batches:
+            write(self.out, self.starts, module)
+            raise SystemExit
+
+
+def lengthen(trainer: L.Trainer) -> None:
+    """Repeat the images of the training set where they are too few for one epoch of `limit_train_batches`."""
+    data = trainer.datamodule
+    images = getattr(data, "train_set", None)
+    if not hasattr(images, "subset"):
+        return
+    rows = trainer.limit_train_batches * data.hparams.batch_size
+    if len(images) < rows:
+        data.train_set = images.subset(torch.arange(rows) % len(images))
+
+
+def now() -> tuple[float, float]:
+    """Seconds on the clock, and those that all cores spent on this process."""
+    return time.perf_counter(), time.process_time()
+
+
+def write(out: str, starts: list[tuple[float, float]], module: torch.nn.Module) -> None:
+    """The file of `StepClock`."""
+    digest = hashlib.sha256()
+    for weight in module.parameters():
+        digest.update(weight.detach().cpu().numpy().tobytes())
+    Path(out).write_text(json.dumps({"starts": starts, "weights": digest.hexdigest()}))
