@@ -113,7 +113,7 @@ def differences(theirs: dict, ours: dict, parts: tuple[str, ...] = PARTS) -> dic
 
     Of two models of one class, the arguments that both name are compared: one version may know more than another.
     """
-    found = {}
+    found: dict[str, tuple] = {}
     for part in parts:
         left, right = flat(theirs.get(part), part), flat(ours.get(part), part)
         same_kind = left.get(f"{part}.class_path") == right.get(f"{part}.class_path")
