@@ -32,7 +32,9 @@ def train_policy(epochs: int) -> DiffusionPolicy:
         "trainer.num_sanity_val_steps": 0,
         "trainer.default_root_dir": OUT,
     }
-    return train.main(["fit", "--config", str(CONFIG), *(f"--{key}={value}" for key, value in overrides.items())]).model
+    cli = train.main(["fit", "--config", str(CONFIG), *(f"--{key}={value}" for key, value in overrides.items())])
+    assert cli is not None  # as only `--version` and no words at all give none
+    return cli.model
 
 
 def side_by_side(rows: dict[str, list], columns: int) -> np.ndarray:

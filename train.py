@@ -6,7 +6,7 @@ import sys
 import warnings
 from contextlib import ExitStack
 
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from cli.firstlight_cli import FirstlightCLI
 from cli.freed_memory import keep_freed_memory

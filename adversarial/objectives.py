@@ -80,4 +80,5 @@ class Relativistic(GANObjective):
 
     def generator_loss(self, real: Tensor | None, fake: Tensor) -> Tensor:
         """The same with exchanged roles: E softplus(real - fake)."""
+        assert real is not None  # `paired`
         return F.softplus(real - fake).mean()

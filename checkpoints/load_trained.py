@@ -1,7 +1,7 @@
 """A trained model, ready to use: built from the config.yaml beside its weights."""
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import lightning as L
 from jsonargparse import ArgumentParser
@@ -13,7 +13,15 @@ from checkpoints.run_model import model_beside
 Module = TypeVar("Module", bound=L.LightningModule)
 
 
-def load_trained(given: str | Path, kind: type[Module] = L.LightningModule) -> Module:
+@overload
+def load_trained(given: str | Path) -> L.LightningModule: ...
+
+
+@overload
+def load_trained(given: str | Path, kind: type[Module]) -> Module: ...
+
+
+def load_trained(given: str | Path, kind: type[L.LightningModule] = L.LightningModule) -> L.LightningModule:
     """The trained module, in eval mode on the CPU.
 
     >>> policy = load_trained("pusht")

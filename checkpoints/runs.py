@@ -113,7 +113,7 @@ def differences(theirs: dict, ours: dict, parts: tuple[str, ...] = PARTS) -> dic
 
     Of two models of one class, only arguments that both name are compared: versions may differ in what they take.
     """
-    found = {}
+    found: dict[str, tuple] = {}
     for part in parts:
         left, right = flat(theirs.get(part), part), flat(ours.get(part), part)
         same_kind = left.get(f"{part}.class_path") == right.get(f"{part}.class_path")

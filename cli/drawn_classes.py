@@ -29,4 +29,4 @@ def class_labels_for(
     classes, names = model.hparams.get("num_classes") or 0, getattr(data, "class_names", None) or ()
     if classes and classes != len(names):  # no data that it was trained on: classes are numbers
         names = [str(number) for number in range(classes)]
-    return ClassLabels(names or ["image"], model.hparams.num_samples)
+    return ClassLabels(names or ["image"], model.hparams["num_samples"])

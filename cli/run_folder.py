@@ -4,12 +4,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import Namespace
+
 from checkpoints import runs
 from cli.command_words import says
 from cli.messages import is_first_process, say
 
 
-def runs_of_config(config: dict[str, Any]) -> Path:
+def runs_of_config(config: dict[str, Any] | Namespace) -> Path:
     """The folder of all runs of the config that a parsed command line names, or of its model where it names none."""
     files = config["config"]
     kind = config["model"]["class_path"].rpartition(".")[2]

@@ -67,7 +67,8 @@ class DecodingState:
             features = self.decoder.features(tokens[:, None], mask, self.memory, self.cache)  # (B, 1, F)
             return self.decoder.logits(features[:, -1])
         self.tokens = torch.cat([self.tokens, tokens[:, None]], 1)
-        self.mask = None if mask is None else torch.cat([self.mask, mask], 1)
+        if self.mask is not None and mask is not None:
+            self.mask = torch.cat([self.mask, mask], 1)
         return self.first()
 
     def reorder(self, rows: Tensor) -> None:

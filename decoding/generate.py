@@ -4,10 +4,10 @@ B batch, P tokens of the prompts, N new tokens, V vocabulary.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from decoding import sampling
 from decoding.beam_search import MOST_BEAMS, beam_search
@@ -66,15 +66,15 @@ def generate(
     whole(0, first_row=first_row)
     whole(-1, end=end)
     vocabulary = decoder.vocab_size
-    for token in suppress_tokens:
-        whole(0, vocabulary - 1, suppress_tokens=token)
+    for never in suppress_tokens:
+        whole(0, vocabulary - 1, suppress_tokens=never)
     if len(set(suppress_tokens)) == vocabulary:
         raise ValueError("suppress_tokens holds every id of the vocabulary; leave one out")
     if not len(prompt):
         return prompt.new_zeros(0, 0)
     state = DecodingState(decoder, prompt, prompt_mask, memory, max_new_tokens, cached)
     suppressed = torch.tensor(suppress_tokens, dtype=torch.long, device=prompt.device)
-    with evaluating(decoder):
+    with evaluating(cast(nn.Module, decoder)):
         if beams > 1:
             return beam_search(state, beams, end, suppressed)
         numbers = range(first_row, first_row + len(prompt))

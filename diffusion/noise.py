@@ -25,7 +25,7 @@ def generators(seed: int | Sequence[int], numbers: Iterable[int]) -> list[torch.
 
     `seed` is one number from 0 upwards or several, such as a run's seed and an attempt's number.
     """
-    words = [seed] if isinstance(seed, Integral) else list(seed)
+    words = [int(seed)] if isinstance(seed, int | Integral) else list(seed)
     if any(word < 0 for word in words):
         raise ValueError(f"seed={seed} must be a whole number from 0 upwards")
     numbers = [int(number) for number in numbers]

@@ -64,7 +64,7 @@ class NoiseScheduler(nn.Module):
             self.register_buffer(name, table.float(), persistent=False)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "NoiseScheduler":
-        return super()._apply(lambda table: table.to(fn(table).device), recurse)
+        return super()._apply(lambda table: table.to(fn(table).device), recurse)  # type: ignore[no-untyped-call]
 
     @property
     def num_train_timesteps(self) -> int:

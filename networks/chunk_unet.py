@@ -40,6 +40,15 @@ class FiLMBlock(nn.Module):
         return self.second(self.first(x) * (1 + scale) + shift) + self.skip(x)
 
 
+class _FiLMBlocks(nn.ModuleList):
+    """Blocks one after another, each with the condition: (B, C, T) -> (B, C', T)."""
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        for block in self:
+            x = block(x, condition)
+        return x
+
+
 class ChunkUNet(nn.Module):
     """`encode`: (B, C) condition -> the same; `forward`: (B, T, A) noisy, (B,) steps, (B, C) condition -> (B, T, A).
 
@@ -73,12 +82,12 @@ class ChunkUNet(nn.Module):
         context = condition_dim + 256
         self.embed_step = StepEmbedding(SinusoidalEmbedding(256), nn.Linear(256, 1024), nn.Mish(), nn.Linear(1024, 256))
         pairs = list(zip((action_dim, *widths[:-1]), widths, strict=True))
-        self.down = nn.ModuleList(nn.ModuleList([FiLMBlock(a, b, context), FiLMBlock(b, b, context)]) for a, b in pairs)
+        self.down = nn.ModuleList(_FiLMBlocks([FiLMBlock(a, b, context), FiLMBlock(b, b, context)]) for a, b in pairs)
         self.shrink = nn.ModuleList(nn.Conv1d(width, width, 3, 2, 1) for width in widths[:-1])
-        self.middle = nn.ModuleList(FiLMBlock(widths[-1], widths[-1], context) for _ in range(2))
+        self.middle = _FiLMBlocks(FiLMBlock(widths[-1], widths[-1], context) for _ in range(2))
         self.grow = nn.ModuleList(nn.ConvTranspose1d(width, width, 4, 2, 1) for width in reversed(widths[:-1]))
         self.up = nn.ModuleList(
-            nn.ModuleList([FiLMBlock(2 * b, a, context), FiLMBlock(a, a, context)])
+            _FiLMBlocks([FiLMBlock(2 * b, a, context), FiLMBlock(a, a, context)])
             for a, b in reversed(list(pairwise(widths)))
         )
         self.head = nn.Sequential(_convolution(widths[0], widths[0]), nn.Conv1d(widths[0], action_dim, 1))
@@ -89,16 +98,11 @@ class ChunkUNet(nn.Module):
         x = chunk.transpose(1, 2)  # (B, A, T)
         skips = []
         for level, blocks in enumerate(self.down):
-            for block in blocks:
-                x = block(x, context)
+            x = blocks(x, context)
             skips.append(x)
             if level < len(self.shrink):
                 x = self.shrink[level](x)
-        for block in self.middle:
-            x = block(x, context)
+        x = self.middle(x, context)
         for blocks, grow in zip(self.up, self.grow, strict=True):
-            x = torch.cat([x, skips.pop()], 1)
-            for block in blocks:
-                x = block(x, context)
-            x = grow(x)
+            x = grow(blocks(torch.cat([x, skips.pop()], 1), context))
         return self.head(x).transpose(1, 2)

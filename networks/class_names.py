@@ -15,7 +15,7 @@ class ClassNames(nn.Module):
     The state is their JSON as bytes in a tensor, as in `networks.vocabulary`.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.names: tuple[str, ...] = ()
 

@@ -117,5 +117,6 @@ def _initialise(layer: nn.Module) -> None:
         nn.init.normal_(layer.weight, std=0.02)
     if isinstance(layer, nn.BatchNorm2d):
         nn.init.normal_(layer.weight, 1.0, 0.02)
-    if getattr(layer, "bias", None) is not None:
-        nn.init.zeros_(layer.bias)
+    bias = getattr(layer, "bias", None)
+    if bias is not None:
+        nn.init.zeros_(bias)

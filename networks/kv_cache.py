@@ -42,14 +42,15 @@ class KVCache:
         if self._tokens is None:
             self._tokens = tokens.new_empty(len(tokens), self.capacity)
         self._tokens[:, start:end] = tokens
-        if mask is not None and self._mask is None:
-            self._mask = mask.new_ones(len(tokens), self.capacity)
         if mask is not None:
+            if self._mask is None:
+                self._mask = mask.new_ones(len(tokens), self.capacity)
             self._mask[:, start:end] = mask
 
     @property
     def tokens(self) -> Tensor:
         """(B, L), those read so far."""
+        assert self._tokens is not None  # since `advance`
         return self._tokens[:, : self.length]
 
     @property

@@ -5,6 +5,7 @@ B batch, C channels, H height, W width, F = C H W numbers in an image, K classes
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -55,7 +56,7 @@ class MLP(nn.Module):
     @property
     def head(self) -> nn.Linear:
         """The last layer."""
-        return self.layers[-1]
+        return cast(nn.Linear, self.layers[-1])
 
     def features(self, x: Tensor) -> Tensor:
         """What the last layer reads: (B, C, H, W) -> (B, width)."""
@@ -63,4 +64,4 @@ class MLP(nn.Module):
 
     def first_filters(self) -> Tensor:
         """What each unit of the first layer looks for, as an image: (width, C, H, W)."""
-        return self.layers[1].weight.unflatten(1, self.shape)
+        return cast(nn.Linear, self.layers[1]).weight.unflatten(1, self.shape)

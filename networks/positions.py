@@ -53,12 +53,14 @@ class NoPositions(Positions):
 class SinusoidalPositions(Positions):
     """Vaswani et al. 2017, Sec. 3.4 and 3.5: sines and cosines added to embeddings that are multiplied by sqrt(C)."""
 
+    table: Tensor  # (max_length, C)
+
     def __init__(self, width: int, heads: int, max_length: int):
         super().__init__(width, heads, max_length)
         if width % 2:
             raise ValueError(f"width={width} must be even: half of sinusoidal positions are sines, half cosines")
         angles = _angles(width, max_length)
-        table = torch.stack([angles.sin(), angles.cos()], -1).flatten(1)  # (max_length, C), sines at even channels
+        table = torch.stack([angles.sin(), angles.cos()], -1).flatten(1)  # sines at even channels
         self.register_buffer("table", table.float(), persistent=False)
         self.scale = width**0.5
 
@@ -83,12 +85,14 @@ class RotaryPositions(Positions):
     Channel i of a head is paired with channel i + D/2.
     """
 
+    table: Tensor  # (2, max_length, D/2)
+
     def __init__(self, width: int, heads: int, max_length: int):
         super().__init__(width, heads, max_length)
         if width // heads % 2:
             raise ValueError(f"width={width} / heads={heads} must be even: rotary positions turn pairs of channels")
         angles = _angles(width // heads, max_length)
-        table = torch.stack([angles.cos(), angles.sin()])  # (2, max_length, D/2)
+        table = torch.stack([angles.cos(), angles.sin()])
         self.register_buffer("table", table.float(), persistent=False)
 
     def rotation(self, at: Tensor) -> Tensor:
@@ -102,10 +106,12 @@ class ALiBi(Positions):
     Head h of 1 to H has the slope 2^(-8 h / H). Distances count in both directions, for encoders.
     """
 
+    slopes: Tensor  # (H, 1, 1)
+
     def __init__(self, width: int, heads: int, max_length: int):
         super().__init__(width, heads, max_length)
         slopes = 2.0 ** (-8 * torch.arange(1, heads + 1) / heads)
-        self.register_buffer("slopes", slopes[:, None, None], persistent=False)  # (H, 1, 1)
+        self.register_buffer("slopes", slopes[:, None, None], persistent=False)
 
     def bias(self, queries_at: Tensor, keys_at: Tensor) -> Tensor:
         distance = (queries_at[..., :, None] - keys_at[..., None, :]).abs()  # (..., T, L)

@@ -9,7 +9,7 @@ positions, so a row's output does not depend on it; the output at padding itself
 B batch, S source tokens, T tokens, L tokens attended to, C channels (width), H heads, D = C / H, V vocabulary.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -227,7 +227,7 @@ class Decoder(_Stack):
 
     def project_keys_values(self, features: Tensor, mask: Tensor | None = None) -> Memory:
         """A source's features (B, S, C) as memory, whose padding is never attended to."""
-        keys_values = [block.cross_attention.project_keys_values(features) for block in self.blocks]
+        keys_values = [cast(Block, block).cross_attention.project_keys_values(features) for block in self.blocks]
         return Memory(keys_values, None if mask is None else mask[:, None, None])
 
     def cache(self, capacity: int) -> KVCache:

@@ -79,8 +79,8 @@ class UNet2D(nn.Module):
         self.middle = Block(widths[-1], widths[-1], condition, dropout)
         self.norm = nn.GroupNorm(widths[0] // GROUP, widths[0])
         self.head = nn.Conv2d(widths[0], FOLD**2 * channels, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
@@ -137,8 +137,8 @@ class Block(nn.Module):
         self.convs = nn.ModuleList(
             nn.Conv2d(channels, out_channels, 3, padding=1) for channels in (in_channels, out_channels)
         )
-        nn.init.zeros_(self.convs[1].weight)  # every block begins as its shortcut
-        nn.init.zeros_(self.convs[1].bias)
+        for parameter in self.convs[1].parameters():  # every block begins as its shortcut
+            nn.init.zeros_(parameter)
         self.modulation = nn.Linear(condition, 2 * out_channels)
         self.dropout = nn.Dropout(dropout)
         self.shortcut = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()

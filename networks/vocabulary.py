@@ -3,6 +3,8 @@
 B texts.
 """
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
@@ -78,7 +80,7 @@ class Vocabulary(nn.Module):
         tokenizer = self._known()
         for token in ids:
             whole(0, self.size - 1, ids=token)
-        return [tokenizer.id_to_token(token) for token in ids]
+        return [cast(str, tokenizer.id_to_token(token)) for token in ids]
 
     def _known(self) -> Tokenizer:
         if self.tokenizer is None:

@@ -1,9 +1,10 @@
 """Several optimizers that step as one."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor, optim
+from torch import optim
 
 
 class CombinedOptimizer(optim.Optimizer):
@@ -33,7 +34,7 @@ class CombinedOptimizer(optim.Optimizer):
         self._share()
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None
         if closure is not None:
             with torch.enable_grad():

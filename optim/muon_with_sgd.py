@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, optim
+from torch.nn import Parameter
 
 from limits import number, whole
 from optim.combined_optimizer import CombinedOptimizer
@@ -50,7 +51,9 @@ class MuonWithSGD(CombinedOptimizer):
         number("[0, 1)", momentum=momentum)
         number("(0, 1)", sgd_momentum=sgd_momentum)
         whole(1, 99, ns_steps=ns_steps)
-        filters, biases, others = [], [], []
+        filters: list[tuple[str, Parameter]] = []
+        biases: list[tuple[str, Parameter]] = []
+        others: list[tuple[str, Parameter]] = []
         for group in params:
             named = list(group["params"]) if isinstance(group, dict) else None
             if not named or not all(isinstance(pair, tuple) for pair in named):
@@ -77,7 +80,7 @@ class MuonWithSGD(CombinedOptimizer):
         super().__init__(*optimizers)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of both, after filters are brought to unit length. Returns what the closure gives."""
         loss = None
         if closure is not None:

@@ -19,8 +19,8 @@ def planned_steps(trainer: L.Trainer, steps_per_batch: float = 1.0) -> float:
             number of batches.
     """
     planned = trainer.estimated_stepping_batches
-    if _in_epochs(trainer):
-        return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches) * trainer.max_epochs
+    if epochs := _planned_epochs(trainer):
+        return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches) * epochs
     return planned / steps_per_batch
 
 
@@ -36,16 +36,18 @@ def total_steps(trainer: L.Trainer, step: int, planned: float) -> float:
         planned: `planned_steps` of this trainer.
     """
     planned = planned if planned >= 0 else math.inf
-    if _in_epochs(trainer):
+    if _planned_epochs(trainer):
         return planned
-    for timer in trainer.callbacks:
-        if isinstance(timer, Timer) and timer.time_remaining() is not None:
+    for timer in trainer.callbacks:  # type: ignore[attr-defined]  # which its callback connector sets
+        remaining = timer.time_remaining() if isinstance(timer, Timer) else None
+        if remaining is not None:
             used = timer.time_elapsed()
-            share = trainer.strategy.broadcast(used / max(used + timer.time_remaining(), 1e-9))
+            share = trainer.strategy.broadcast(used / max(used + remaining, 1e-9))
             planned = min(planned, step / share) if share and step else planned
     return planned
 
 
-def _in_epochs(trainer: L.Trainer) -> bool:
-    """Whether a number of epochs of a known length is planned."""
-    return (trainer.max_epochs or 0) > 0 and math.isfinite(trainer.num_training_batches)
+def _planned_epochs(trainer: L.Trainer) -> int:
+    """How many epochs of a known length are planned; 0 where none are."""
+    epochs = trainer.max_epochs or 0
+    return epochs if epochs > 0 and math.isfinite(trainer.num_training_batches) else 0
