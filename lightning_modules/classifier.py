@@ -3,6 +3,7 @@
 B batch, V views, C channels, H height, W width, F features, K classes.
 """
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -59,7 +60,7 @@ class Classifier(OptimizedModule):
     def __init__(
         self,
         network: NetworkFactory = ResNet,
-        shape: list[int] = (1, 28, 28),
+        shape: Sequence[int] = (1, 28, 28),
         num_classes: int = 10,
         mean: list[float] | None = None,
         std: list[float] | None = None,
@@ -216,11 +217,14 @@ class Classifier(OptimizedModule):
     @torch.no_grad()
     def hardest(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The part of a batch that `selection` chooses."""
+        assert self.selection is not None
         index = self.selection.hardest(self._proxy_losses(batch))
         return {name: values[index] for name, values in batch.items()}
 
     def _proxy_losses(self, batch: dict[str, Tensor]) -> Tensor:
         """The proxy's loss on each image: (B,)."""
+        assert self.selection is not None
+        assert self.proxy is not None
         images, smoothing = self._checked(batch["image"]), self.hparams.label_smoothing
         return self.selection.losses(self.proxy, images, batch["label"], smoothing)
 

@@ -1,5 +1,6 @@
 """Images to classes by a residual network."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from lightning_modules.classifier import Classifier
@@ -15,6 +16,6 @@ class CNNClassifier(Classifier):
         **options: those of `Classifier`.
     """
 
-    def __init__(self, widths: list[int] = (64, 128, 256), blocks: int = 2, **options):
+    def __init__(self, widths: Sequence[int] = (64, 128, 256), blocks: int = 2, **options):
         super().__init__(network=partial(ResNet, widths=widths, blocks=blocks), **options)
         self.save_hyperparameters({"widths": list(widths), "blocks": blocks})

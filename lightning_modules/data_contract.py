@@ -97,7 +97,7 @@ def check_image_data(
         num_classes: of the module; 0 or None where it knows no classes.
     """
     own, names = getattr(data_of(module), "shape", None), class_names(module)
-    if None not in (own, shape) and list(own) != list(shape):
+    if own is not None and shape is not None and list(own) != list(shape):
         raise ValueError(f"the model has shape={list(shape)}, its data {list(own)}; set both to the same")
     if names is not None and num_classes and len(names) != num_classes:
         raise ValueError(

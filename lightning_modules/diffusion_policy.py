@@ -12,6 +12,7 @@ B batch, O observed steps, T predicted actions, N numbers of an observation, A a
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -113,7 +114,7 @@ class DiffusionPolicy(OptimizedModule):
             }
         )
         self.features = features(n_obs_steps)
-        self.network = network(horizon, self.features.action_dim, self.features.dim)
+        self.network: Any = network(horizon, self.features.action_dim, self.features.dim)
         noise_schedule = SquaredCosineSchedule() if noise_schedule is None else noise_schedule
         self.scheduler = NoiseScheduler(noise_schedule(num_train_timesteps))
         self.prediction_type = VPrediction() if prediction_type is None else prediction_type

@@ -1,5 +1,6 @@
 """Images to classes by a convolutional network that learns in few epochs."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from lightning_modules.classifier import Classifier
@@ -32,14 +33,14 @@ class FastCNNClassifier(Classifier):
 
     def __init__(
         self,
-        widths: list[int] = (64, 256, 256),
+        widths: Sequence[int] = (64, 256, 256),
         depth: int = 2,
         norm_momentum: float = 0.1,
         small_size: int = 24,
         small_share: float = 0.0,
         hard_share: float = 1.0,
-        proxy_widths: list[int] = (32, 64, 64),
-        shape: list[int] = (1, 28, 28),
+        proxy_widths: Sequence[int] = (32, 64, 64),
+        shape: Sequence[int] = (1, 28, 28),
         optimizer: OptimizerFactory = MuonWithSGD,
         **options,
     ):

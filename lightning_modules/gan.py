@@ -12,10 +12,11 @@ B batch, Z latent, C channels, H height, W width, K classes.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
@@ -134,10 +135,12 @@ class GAN(GivenOptions):
             for schedule in (generator_lr_schedule, discriminator_lr_schedule)
         )
         self.generator = generator(shape, num_classes)
-        if not isinstance(getattr(self.generator, "latent", None), int):
+        latent = getattr(self.generator, "latent", None)
+        if not isinstance(latent, int):
             raise ValueError(
                 f"{type(self.generator).__name__} needs an attribute latent: how many numbers it draws an image from"
             )
+        self._latent = latent
         self.discriminator = discriminator(shape, num_classes)
         if penalty and any(isinstance(layer, _BatchNorm) for layer in self.discriminator.modules()):
             raise ValueError(
@@ -156,7 +159,7 @@ class GAN(GivenOptions):
     def latents(self, count: int, generator: Generators = None) -> Tensor:
         """(count, Z), standard normal, from one generator, one for each of them, or torch's global one."""
         whole(0, MOST_SAMPLES, count=count)
-        return randn((count, self.generator.latent), generator, self.device, torch.float32)
+        return randn((count, self._latent), generator, self.device, torch.float32)
 
     @torch.no_grad()
     def sample(
@@ -165,13 +168,13 @@ class GAN(GivenOptions):
         """An image for each class: (B,) -> (B, C, H, W) uint8, from latents (B, Z) where given, else `latents`."""
         labels = class_labels(labels, self.hparams.num_classes, self.device)
         latents = self.latents(len(labels), generator) if latents is None else latents
-        if latents.shape != (len(labels), self.generator.latent):
+        if latents.shape != (len(labels), self._latent):
             raise ValueError(
                 f"latents of shape {tuple(latents.shape)} for {len(labels)} labels; give "
-                f"({len(labels)}, {self.generator.latent}), as `latents` draws them"
+                f"({len(labels)}, {self._latent}), as `latents` draws them"
             )
         with evaluating(self.averaged):
-            return to_pixels(self.averaged(latents.to(self.device, self.dtype), labels))
+            return to_pixels(self.averaged(latents.to(self.device).to(self.dtype), labels))
 
     def configure_callbacks(self) -> list:
         """Adds none. This hook is the first that Lightning calls: `gradient_clip_val` is refused here, with advice."""
@@ -193,8 +196,11 @@ class GAN(GivenOptions):
         check_images(batch["image"], self.hparams.shape)
         real, labels = from_pixels(batch["image"]), batch["label"]
         both = (batch_idx + 1) % self.hparams.discriminator_steps == 0
-        generator_optimizer, discriminator_optimizer = self.optimizers()
-        generator_schedule, discriminator_schedule = self.lr_schedulers()
+        optimizers, schedules = self.optimizers(), self.lr_schedulers()
+        assert isinstance(optimizers, list)
+        assert isinstance(schedules, list)
+        generator_optimizer, discriminator_optimizer = optimizers
+        generator_schedule, discriminator_schedule = schedules
         with torch.set_grad_enabled(both):
             fake = self.generator(self.latents(len(real)).to(self.dtype), labels)
         if fake.shape != real.shape:
@@ -209,7 +215,7 @@ class GAN(GivenOptions):
             self.averaged.update_parameters(self.generator)
 
     def _step(
-        self, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler, loss: Tensor
+        self, optimizer: LightningOptimizer, schedule: torch.optim.lr_scheduler.LRScheduler, loss: Tensor
     ) -> None:
         self.manual_backward(loss)
         optimizer.step()
@@ -257,7 +263,7 @@ class GAN(GivenOptions):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip here, where gradients are no longer scaled in any precision."""
-        generators = optimizer is self.optimizers(use_pl_optimizer=False)[0]
+        generators = optimizer is self.trainer.optimizers[0]
         network, clip = (
             (self.generator, self.hparams.generator_clip)
             if generators
@@ -280,7 +286,7 @@ class GAN(GivenOptions):
         labels, generator = wanted(batch, type(self).__name__)
         return self.sample(labels, generator)
 
-    def configure_optimizers(self) -> tuple[dict[str, Any], ...]:
+    def configure_optimizers(self) -> tuple[OptimizerLRSchedulerConfig, ...]:
         """Those of the generator and of the discriminator, each with a schedule over its own steps."""
         batches = planned_steps(self.trainer, 1 + 1 / self.hparams.discriminator_steps)
         parts = (
@@ -297,7 +303,7 @@ class GAN(GivenOptions):
         return tuple(configured)
 
 
-def averaging(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+def averaging(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
     """An exponential moving average for `AveragedModel`.
 
     After n updates the decay is (1 + n) / (10 + n), until that reaches `decay`: otherwise the untrained weights of the
@@ -305,7 +311,7 @@ def averaging(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], No
     """
 
     @torch.no_grad()
-    def update(averages: list[Tensor], weights: list[Tensor], count: Tensor) -> None:
+    def update(averages: Sequence[Tensor], weights: Sequence[Tensor], count: Tensor | int) -> None:
         kept = min(decay, (1 + float(count)) / (10 + float(count)))
         for average, weight in zip(averages, weights, strict=True):
             average.lerp_(weight, 1 - kept)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import lightning as L
+from lightning.fabric.utilities.data import AttributeDict
 from torch import optim
 
 KEY = "optimizer_options"  # in a checkpoint
@@ -26,6 +27,7 @@ class GivenOptions(L.LightningModule):
     It works where `configure_optimizers` returns a dictionary or a tuple of them; other forms are left alone.
     """
 
+    hparams: AttributeDict  # what `save_hyperparameters` makes of a dictionary
     _given: dict[str, Any] | None = None  # name of an option: its value
     _given_before: dict[str, Any] | None = None  # to the run that wrote the checkpoint
 
@@ -60,8 +62,8 @@ class GivenOptions(L.LightningModule):
             if hasattr(given, "base_lrs"):
                 schedule.base_lrs = given.base_lrs
             if isinstance(schedule, optim.lr_scheduler.LambdaLR):
-                groups = zip(schedule.optimizer.param_groups, schedule.base_lrs, schedule.lr_lambdas, strict=True)
-                for group, rate, factor in groups:
+                factors = zip(schedule.optimizer.param_groups, schedule.base_lrs, schedule.lr_lambdas, strict=True)
+                for group, rate, factor in factors:
                     group["lr"] = rate * factor(schedule.last_epoch)
 
     def _scale(self, group: dict[str, Any], given: dict[str, Any]) -> None:

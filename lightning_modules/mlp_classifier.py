@@ -1,5 +1,6 @@
 """Images to classes by a multi-layer perceptron; without hidden layers, softmax regression."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from lightning_modules.classifier import Classifier
@@ -16,7 +17,7 @@ class MLPClassifier(Classifier):
         **options: those of `Classifier`, but no `progressive_resizing`: an MLP takes images of one size.
     """
 
-    def __init__(self, hidden: list[int] = (256,), dropout: float = 0.0, batch_norm: bool = False, **options):
+    def __init__(self, hidden: Sequence[int] = (256,), dropout: float = 0.0, batch_norm: bool = False, **options):
         network = partial(MLP, hidden=hidden, dropout=dropout, batch_norm=batch_norm)
         super().__init__(network=network, progressive_resizing=None, **options)
         self.save_hyperparameters({"hidden": list(hidden), "dropout": dropout, "batch_norm": batch_norm})

@@ -6,6 +6,7 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.plugins import MixedPrecision
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import optim
 
 from lightning_modules.given_options import GivenOptions
@@ -52,7 +53,7 @@ def scheduled(
     name: str | None = None,
     planned: float | None = None,
     unscaled: bool = False,
-) -> dict[str, Any]:
+) -> OptimizerLRSchedulerConfig:
     """What `configure_optimizers` returns for an optimizer whose learning rates follow a schedule, step by step.
 
     The optimizer's step is fused where torch can. A fused step unscales gradients itself, which is too late for code

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
@@ -78,7 +78,7 @@ class SequenceModel(OptimizedModule):
         """
         raise NotImplementedError
 
-    def _generate(self, source: Tensor, source_mask: Tensor, max_new_tokens: int | None, **options) -> Tensor:
+    def _generate(self, source: Tensor, source_mask: Tensor, max_new_tokens: int | None) -> Tensor:
         """Answers to ids (B, S), padded on the right where the mask is False, as `generate` gives them."""
         raise NotImplementedError
 

@@ -1,5 +1,6 @@
 """Means over batches and processes that hold different numbers of terms."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -16,8 +17,9 @@ class Trains(Protocol):
 class Logs(Protocol):
     """What logs metrics, such as a LightningModule."""
 
-    def log(self, name: str, value: Any, **options: Any) -> None:
-        """Log a metric, as `LightningModule.log` does."""
+    @property
+    def log(self) -> Callable[..., None]:
+        """Logs a metric, as `LightningModule.log` does."""
 
 
 class StepMean:
