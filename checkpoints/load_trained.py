@@ -7,6 +7,7 @@ import lightning as L
 from jsonargparse import ArgumentParser
 
 from checkpoints.atomic_checkpoint_io import AtomicCheckpointIO
+from checkpoints.own_defaults import start_from_own_defaults
 from checkpoints.pretrained import load_weights, put_weights, trained_file
 from checkpoints.run_model import model_beside
 
@@ -58,6 +59,7 @@ def build(model: dict[str, Any]) -> L.LightningModule:
 
     Raises ValueError where that names something else, or arguments that it does not take.
     """
+    start_from_own_defaults()
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(L.LightningModule, "model", fail_untyped=False)
     try:

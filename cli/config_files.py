@@ -10,7 +10,9 @@ from cli.messages import say
 
 
 def read_configs(args: list[str]) -> list[dict[str, Any]]:
-    """The contents of all `--config FILE` of a command line. Says where one drops the callbacks of one before it.
+    """The contents of all `--config FILE` of a command line; `--model CLASS` is like a config of that one line.
+
+    Says where a config drops the callbacks of one before it.
 
     Raises OSError or ValueError, with the file's name, for a config that is not a YAML mapping.
     """
@@ -18,6 +20,8 @@ def read_configs(args: list[str]) -> list[dict[str, Any]]:
     contents = []
     callbacks: list[str] = []
     for option, path in pairwise(words):
+        if option == "--model":
+            contents.append({"model": path})
         if option not in ("--config", "-c"):
             continue
         content = _read(path)
@@ -29,13 +33,18 @@ def read_configs(args: list[str]) -> list[dict[str, Any]]:
     return contents
 
 
-def model_arguments(config: dict[str, Any]) -> set[str]:
-    """The names of the model's arguments that a config gives."""
-    model = config.get("model")
-    if not isinstance(model, dict):
-        return set()
-    arguments = model.get("init_args", model)
-    return set(arguments) if isinstance(arguments, dict) else set()
+def model_arguments(configs: list[dict[str, Any]]) -> set[str]:
+    """The names of the model's arguments that configs give; a class in place of another one begins anew."""
+    given: set[str] = set()
+    kind = None
+    for model in (config.get("model") for config in configs):
+        named = model.get("class_path") if isinstance(model, dict) else model
+        short = named.rpartition(".")[2] if isinstance(named, str) else None  # a class may be named with its module
+        given = given if short in (kind, None) else set()
+        kind = short or kind
+        arguments = model.get("init_args", model) if isinstance(model, dict) else None
+        given |= set(arguments) if isinstance(arguments, dict) else set()
+    return given
 
 
 def _read(path: str) -> dict[str, Any]:

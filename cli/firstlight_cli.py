@@ -62,7 +62,7 @@ class FirstlightCLI(LightningCLI):
     def __init__(self, args: list[str], held: ExitStack):
         self.args, self.held = args, held
         self.changed: set[str] = set()  # the model's arguments that are not those of the checkpoint
-        given = set().union(*map(model_arguments, read_configs(args)))
+        given = model_arguments(read_configs(args))
         self.given_links = {name for name in LINKED if name in given or says(args, f"model.{name}")}
         super().__init__(
             subclass_mode_model=True,

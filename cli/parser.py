@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from jsonargparse import set_dumper
 from lightning.pytorch.cli import LightningArgumentParser
 
+from checkpoints.own_defaults import start_from_own_defaults
 from cli.renamed_keys import RENAMED
 from cli.yaml_dump import dump_yaml
 
@@ -32,6 +33,7 @@ class Parser(LightningArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any):
         set_dumper("yaml", dump_yaml)
+        start_from_own_defaults()
         super().__init__(*args, **{**kwargs, "allow_abbrev": False})
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:

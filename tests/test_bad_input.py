@@ -77,12 +77,12 @@ def has(line: str, answers: list[str]) -> None:
         ("--model.wdith 8", ["wdith"]),
         ("--data.batch_sizes 8", ["batch_sizes", "did you mean"]),
         ("--trainer.max_epoch 3", ["max_epoch", "did you mean 'trainer.max_epochs'"]),
-        ("--model.lr fast", ["lr=fast", "float"]),
+        ("--model.{lr} fast", ["{lr}=fast", "float"]),
         ("--trainer.max_epochs many", ["trainer.max_epochs=many", "int"]),
         ("--trainer.precision bf17", ["trainer.precision=bf17", "bf16-mixed"]),
         ("--trainer.accelerator abacus", ["abacus", "cpu"]),
         ("--data.batch_size 0", ["batch_size=0", "at least 1"]),
-        ("--model.lr -0.1", ["lr=-0.1", "[0, inf)"]),
+        ("--model.{lr} -0.1", ["{lr}=-0.1", "[0, inf)"]),
         ("--ckpt_path none.ckpt", ["none.ckpt"]),
         ("--ckpt_path torn.ckpt", ["torn.ckpt is torn"]),
         ("--ckpt_path other.ckpt", ["other.ckpt is no checkpoint"]),
@@ -93,6 +93,8 @@ def test_a_wrong_word_in_any_family(config, words, answers, refused, tmp_path):
     torch.save({"state_dict": {}, "pytorch-lightning_version": "2.6.6"}, whole)
     (tmp_path / "torn.ckpt").write_bytes(whole.read_bytes()[:200])
     torch.save({"weights": torch.zeros(3)}, tmp_path / "other.ckpt")
+    words = words.replace("{lr}", lr := "generator_lr" if config == "svhn_gan" else "lr")
+    answers = [answer.replace("{lr}", lr) for answer in answers]
     has(refused(f"fit --config configs/{config}.yaml {FAMILIES[config].alone} {words}"), answers)
 
 

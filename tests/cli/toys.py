@@ -23,11 +23,44 @@ class OtherNetwork(ToyNetwork):
         super().__init__(shape, num_classes, 3 * depth)
 
 
+class WideNetwork(ToyNetwork):
+    """Takes an argument of the same name, with another default."""
+
+    def __init__(self, shape: Sequence[int], num_classes: int, width: int = 6, gain: float = 1.0):
+        super().__init__(shape, num_classes, width)
+        self.gain = gain
+
+
+class Loose(nn.Module):
+    """Takes whatever it is given."""
+
+    def __init__(self, shape: Sequence[int], num_classes: int, **options: int):
+        super().__init__()
+        self.options = options
+
+
 class ToySchedule:
     def __init__(self, warmup: float = 0.1):
         if not 0 <= warmup <= 1:
             raise ValueError(f"warmup={warmup} must be in [0, 1]")
         self.warmup = warmup
+
+
+class OtherSchedule(ToySchedule):
+    def __init__(self, warmup: float = 0.7):
+        super().__init__(warmup)
+
+
+class Deep(ToyNetwork):
+    """A network with a part of its own."""
+
+    def __init__(self, shape: Sequence[int], num_classes: int, part: ToySchedule | None = None):
+        super().__init__(shape, num_classes)
+        self.part = part
+
+
+class OtherDeep(Deep):
+    pass
 
 
 class ToyModel(L.LightningModule):
@@ -62,6 +95,10 @@ class ToyModel(L.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.make_optimizer(list(self.parameters()), self.hparams.lr)
+
+
+class OtherModel(ToyModel):
+    pass
 
 
 class Unasking(ToyModel):

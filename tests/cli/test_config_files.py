@@ -1,0 +1,30 @@
+"""Which of the model's arguments configs give."""
+
+from pathlib import Path
+
+import pytest
+
+from cli.config_files import model_arguments, read_configs
+
+
+@pytest.mark.parametrize(
+    ("models", "given"),
+    [
+        ([], set()),
+        ([{"class_path": "a.A", "init_args": {"x": 1}}, {"init_args": {"y": 2}}], {"x", "y"}),
+        ([{"class_path": "a.A", "init_args": {"x": 1}}, {"class_path": "A", "init_args": {"y": 2}}], {"x", "y"}),
+        ([{"class_path": "a.A", "init_args": {"x": 1}}, {"class_path": "a.B", "init_args": {"y": 2}}], {"y"}),
+        ([{"class_path": "a.A", "init_args": {"x": 1}}, "a.B"], set()),
+        ([{"x": 1}, None], {"x"}),
+        ([{"class_path": "a.A", "init_args": None}, ["of no use"]], set()),
+    ],
+)
+def test_arguments_of_the_class_that_is_named_last(models, given):
+    assert model_arguments([{}, *({"model": model} for model in models), {"data": "D"}]) == given
+
+
+def test_a_class_on_the_command_line_stands_in_its_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.yaml").write_text("model: {class_path: A, init_args: {x: 1}}")
+    assert model_arguments(read_configs(["fit", "--config", "a.yaml", "--model=B"])) == set()
+    assert model_arguments(read_configs(["fit", "--model", "B", "-c", "a.yaml", "--model.lr", "1"])) == {"x"}
