@@ -12,7 +12,7 @@ def run_folder(trainer: L.Trainer) -> Path:
 
     As the asking process knows it: of several, the first one's answer is right (`shared_run_folder`).
     """
-    for callback in trainer.callbacks:
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by a connector
         if isinstance(callback, RunConfig):
             return callback.folder
     for logger in trainer.loggers[:1]:
