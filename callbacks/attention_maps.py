@@ -4,7 +4,7 @@ B batch, H heads, T tokens that attend (queries), L tokens that they attend to (
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 from matplotlib.figure import Figure
@@ -42,18 +42,19 @@ class AttentionMaps(L.Callback):
     def figures(self, module: L.LightningModule, batch: dict[str, Tensor]) -> dict[str, Figure]:
         """A figure for each attention of the module that reads this batch of one row."""
         batch = {name: value.to(module.device) for name, value in batch.items()}
+        transformer = cast(AttentiveModule, module)
         read: dict[str, list[str]] = {}  # what each part of the network reads, a source before its target
 
         def note(reader: str, given: tuple[Tensor]) -> None:
-            read[reader] = module.vocabulary.tokens(given[0][0].tolist())
+            read[reader] = transformer.vocabulary.tokens(given[0][0].tolist())
 
         handles = [
             part.embedding.register_forward_pre_hook(lambda _, given, reader=name: note(reader, given))
-            for name, part in module.network.named_modules()
+            for name, part in transformer.network.named_modules()
             if isinstance(part, Encoder | Decoder)
         ]
         try:
-            maps = module.attention_maps(batch)
+            maps = transformer.attention_maps(batch)
         finally:
             for handle in handles:
                 handle.remove()

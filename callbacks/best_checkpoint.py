@@ -83,7 +83,8 @@ class BestCheckpoint(ModelCheckpoint):
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         super().on_train_end(trainer, module)
-        if self.monitor is None or not self.save_top_k or self.best_model_path or trainer.fast_dev_run:
+        fast_dev_run = trainer.fast_dev_run  # type: ignore[attr-defined]  # set by a connector
+        if self.monitor is None or not self.save_top_k or self.best_model_path or fast_dev_run:
             return
         if trainer.is_global_zero:
             Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(

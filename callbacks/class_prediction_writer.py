@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 from torch import Tensor
@@ -40,10 +40,11 @@ class ClassPredictionWriter(PredictionFiles):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
+        class_names = cast(ClassPredictor, module).class_names
         names = batch["file"] if "file" in batch else batch["index"].tolist()
         probability = prediction["probability"].amax(1).tolist()  # (B,)
         for name, label, share in zip(names, prediction["label"].tolist(), probability, strict=True):
-            self._rows.writerow([name, module.class_names[label], f"{share:.4f}"])
+            self._rows.writerow([name, class_names[label], f"{share:.4f}"])
         self._file.flush()
         self.written += len(names)
 

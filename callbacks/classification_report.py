@@ -6,7 +6,7 @@ B batch, C channels, H height, W width, K classes.
 import heapq
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import lightning as L
 import torch
@@ -58,7 +58,8 @@ class ClassificationReport(L.Callback):
     def on_validation_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._worst, self._seen = [], 0
 
-    on_test_epoch_start = on_validation_epoch_start
+    def on_test_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.on_validation_epoch_start(trainer, module)
 
     def on_validation_batch_end(
         self,
@@ -77,7 +78,16 @@ class ClassificationReport(L.Callback):
             mistake = Mistake(float(confidence[place]), -self._seen, image, target, int(predicted[place]))
             (heapq.heappush if len(self._worst) < self.mistakes else heapq.heappushpop)(self._worst, mistake)
 
-    on_test_batch_end = on_validation_batch_end
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self.on_validation_batch_end(trainer, module, outputs, batch, batch_idx, dataloader_idx)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if not trainer.sanity_checking:
@@ -87,10 +97,11 @@ class ClassificationReport(L.Callback):
         self._report(trainer, module, "test")
 
     def _report(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
-        confusion = module.confusion.compute().cpu()  # (K, K), summed over all processes
+        classifier = cast(ImageClassifier, module)
+        confusion = classifier.confusion.compute().cpu()  # (K, K), summed over all processes
         if not trainer.is_global_zero:
             return
-        names, filters = module.class_names, module.filters()
+        names, filters = classifier.class_names, classifier.filters()
         accuracies = zip(names, confusion_tables.class_accuracy(confusion).tolist(), strict=True)
         scalars = {f"{stage}/accuracy_of/{name}": accuracy for name, accuracy in accuracies}
         for logger in trainer.loggers:
@@ -112,7 +123,7 @@ def confusion_figure(confusion: Tensor, class_names: Sequence[str]) -> Figure:
     axes.imshow(shares.sqrt().numpy(), cmap="Blues", vmin=0, vmax=1)  # the square root makes rare mistakes visible
     for row, column in confusion.nonzero().tolist():
         shade = "white" if shares[row, column] > 0.4 else "black"
-        axes.text(column, row, int(confusion[row, column]), ha="center", va="center", color=shade, fontsize=8)
+        axes.text(column, row, str(int(confusion[row, column])), ha="center", va="center", color=shade, fontsize=8)
     places = range(len(class_names))
     axes.set(xlabel="predicted", ylabel="target", yticks=places, yticklabels=class_names)
     axes.set_xticks(places, class_names, rotation=90 if max(map(len, class_names)) > 2 else 0)

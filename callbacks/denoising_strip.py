@@ -4,6 +4,7 @@ B batch, C channels, H height, W width.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import lightning as L
 import torch
@@ -33,9 +34,12 @@ class DenoisingStrip(SampleImage):
         self.classes, self.frames = classes, frames
 
     def image(self, module: L.LightningModule, class_names: Sequence[str]) -> Tensor:
+        generator = cast(StepwiseGenerator, module)
         labels = torch.arange(min(self.classes, len(class_names)), device=module.device)
         seen: list[Tensor] = []
-        module.sample(labels, generator=self.noise(len(labels)), on_step=lambda number, x0: seen.append(to_pixels(x0)))
+        generator.sample(
+            labels, generator=self.noise(len(labels)), on_step=lambda number, x0: seen.append(to_pixels(x0))
+        )
         shown = torch.linspace(len(seen) - 1, 0, min(self.frames, len(seen))).round().long().flip(0)
         strips = torch.stack([seen[number] for number in shown.tolist()], 1)  # (B, frames, C, H, W)
         return grid(strips.flatten(0, 1), len(shown))

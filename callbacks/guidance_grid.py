@@ -1,6 +1,7 @@
 """What guidance does to samples, class by class."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import lightning as L
 import torch
@@ -27,6 +28,9 @@ class GuidanceGrid(SampleImage):
         self.scales = sorted(scales)
 
     def image(self, module: L.LightningModule, class_names: Sequence[str]) -> Tensor:
+        generator = cast(GuidedGenerator, module)
         labels = torch.arange(len(class_names), device=module.device)
-        rows = [module.sample(labels, guidance_scale=scale, generator=self.noise(len(labels))) for scale in self.scales]
+        rows = [
+            generator.sample(labels, guidance_scale=scale, generator=self.noise(len(labels))) for scale in self.scales
+        ]
         return grid(torch.cat(rows), len(labels))

@@ -25,7 +25,8 @@ class ImagePredictionWriter(PredictionFiles):
 
     def on_predict_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         super().on_predict_start(trainer, module)
-        self._folder, self._first = self.folder / "drawn", []
+        self._folder = self.folder / "drawn"
+        self._first: list[Tensor] = []
         self._folder.mkdir(exist_ok=True)
 
     def write_on_batch_end(

@@ -1,6 +1,6 @@
 """The real images that samples are compared with."""
 
-from typing import Protocol
+from typing import Protocol, cast
 
 import lightning as L
 
@@ -17,10 +17,10 @@ class RealImages(Protocol):
 
 def training_and_heldout(module: L.LightningModule) -> tuple[ImageSet, ImageSet]:
     """The training images and the test images of the module's data; ValueError where they have none."""
-    data: RealImages | None = data_of(module)
+    data = data_of(module)
     if not hasattr(data, "training_and_test_sets"):
         raise ValueError(
             "samples are compared with real images: give the trainer a datamodule with training_and_test_sets(), such "
             "as datamodules.mnist.MNIST"
         )
-    return data.training_and_test_sets()
+    return cast(RealImages, data).training_and_test_sets()

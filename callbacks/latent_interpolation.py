@@ -3,6 +3,8 @@
 B batch, Z latent, C channels, H height, W width, K classes, S stops, T frames.
 """
 
+from typing import cast
+
 import lightning as L
 import numpy as np
 import torch
@@ -48,16 +50,18 @@ class LatentInterpolation(L.Callback):
         path = log_video(trainer, "latent_interpolation", frames)
         Console(soft_wrap=True, highlight=False, markup=False).print(f"latent interpolation in {path}")
 
-    on_train_end = on_test_end
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.on_test_end(trainer, module)
 
     def interpolation(self, module: L.LightningModule, classes: int) -> np.ndarray:
         """The frames (T, height, width, 3) uint8."""
-        latents = module.latents(self.rows * self.stops, generators(self.seed, range(self.rows * self.stops)))
+        generator = cast(LatentGenerator, module)
+        latents = generator.latents(self.rows * self.stops, generators(self.seed, range(self.rows * self.stops)))
         stops = latents.unflatten(0, (self.rows, self.stops)).unbind(1)  # S of (rows, Z)
         labels = torch.arange(classes, device=module.device).repeat(self.rows)
         frames: list[Tensor] = []
         for start, end in zip(stops, [*stops[1:], stops[0]], strict=True):
             for step in range(self.frames):
                 latents = slerp(start, end, step / self.frames).repeat_interleave(classes, 0)  # (rows * K, Z)
-                frames.append(grid(module.sample(labels, latents=latents).cpu(), classes))
+                frames.append(grid(generator.sample(labels, latents=latents).cpu(), classes))
         return torch.stack(frames).permute(0, 2, 3, 1).numpy()

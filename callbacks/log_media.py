@@ -14,11 +14,12 @@ C channels, H height, W width, T frames.
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Protocol, TypeGuard
 
 import imageio.v3 as iio
 import lightning as L
 import numpy as np
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 from torchvision.io import write_png
@@ -28,6 +29,21 @@ from limits import number
 
 KEPT = 100  # files of each name
 WANDB = ("log_image", "log_table", "log_video")
+
+
+class _WandB(Protocol):
+    """What is used of `lightning.pytorch.loggers.WandbLogger`."""
+
+    def log_image(self, key: str, images: list[Any], *, step: int) -> None: ...
+    def log_table(self, key: str, columns: list[str], data: list[list[Any]], *, step: int) -> None: ...
+    def log_video(self, key: str, videos: list[Any], *, step: int) -> None: ...
+
+
+class _MLflow(Protocol):
+    """What is used of `lightning.pytorch.loggers.MLFlowLogger`."""
+
+    experiment: Any
+    run_id: str
 
 
 def log_image(trainer: L.Trainer, name: str, image: Tensor) -> Path:
@@ -82,11 +98,11 @@ def log_video(trainer: L.Trainer, name: str, frames: np.ndarray, fps: int = 20) 
     return path
 
 
-def _is_wandb(logger: Logger) -> bool:
+def _is_wandb(logger: Any) -> TypeGuard[_WandB]:
     return all(callable(getattr(logger, method, None)) for method in WANDB)
 
 
-def _is_mlflow(logger: Logger) -> bool:
+def _is_mlflow(logger: Any) -> TypeGuard[_MLflow]:
     return hasattr(type(logger), "run_id") and callable(getattr(logger.experiment, "log_artifact", None))
 
 

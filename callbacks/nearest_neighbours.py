@@ -3,6 +3,8 @@
 B batch, C channels, H height, W width, F features, N training images, K classes.
 """
 
+from typing import Any
+
 import lightning as L
 import torch
 from rich.console import Console
@@ -41,7 +43,7 @@ class NearestNeighbours(L.Callback):
     def on_test_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Check that classifier and data fit, before anything is drawn."""
         with watching(module):
-            self._reader = load_trained(self.classifier)
+            self._reader: Any = load_trained(self.classifier)  # a FeatureClassifier, which is checked below
         images = training_and_heldout(module)[0].images
         check_classifier(self._reader, self.classifier, images, class_names(module))
         if self.neighbours > len(images):
@@ -64,6 +66,6 @@ def beside(samples: Tensor, images: Tensor, sample_features: Tensor, features: T
     """Samples (B, C, H, W), each followed by its neighbours among (N, C, H, W): (B, 1 + 2 count, C, H, W)."""
     whole(1, len(images), count=count)
     by_features = torch.cdist(sample_features, features).topk(count, largest=False).indices  # (B, count)
-    pixels = (part.flatten(1).float() for part in (samples, images))
-    by_pixels = torch.cdist(*pixels).topk(count, largest=False).indices
+    drawn, real = (part.flatten(1).float() for part in (samples, images))
+    by_pixels = torch.cdist(drawn, real).topk(count, largest=False).indices
     return torch.cat([samples[:, None], images[by_features], images[by_pixels]], 1)

@@ -7,7 +7,7 @@ while training.
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import numpy as np
@@ -113,15 +113,15 @@ def run_policy(
     one is repeated. In batches of one size a sum is rounded the same whatever the other rows are, and where things
     touch and push, the last bit of an action decides where the block ends.
     """
-    seeds = list(seeds)
+    policy, seeds = cast(Policy, module), list(seeds)
     noise = [generators((0, seeds[:number].count(seed)), [seed])[0] for number, seed in enumerate(seeds)]
     unused = torch.Generator()
 
     def act(observations: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
         spare = WAVE - len(numbers)
         rows = np.concatenate([observations, np.repeat(observations[-1:], spare, 0)])
-        rows = torch.as_tensor(rows, dtype=torch.float32, device=module.device)
-        actions = module.act(rows, generator=[*(noise[number] for number in numbers), *[unused] * spare])
+        seen = torch.as_tensor(rows, dtype=torch.float32, device=policy.device)
+        actions = policy.act(seen, generator=[*(noise[number] for number in numbers), *[unused] * spare])
         return actions[: len(numbers)].cpu().numpy()
 
     with watching(module), Progress(transient=True, disable=not progress) as bar:
@@ -129,9 +129,9 @@ def run_policy(
         return rollout(
             act,
             seeds,
-            n_obs_steps=module.hparams.n_obs_steps,
-            n_action_steps=module.hparams.n_action_steps,
-            observation=module.observation,
+            n_obs_steps=policy.hparams.n_obs_steps,
+            n_action_steps=policy.hparams.n_action_steps,
+            observation=policy.observation,
             parallel_worlds=WAVE,
             legacy_resets=legacy_resets,
             on_progress=lambda ended: bar.advance(task, ended),

@@ -12,7 +12,7 @@ def run_folder(trainer: L.Trainer) -> Path:
 
     With several processes only the first one's answer is right (see `shared_run_folder`).
     """
-    for callback in trainer.callbacks:
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by a connector
         if isinstance(callback, RunConfig):
             return callback.folder
     for logger in trainer.loggers[:1]:

@@ -4,7 +4,7 @@ B batch, C channels, H height, W width, K classes.
 """
 
 import sys
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -64,7 +64,8 @@ def draw(module: L.LightningModule, classes: int, rows: int, seed: int = 0) -> T
     Each has noise of its own, from the seed and its place.
     """
     labels = torch.arange(classes, device=module.device).repeat(rows)
-    return module.sample(labels, generator=generators(seed, range(len(labels)))).cpu()
+    generator = cast(ImageGenerator, module)
+    return generator.sample(labels, generator=generators(seed, range(len(labels)))).cpu()
 
 
 def grid(images: Tensor, columns: int = 10, scale: int = 2) -> Tensor:

@@ -3,7 +3,7 @@
 N images, K classes.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -55,7 +55,7 @@ class SampleQuality(L.Callback):
     def on_test_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Check that classifier, data and numbers fit, before anything is drawn."""
         with watching(module):
-            self._reader = load_trained(self.classifier)
+            self._reader: Any = load_trained(self.classifier)  # a FeatureClassifier, which is checked below
         train, heldout = training_and_heldout(module)
         check_classifier(self._reader, self.classifier, train.images, class_names(module))
         if min(len(train), len(heldout)) < 2:
@@ -76,7 +76,7 @@ class SampleQuality(L.Callback):
     ) -> None:
         if batch_idx or dataloader_idx:
             return
-        reader, bar = self._reader.to(module.device), rank_zero_only.rank == 0
+        reader, bar = self._reader.to(module.device), rank_zero_only.rank == 0  # type: ignore[attr-defined]  # set by Lightning
         train, heldout = training_and_heldout(module)
         target = train.labels[torch.arange(self.samples) % len(train)]
         with watching(module), trainer.precision_plugin.forward_context():
@@ -107,10 +107,11 @@ class SampleQuality(L.Callback):
 
         They are the same each time: each has its own noise, from the seed and its place.
         """
-        parts = torch.arange(len(labels)).split(BATCH)
+        generator, parts = cast(ImageGenerator, module), torch.arange(len(labels)).split(BATCH)
+        quiet = rank_zero_only.rank != 0  # type: ignore[attr-defined]  # set by Lightning
         return torch.cat(
             [
-                module.sample(labels[part].to(module.device), generator=generators(self.seed, part.tolist())).cpu()
-                for part in track(parts, "drawing samples", transient=True, disable=rank_zero_only.rank != 0)
+                generator.sample(labels[part].to(module.device), generator=generators(self.seed, part.tolist())).cpu()
+                for part in track(parts, "drawing samples", transient=True, disable=quiet)
             ]
         )

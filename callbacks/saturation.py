@@ -4,6 +4,7 @@ B batch, C channels, H height, W width.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import lightning as L
 import torch
@@ -51,12 +52,13 @@ class Saturation(SampleImage):
         self.thresholdings = thresholdings or [NoThresholding(), StaticThresholding(), DynamicThresholding()]
 
     def image(self, module: L.LightningModule, class_names: Sequence[str]) -> Tensor:
+        generator = cast(ThresholdedGenerator, module)
         labels = torch.arange(self.samples, device=module.device) % len(class_names)
         shares, highest = {}, {}
         for thresholding in self.thresholdings:
             name = type(thresholding).__name__
             drawn = [
-                module.sample(
+                generator.sample(
                     labels, guidance_scale=scale, thresholding=thresholding, generator=self.noise(self.samples)
                 )
                 for scale in self.scales

@@ -1,11 +1,13 @@
 """Print what a model answers in `predict`."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import lightning as L
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
+from callbacks.module_protocols import TextAnswerer
 from callbacks.prediction_files import say
 
 
@@ -28,5 +30,6 @@ class TextPredictionWriter(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        for question, answer in zip(module.vocabulary.decode(batch["source"]), prediction, strict=True):
+        questions = cast(TextAnswerer, module).vocabulary.decode(batch["source"])
+        for question, answer in zip(questions, prediction, strict=True):
             say(f"{question} -> {answer}")

@@ -1,6 +1,6 @@
 """What a sequence model answers on held-out questions."""
 
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 from torch import Tensor
@@ -41,8 +41,8 @@ class TextSamples(L.Callback):
 
     def rows(self, module: L.LightningModule, batch: dict[str, Tensor]) -> list[tuple[str, ...]]:
         """The batch's questions and targets, the module's answers, and whether these are right."""
-        batch = {name: value.to(module.device) for name, value in batch.items()}
-        questions, targets = (module.vocabulary.decode(batch[name]) for name in ("source", "target"))
-        ids = module.generate(batch["source"], batch["source_mask"])
-        right = ["right" if exact else "wrong" for exact in module.is_exact(ids, batch).tolist()]
-        return list(zip(questions, targets, module.vocabulary.decode(ids), right, strict=True))
+        answerer, batch = cast(TextAnswerer, module), {name: value.to(module.device) for name, value in batch.items()}
+        questions, targets = (answerer.vocabulary.decode(batch[name]) for name in ("source", "target"))
+        ids = answerer.generate(batch["source"], batch["source_mask"])
+        right = ["right" if exact else "wrong" for exact in answerer.is_exact(ids, batch).tolist()]
+        return list(zip(questions, targets, answerer.vocabulary.decode(ids), right, strict=True))

@@ -21,6 +21,7 @@ class EMAWeightAveraging(callbacks.EMAWeightAveraging):
     ) -> None:
         super().on_train_batch_end(trainer, module, outputs, batch, batch_idx)
         average = self._average_model
+        assert average is not None  # made by `setup`
         if self._latest_update_step == 0 and not average.n_averaged:  # a new average begins as a copy
             average.update_parameters(module)
             average.n_averaged.zero_()

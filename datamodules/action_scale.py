@@ -14,7 +14,8 @@ def action_scale(batches: Iterable[dict[str, Tensor]]) -> Tensor:
         batches: {"observation": (B, O, 2 or more), "action": (B, T, 2), "action_is_pad": (B, T)}, where an observation
             begins with the pointer's position.
     """
-    total, count = 0.0, 0
+    total: Tensor | float = 0.0
+    count: Tensor | int = 0
     for batch in batches:
         within = ~batch["action_is_pad"][..., None]
         relative = (batch["action"] - batch["observation"][:, -1:, :2]) * within

@@ -18,7 +18,7 @@ B images, C channels, H height, W width.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -87,7 +87,7 @@ class Shift(Augmentation):
 
     def apply(self, images: Tensor, index: Tensor | None, epoch: int, generator: torch.Generator | None) -> Tensor:
         _check_size(self, "pixels", images)
-        options = {"generator": generator, "device": images.device}
+        options: dict[str, Any] = {"generator": generator, "device": images.device}
         shifts = torch.randint(2 * self.pixels + 1, (2, len(images)), **options) - self.pixels  # rows, columns
         (rows, in_rows), (columns, in_columns) = map(self._sources, shifts, images.shape[-2:])
         places = rows[:, :, None] * images.shape[-1] + columns[:, None, :]  # (B, H, W), in an image as a vector
@@ -119,7 +119,7 @@ class Cutout(Augmentation):
         covered = torch.ones(len(images), 1, 1, 1, dtype=torch.bool, device=images.device)
         for dim in (2, 3):
             length = images.shape[dim]
-            options = {"generator": generator, "device": images.device}
+            options: dict[str, Any] = {"generator": generator, "device": images.device}
             start = torch.randint(length - self.size + 1, (len(images), 1), **options)
             offset = torch.arange(length, device=images.device) - start  # (B, length)
             within = (offset >= 0) & (offset < self.size)
@@ -168,15 +168,16 @@ class Warp(Augmentation):
             _check_size(self, name, images)
         if self.bend and self.nodes > max(images.shape[-2:]):
             raise ValueError(f"Warp: nodes={self.nodes} is more than the pixels of images of {_size(images)}")
-        options = {"generator": generator, "device": images.device}
+        options: dict[str, Any] = {"generator": generator, "device": images.device}
+        height, width = images.shape[-2:]
         draws = 2 * torch.rand(5, len(images), **options) - 1  # from -1 to 1
         angle, shear = self.rotate * draws[0], self.shear * draws[1]
         places = sampling_places(
-            images.shape[-2:], angle, 1 + self.scale * draws[2], shear, self.shift * draws[3:].T
+            (height, width), angle, 1 + self.scale * draws[2], shear, self.shift * draws[3:].T
         )  # (B, H, W, 2)
         if self.bend:
             places = places + smooth_field(
-                self.bend * torch.randn(len(images), 2, self.nodes, self.nodes, **options), images.shape[-2:]
+                self.bend * torch.randn(len(images), 2, self.nodes, self.nodes, **options), (height, width)
             )
         return resample(images, places, self.fill)
 

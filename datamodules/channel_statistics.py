@@ -1,5 +1,6 @@
 """Mean and standard deviation of the channels of a set of images, to normalise them by."""
 
+import torch
 from torch import Tensor
 
 PART = 4096  # images at once: a whole set as float64 would take eight times its memory
@@ -12,7 +13,8 @@ def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     """
     if not len(images):
         raise ValueError("there are no images to measure mean and std on")
-    count, total, squares = images.numel() / images.shape[1], 0.0, 0.0
+    count = images.numel() / images.shape[1]
+    total, squares = images.new_zeros(2, images.shape[1], dtype=torch.float64)
     for part in images.split(PART):
         pixels = part.double() / 255
         total, squares = total + pixels.sum((0, 2, 3)), squares + pixels.square().sum((0, 2, 3))

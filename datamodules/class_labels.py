@@ -4,6 +4,7 @@ B batch, K classes.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import lightning as L
 import torch
@@ -47,4 +48,5 @@ class ClassLabels(L.LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader:
         labels = Labels(self.count, len(self.class_names))
-        return DataLoader(labels, batch_size=self.batch_size, collate_fn=already_collated)
+        options: dict[str, Any] = {"collate_fn": already_collated}  # DataLoader's types know no `__getitems__`
+        return DataLoader(labels, batch_size=self.batch_size, **options)

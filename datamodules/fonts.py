@@ -53,7 +53,7 @@ def draw(
         limits.whole(low, shape=size)
     channels, height, width = shape
     labels = rng.permutation(np.arange(n) % len(CLASS_NAMES))
-    quiet = progress is None or rank_zero_only.rank != 0
+    quiet = progress is None or rank_zero_only.rank != 0  # type: ignore[attr-defined]  # set by Lightning
     ink = np.stack(
         [_ink(label, height, width, rng) for label in track(labels, progress or "", transient=True, disable=quiet)]
     )  # (n, H, W), 0 ground to 1 ink

@@ -36,13 +36,14 @@ def no_validation(data: L.LightningDataModule) -> list:
 
     Raises ValueError where a callback of the run waits for a metric that only validation measures.
     """
-    for callback in data.trainer.callbacks if data.trainer else ():
+    callbacks = data.trainer.callbacks if data.trainer else ()  # type: ignore[attr-defined]  # set by a connector
+    for callback in callbacks:
         monitor = getattr(callback, "monitor", None) or ""
         if monitor.startswith("val/"):
             name = type(callback).__name__
             option = "--checkpoint.monitor null" if isinstance(callback, ModelCheckpoint) else f"a run without {name}"
             raise ValueError(
-                f"val_share={data.hparams.val_share} holds nothing out, so that {monitor}, which {name} waits for, is "
-                f"never measured; hold something out, or go on with {option}"
+                f"val_share={data.hparams['val_share']} holds nothing out, so that {monitor}, which {name} waits for, "
+                f"is never measured; hold something out, or go on with {option}"
             )
     return []

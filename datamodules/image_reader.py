@@ -19,7 +19,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 MODES = {1: "L", 3: "RGB"}  # channels -> what Pillow calls such an image
-TURNS = {  # EXIF orientation -> what brings the image upright
+TURNS: dict[int | None, Image.Transpose] = {  # EXIF orientation -> what brings the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
+from lightning.fabric.utilities.data import AttributeDict
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.progress import track
@@ -155,7 +156,8 @@ def _beside(path: str | None, what: str, place: str) -> bytes:
 def _decode(files: list[bytes], shape: tuple[int, int, int], source: str) -> Tensor:
     channels, height, width = shape
     images = np.empty((len(files), height, width, channels), np.uint8)
-    progress = track(files, f"decoding {source}", transient=True, disable=rank_zero_only.rank != 0)
+    quiet = rank_zero_only.rank != 0  # type: ignore[attr-defined]  # set by Lightning
+    progress = track(files, f"decoding {source}", transient=True, disable=quiet)
     for number, data in enumerate(progress):
         try:
             image = read_image(data, channels)
@@ -191,6 +193,7 @@ class ImageDataModule(L.LightningDataModule):
         invert: take the negative of every image: for dark ink on light paper where the model knows light on dark.
     """
 
+    hparams: AttributeDict
     shape: tuple[int, int, int]  # (C, H, W)
     class_names: tuple[str, ...]
     image_column = "image"
@@ -296,7 +299,7 @@ class ImageDataModule(L.LightningDataModule):
         if self.hparams.invert:
             found.images = 255 - found.images
         dark = int(dark_on_light(found.images).sum()) if self.light_on_dark else 0
-        if dark and rank_zero_only.rank == 0:
+        if dark and rank_zero_only.rank == 0:  # type: ignore[attr-defined]  # set by Lightning
             other = "false" if self.hparams.invert else "true"
             Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(
                 f"{dark} of {len(found)} images look like dark ink on light paper, and {type(self).__name__} shows "

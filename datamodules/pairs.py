@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import lightning as L
 import torch
+from lightning.fabric.utilities.data import AttributeDict
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
@@ -111,6 +112,7 @@ class PairsDataModule(L.LightningDataModule, ABC):
     of an epoch in `draw_training`.
     """
 
+    hparams: AttributeDict
     vocab_size: int
     val_pairs: Pairs
     test_pairs: list[Pairs]
@@ -148,7 +150,9 @@ class PairsDataModule(L.LightningDataModule, ABC):
 
     def _epoch(self) -> int:
         """The number of the epoch that the trainer is in; 0 where it repeats a few batches (`overfit_batches`)."""
-        return self.trainer.current_epoch if self.trainer and not self.trainer.overfit_batches else 0
+        if not self.trainer or self.trainer.overfit_batches:  # type: ignore[attr-defined]  # set by a connector
+            return 0
+        return self.trainer.current_epoch
 
     def val_dataloader(self) -> DataLoader:
         return self.loader(self.val_pairs)

@@ -11,6 +11,7 @@ split by their own hash; those held out keep all of their words and signs.
 import re
 import zlib
 from collections.abc import Iterable, Iterator
+from typing import cast
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -203,7 +204,7 @@ class PigLatin(PairsDataModule):
         if self.text is None:
             raise ValueError('nothing to translate; say what with --data.text "the quick brown fox"')
         if self.tokenizer is None and self.trainer:  # learned from a corpus; the weights carry it
-            self.tokenizer = self.trainer.lightning_module.vocabulary.tokenizer
+            self.tokenizer = cast(Vocabulary, self.trainer.lightning_module.vocabulary).tokenizer
         return self.loader(self.pairs([self.text]))
 
 

@@ -39,7 +39,8 @@ def translate_word(word: str) -> str:
     """One word, without punctuation around it."""
     if not TRANSLATED.fullmatch(word):
         return word
-    end = MOVED.match(word).end()
+    start = MOVED.match(word)  # always one, maybe an empty one
+    end = start.end() if start else 0
     if word[max(end - 1, 0) : end + 1].lower() == "qu":
         end += 1
     moved, rest, ending = word[:end], word[end:], "ay" if end else "way"

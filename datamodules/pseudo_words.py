@@ -10,6 +10,7 @@ N words, L letters.
 """
 
 import string
+from collections.abc import Callable
 
 import numpy as np
 
@@ -41,7 +42,8 @@ class PseudoWords:
         """N words of at most 20 letters and digits, of all four kinds."""
         words = self.chained(count, rng)
         kinds = np.searchsorted(np.cumsum([SHORT, ECHOING, NUMBERED]), rng.random(count), side="right")
-        for kind, make in enumerate((_short, _echoing, _numbered)):
+        makers: list[Callable[[str, np.random.Generator], str]] = [_short, _echoing, _numbered]
+        for kind, make in enumerate(makers):
             for i in (kinds == kind).nonzero()[0]:
                 words[i] = make(words[i], rng)
         return words

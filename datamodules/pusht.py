@@ -13,6 +13,7 @@ B windows of a batch.
 
 import lightning as L
 import torch
+from lightning.fabric.utilities.data import AttributeDict
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -98,6 +99,8 @@ class PushTDemos(L.LightningDataModule):
             validation, and test uses the episodes that were trained on.
         split_seed: draws which ones.
     """
+
+    hparams: AttributeDict
 
     def __init__(
         self,

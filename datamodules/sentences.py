@@ -64,7 +64,7 @@ def sentences(text: str) -> list[str]:
     Kept are those from a capital letter to a full stop, question or exclamation mark, in letters, digits and common
     punctuation; what holds anything else (code, tables, grammar, other alphabets) is left out.
     """
-    found = {}
+    found: dict[str, None] = {}
     for paragraph in re.split(r"\n\s*\n|\n(?=\s*\* )", plain(text)):
         line = " ".join(BULLET.sub("", paragraph).split())
         line = EMPHASIS.sub(r"\1", FOOTNOTE.sub("", line))

@@ -33,7 +33,8 @@ def draw(count: int, min_length: int, max_length: int, seed: int) -> tuple[Tenso
     numbers = torch.randint(NUMBERS, (count, max_length), generator=generator)
     outside = torch.arange(max_length) >= lengths
     ordered = numbers.masked_fill(outside, NUMBERS).sort(1).values  # what lies outside sorts to the end
-    return tuple((x + SPECIAL).masked_fill(outside, PAD) for x in (numbers, ordered))
+    source, target = ((x + SPECIAL).masked_fill(outside, PAD) for x in (numbers, ordered))
+    return source, target
 
 
 class Sorting(PairsDataModule):
@@ -76,9 +77,10 @@ class Sorting(PairsDataModule):
         self.tokenizer = number_tokenizer(NUMBERS)
         self.vocab_size = self.tokenizer.get_vocab_size()
         self.test_names = ["exact_match", *["exact_match_long"] * test_long]
+        given: list | None = numbers
         if text is not None and numbers is None:
-            numbers = text.replace(",", " ").split()
-        self.texts = [] if numbers is None else [self._checked(numbers)]
+            given = text.replace(",", " ").split()
+        self.texts = [] if given is None else [self._checked(given)]
 
     def _checked(self, numbers: list) -> str:
         """A user's list as text."""

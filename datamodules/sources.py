@@ -15,6 +15,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,9 @@ def load_files(
     elif split in files:
         parts = []
         for file in files[split]:
-            names = _asked(source, lambda file=file: parquet.read_schema(file).names)
+            names = _asked(source, partial(parquet.read_schema, file)).names
             wanted = _wanted(place, names, columns, optional)
-            parts.append(_asked(source, lambda file=file, wanted=wanted: _read(file, wanted, features)))
+            parts.append(_asked(source, partial(_read, file, wanted, features)))
     else:
         raise ValueError(
             f"the data at {place!r} have no split {split!r}, only {', '.join(files)}; a file belongs to the split that "

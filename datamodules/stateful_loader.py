@@ -10,8 +10,9 @@ resumes with an epoch of no batches. And it goes on with another batch size, num
 without a word.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from itertools import islice
+from typing import Any, cast
 
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
@@ -45,21 +46,22 @@ class StatefulLoader(DataLoader):
                 "persistent_workers=True: what they draw goes on from epoch to epoch, and a resumed run could not go "
                 "on from there; leave it out"
             )
-        sampler, self.in_order = options.get("sampler"), in_order
-        if isinstance(sampler, DistributedSampler):  # Lightning's
-            options["sampler"] = unpadded(dataset, sampler, in_order, options.get("drop_last", False))
+        given, self.in_order = options.get("sampler"), in_order
+        rows = cast(Sized, dataset)
+        if isinstance(given, DistributedSampler):  # Lightning's
+            options["sampler"] = unpadded(rows, given, in_order, options.get("drop_last", False))
         super().__init__(dataset, **{**options, "generator": torch.Generator()})
-        if isinstance(sampler, DistributedSampler) and not len(self):
+        if isinstance(given, DistributedSampler) and not len(self):
             raise ValueError(
-                f"batch_size={self.batch_size} is more than a process's share of {len(dataset)} rows, "
-                f"{len(self.sampler)}; lower it"
+                f"batch_size={self.batch_size} is more than a process's share of {len(rows)} rows, "
+                f"{len(options['sampler'])}; lower it"
             )
         self._seed, self._given, self._skipped = 0, 0, 0
 
-    def __iter__(self) -> Iterator:
+    def __iter__(self) -> Iterator:  # type: ignore[override]  # torch names a private class
         self._given, self._skipped = self._skipped, 0
         if not self._given:
-            self._seed = torch.empty((), dtype=torch.int64).random_().item()
+            self._seed = int(torch.empty((), dtype=torch.int64).random_().item())
         self.generator.manual_seed(self._seed)
         batches = super().__iter__()
         if self._given:
@@ -74,7 +76,7 @@ class StatefulLoader(DataLoader):
         state = {"seed": self._seed, "given": self._given % len(self)}
         return {**state, "batches": len(self), "batch_size": self.batch_size}
 
-    def load_state_dict(self, state: dict[str, int | None]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Let the next iteration begin after the batches that were given.
 
         Raises ValueError in the middle of an epoch of other batches: of another size, number of rows or of processes.

@@ -1,9 +1,10 @@
 """How several processes share the rows of an epoch: each row goes to exactly one of them, or is left out."""
 
 from collections.abc import Sized
+from typing import Any, cast
 
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
-from torch.utils.data import DistributedSampler
+from torch.utils.data import Dataset, DistributedSampler
 
 
 def unpadded(dataset: Sized, given: DistributedSampler, in_order: bool, drop_last: bool) -> DistributedSampler:
@@ -25,12 +26,13 @@ def unpadded(dataset: Sized, given: DistributedSampler, in_order: bool, drop_las
             f"{given.num_replicas} processes cannot share {len(dataset)} rows: each needs one; lower --trainer.devices "
             "or give more data"
         )
-    options = {
+    rows = cast(Dataset, dataset)
+    options: dict[str, Any] = {
         "num_replicas": given.num_replicas,
         "rank": given.rank,
         "shuffle": given.shuffle and not in_order,
         "seed": given.seed,
     }
     if drop_last:
-        return DistributedSampler(dataset, drop_last=True, **options)
-    return UnrepeatedDistributedSampler(dataset, **options)
+        return DistributedSampler(rows, drop_last=True, **options)
+    return UnrepeatedDistributedSampler(rows, **options)

@@ -2,7 +2,9 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import lightning as L
@@ -14,6 +16,7 @@ from callbacks.resume.last_checkpoint import LastCheckpoint, step_is_whole
 from checkpoints.runs import CONFIG
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+Handler = Callable[[int, FrameType | None], Any] | int | None  # as `signal.getsignal` gives it
 
 
 class Stop(L.Callback):
@@ -25,7 +28,7 @@ class Stop(L.Callback):
 
     def __init__(self):
         self._signal: signal.Signals | None = None
-        self._before: dict[signal.Signals, object] = {}
+        self._before: dict[signal.Signals, Handler] = {}
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         self._signal = None
@@ -34,7 +37,7 @@ class Stop(L.Callback):
 
     def _listen(self, trainer: L.Trainer) -> None:
         def note(number: int, frame: object) -> None:
-            launcher = trainer.strategy.launcher
+            launcher: Any = trainer.strategy.launcher
             if number == signal.SIGTERM and hasattr(launcher, "kill"):  # Ctrl-C reaches all processes by itself
                 launcher.kill(number)
             self._told(trainer, signal.Signals(number))
@@ -156,4 +159,5 @@ class GracefulShutdown(Stop, Checkpoint):
 
     def _path(self, trainer: L.Trainer) -> Path:
         (last,) = (callback for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint))
+        assert last.dirpath is not None  # it has been set up
         return Path(last.dirpath) / f"{last.filename}{last.FILE_EXTENSION}"

@@ -44,7 +44,8 @@ class LastCheckpoint(ModelCheckpoint):
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         epochs = trainer.current_epoch + 1
         ends = trainer.should_stop or epochs == trainer.max_epochs or 0 <= trainer.max_steps <= trainer.global_step
-        due = self.every_n_epochs > 0 and epochs % self.every_n_epochs == 0
+        every = self.every_n_epochs or 0
+        due = every > 0 and epochs % every == 0
         if (due or ends) and not self._should_skip_saving_checkpoint(trainer):
             self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
 

@@ -60,7 +60,9 @@ def gathered(state: dict) -> list[dict]:
 def random_state() -> dict:
     """The states of all global generators, as plain values and tensors."""
     version, numbers, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002  the global one, whoever uses it
+    state = np.random.get_state(legacy=True)  # noqa: NPY002  the global one, whoever uses it
+    assert isinstance(state, tuple)
+    name, keys, position, has_gauss, cached = state
     return {
         "python": [version, list(numbers), gauss],
         "numpy": [name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],
