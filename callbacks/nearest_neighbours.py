@@ -3,7 +3,7 @@
 B batch, C channels, H height, W width, F features, N training images, K classes.
 """
 
-from typing import Any
+from typing import cast
 
 import lightning as L
 import torch
@@ -17,7 +17,7 @@ from callbacks.sample_grid import draw, grid
 from callbacks.sampling import HIGHEST_SEED, MOST, class_names, watching
 from checkpoints.load_trained import load_trained
 from limits import whole
-from metrics.classifier_features import check_classifier, extract_features
+from metrics.classifier_features import FeatureClassifier, check_classifier, extract_features
 
 
 class NearestNeighbours(L.Callback):
@@ -43,7 +43,7 @@ class NearestNeighbours(L.Callback):
     def on_test_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Check that classifier and data fit, before anything is drawn."""
         with watching(module):
-            self._reader: Any = load_trained(self.classifier)  # a FeatureClassifier, which is checked below
+            self._reader = cast(FeatureClassifier, load_trained(self.classifier))  # it is checked below
         images = training_and_heldout(module)[0].images
         check_classifier(self._reader, self.classifier, images, class_names(module))
         if self.neighbours > len(images):

@@ -19,7 +19,7 @@ from callbacks.sampling import HIGHEST_SEED, class_names, watching
 from checkpoints.load_trained import load_trained
 from diffusion.noise import generators
 from limits import whole
-from metrics.classifier_features import check_classifier, extract_features
+from metrics.classifier_features import FeatureClassifier, check_classifier, extract_features
 from metrics.frechet_inception_distance import frechet_distance
 from metrics.kernel_inception_distance import kernel_distance
 
@@ -55,7 +55,7 @@ class SampleQuality(L.Callback):
     def on_test_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Check that classifier, data and numbers fit, before anything is drawn."""
         with watching(module):
-            self._reader: Any = load_trained(self.classifier)  # a FeatureClassifier, which is checked below
+            self._reader = cast(FeatureClassifier, load_trained(self.classifier))  # it is checked below
         train, heldout = training_and_heldout(module)
         check_classifier(self._reader, self.classifier, train.images, class_names(module))
         if min(len(train), len(heldout)) < 2:

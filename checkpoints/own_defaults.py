@@ -7,14 +7,17 @@ SGD(weight_decay=0.01), and a network of the user's own would get the `width` of
 
 from collections.abc import Callable
 from functools import cache, wraps
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from jsonargparse import Namespace
 
+typehints: ModuleType | None
 try:
-    from jsonargparse import _typehints
+    typehints = import_module("jsonargparse._typehints")
 except ImportError:  # another version
-    _typehints = None
+    typehints = None
 
 CARRY_OVER = "discard_init_args_on_class_path_change"  # drops only what the new class would not take
 
@@ -26,8 +29,8 @@ def start_from_own_defaults() -> None:
     What is given together with the new class, or after it, holds; naming the same class again keeps what it has. It is
     for the whole process. A jsonargparse that has no function of that name is left as it is.
     """
-    if carry_over := getattr(_typehints, CARRY_OVER, None):
-        setattr(_typehints, CARRY_OVER, _after_dropping(carry_over))
+    if carry_over := getattr(typehints, CARRY_OVER, None):
+        setattr(typehints, CARRY_OVER, _after_dropping(carry_over))
 
 
 def _after_dropping(carry_over: Callable[..., None]) -> Callable[..., None]:

@@ -4,7 +4,7 @@ B batch, C channels, H height, W width, F features, N images.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import torch
 from rich.progress import track
@@ -16,9 +16,15 @@ BATCH = 250  # images in a forward pass
 class FeatureClassifier(Protocol):
     """A classifier whose last layer can be taken off."""
 
-    device: torch.device
     hparams: Any  # with the `shape` of its images, where it says so
     head: nn.Linear  # features to logits
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+
+    def to(self, device: torch.device) -> Self:
+        """Itself, moved to the device."""
 
     def features(self, images: Tensor) -> Tensor:
         """What `head` reads: (B, C, H, W) uint8 -> (B, F)."""

@@ -227,5 +227,5 @@ def test_models_that_are_built_of_a_config_alone():
 def test_another_version_without_that_function(monkeypatch):
     monkeypatch.setattr(own_defaults, "CARRY_OVER", "no such function")
     own_defaults.start_from_own_defaults.__wrapped__()
-    monkeypatch.setattr(own_defaults, "_typehints", None)
+    monkeypatch.setattr(own_defaults, "typehints", None)
     own_defaults.start_from_own_defaults.__wrapped__()
