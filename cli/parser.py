@@ -21,6 +21,7 @@ from cli.yaml_dump import dump_yaml
 
 NAMED = re.compile(r"(?:--|['\"])([\w.]+)")  # names in an error about an unknown key
 KINDS = re.compile(r"<class '([\w.]+)'>|Literal\[(.*?)\]")
+NO_PATH = "Expected a dot import path string: "
 EMPTY = ("Expected a <class", "Expected a typing", "Expected a path", "Does not validate", "Not a valid subclass")
 
 
@@ -84,6 +85,8 @@ def _rejected(key: str, message: str) -> str:
     ends = (text.rpartition(end) for end in ("Got value: ", "Given value: "))
     expected, found, value = next((parts for parts in ends if parts[1]), (text, "", ""))
     if reason := _reason(message):
+        if reason.startswith(NO_PATH):
+            reason = f"no class {reason.removeprefix(NO_PATH)} is known; name one by its path, as torch.optim.AdamW"
         given = f"={value}" if value and len(value) < 100 and value not in reason else ""
         return f"{key}{given}: {reason}{_renamed_class(reason)}"
     if not found:

@@ -52,7 +52,8 @@ def test_after_it_a_run_goes_on_from_the_last_checkpoint(spoiled):
 
 def test_weights_that_are_no_numbers_are_not_saved(spoiled):
     """A step of an endless learning rate in an epoch's last batch, after which no loss would show them."""
-    words = ["--model.optimizer=sgd", "--model.lr=1e42", "--model.warmup=0", "--trainer.limit_train_batches=1"]
+    words = ["--model.optimizer=torch.optim.SGD", "--model.lr=1e42", "--model.lr_schedule=optim.lr_schedule.Constant"]
+    words.append("--trainer.limit_train_batches=1")
     line, folder = spoiled("mnist_softmax", *words)
     assert line.startswith("train.py: weights are NaN or infinite at step 1 (epoch 0, batch 0): they were not saved")
     assert not list(folder.rglob("last.ckpt"))

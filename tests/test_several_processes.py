@@ -163,7 +163,9 @@ def test_images_are_the_same_on_any_number_of_processes(name, tmp_path):
     drawn = []
     for processes in (1, 2, 3):
         options = "--model.num_samples 7"
-        run = on_processes(processes, name, tmp_path, "predict", "sample_files.ImagePredictionWriter", options)
+        run = on_processes(
+            processes, name, tmp_path, "predict", "image_prediction_writer.ImagePredictionWriter", options
+        )
         (folder,) = run.glob("runs/*/*/drawn")
         files = sorted(folder.glob("0*.png"))
         assert [file.name for file in files] == [f"{number:05d}-{number}.png" for number in range(7)]

@@ -17,7 +17,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from PIL import Image
 
 import train
-from lightning_modules.diffusion_policy import DiffusionPolicy
+from checkpoints.load_trained import load_trained
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
@@ -193,8 +193,8 @@ def test_a_checkpoint_opens_in_a_new_process_without_the_cli(finished_run):
     checkpoint = finished_run / "runs" / "small" / "version_0" / "checkpoints" / "last.ckpt"
     code = (
         "import torch\n"
-        "from lightning_modules.diffusion_policy import DiffusionPolicy\n"
-        f"policy = DiffusionPolicy.load_from_checkpoint({str(checkpoint)!r}, weights_only=True)\n"
+        "from checkpoints.load_trained import load_trained\n"
+        f"policy = load_trained({str(checkpoint)!r})\n"
         "print(tuple(policy.act(torch.rand(3, 2, 18) * 512).shape))"
     )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True)
@@ -207,9 +207,7 @@ def test_checkpoints_hold_the_averaged_weights(finished_run):
     )
     name = "network.head.weight"
     assert not torch.equal(checkpoint["state_dict"][name], checkpoint["current_model_state"][name])
-    policy = DiffusionPolicy.load_from_checkpoint(
-        finished_run / "runs/small/version_0/checkpoints/last.ckpt", map_location="cpu"
-    )
+    policy = load_trained(finished_run / "runs/small/version_0/checkpoints/last.ckpt")
     assert torch.equal(policy.network.head.weight, checkpoint["state_dict"][name])
 
 

@@ -100,12 +100,17 @@ def test_names_that_are_no_utf8(tmp_path, capsys):
     found = read_image_files(tmp_path, (3, 32, 32))
     assert sorted(found.files) == ["caf\\xe9.png", "caf\u00e9.png", "whole.png"]
     assert "torn\\xff.png: it is no image" in capsys.readouterr().err
-    trainer = SimpleNamespace(log_dir=str(tmp_path / "run"), global_rank=0)
+    trainer = SimpleNamespace(
+        callbacks=[],
+        loggers=[SimpleNamespace(log_dir=str(tmp_path / "run"))],
+        global_rank=0,
+        strategy=SimpleNamespace(broadcast=lambda value: value),
+    )
     module = SimpleNamespace(class_names=("a", "b"))
     table, batch = ClassPredictionWriter(), found.__getitems__([0, 1, 2])
     table.on_predict_start(trainer, module)
     label = torch.zeros(3, dtype=torch.long)
-    table.on_predict_batch_end(trainer, module, {"label": label, "probability": torch.eye(3, 2)}, batch, 0)
+    table.write_on_batch_end(trainer, module, {"label": label, "probability": torch.eye(3, 2)}, None, batch, 0, 0)
     table.on_predict_end(trainer, module)
     with open(tmp_path / "run" / "predictions.csv", encoding="utf-8") as file:
         assert [row["file"] for row in csv.DictReader(file)] == found.files
