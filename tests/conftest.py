@@ -1,6 +1,8 @@
+import gc
 import os
 
 import pytest
+from rich import get_console
 
 from datamodules import cache
 from datamodules.sources import DATA_VARIABLE
@@ -12,6 +14,15 @@ def own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(cache.CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_progress_bar_is_left():
+    """A run that ends in an error may leave a bar to the garbage collector, which would end the bar of a later run."""
+    yield
+    if getattr(get_console(), "_live_stack", None):
+        gc.collect()
+        get_console()._live_stack.clear()
 
 
 def real_data(name: str) -> str:
