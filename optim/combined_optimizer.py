@@ -39,6 +39,9 @@ class CombinedOptimizer(optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        self._step()
+        return loss
+
+    def _step(self) -> None:
         for optimizer in self.optimizers:
             optimizer.step()
-        return loss

@@ -1,10 +1,9 @@
 """Muon for convolutions with filters of unit length, SGD for biases and the last layer (Jordan 2024, airbench)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, optim
 from torch.nn import Parameter
 
@@ -79,19 +78,12 @@ class MuonWithSGD(CombinedOptimizer):
             optimizers.append(optim.SGD(groups, momentum=sgd_momentum, nesterov=True, foreach=True))
         super().__init__(*optimizers)
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step of both, after filters are brought to unit length. Returns what the closure gives."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+    def _step(self) -> None:
+        """One step of both, after filters are brought to unit length."""
         for kernel in self._filters:
             kernel.mul_(len(kernel) ** 0.5 / kernel.norm())
         with _as_matrices(self._filters):
-            for optimizer in self.optimizers:
-                optimizer.step()
-        return loss
+            super()._step()
 
 
 @contextmanager
