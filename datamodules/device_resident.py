@@ -90,7 +90,8 @@ class ResidentDataModule(L.LightningDataModule):
     def prepare_data(self) -> None:
         """With several processes on a machine, let one download and decode what the others then find on its disk."""
         if self.trainer and self.trainer.num_devices > 1:
-            copy.copy(self).setup(self.trainer.state.fn)  # a copy: what is set here would be set in one process only
+            one = copy.copy(self)  # what is set here would be set in one process only
+            one.setup(self.trainer.state.fn)  # type: ignore[arg-type]  # None only outside of runs
 
     def loader(self, rows: ResidentSet, **options) -> StatefulLoader:
         """Batches of the rows, which are moved to the trainer's device first where `on_device` says so.
