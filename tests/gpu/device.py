@@ -1,4 +1,4 @@
-"""The GPU that these tests compare with the CPU; `pytest -m gpu` runs them, and they are skipped where there is none."""
+"""The GPU that these tests compare with the CPU; `pytest -m gpu` runs them. They are skipped where there is none."""
 
 import contextlib
 from collections.abc import Iterator

@@ -160,7 +160,7 @@ def test_batches_do_not_depend_on_where_the_data_lie(config, tmp_path):
 
 
 def test_two_processes_on_one_gpu(tmp_path):
-    """By gloo, because NCCL refuses two processes on one device: as two nodes with a GPU each, which is the same one."""
+    """By gloo, because NCCL refuses two processes on one device: as two nodes, whose one GPU is the same."""
     strategy = (
         "{class_path: lightning.pytorch.strategies.DDPStrategy, "
         "init_args: {process_group_backend: gloo, find_unused_parameters: true}}"
