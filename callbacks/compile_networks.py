@@ -19,7 +19,8 @@ class CompileNetworks(L.Callback):
     Compiled is what a training step calls: each network as a whole; of sequence models, whose steps call parts of the
     network, each Transformer block. The discriminator of a GAN with gradient penalties stays as it is: they need second
     derivatives, which torch.compile does not offer. Copies of a network, such as averages of weights, are not compiled.
-    The first steps take the time of compiling; so does the first batch of another size, or in another mode (train, eval).
+    The first steps take the time of compiling; so does the first batch of another size or in another mode (train,
+    eval).
 
     Args:
         networks: names of the parts to compile instead, such as ["network"].

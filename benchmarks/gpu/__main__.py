@@ -14,8 +14,8 @@ Each part runs in processes of its own, with a time limit; where one fails, its 
 next one begins. FOLDER of --data is what FIRSTLIGHT_DATA names, with cifar10/ in it; without that, digits drawn from
 fonts take the place of photographs. No network is needed. Beside PyTorch, torchvision and Lightning these packages are:
 jsonargparse, typeshed-client, docstring-parser, torchmetrics, datasets, dill, multiprocess, safetensors, tokenizers,
-gymnasium, pymunk, cffi, shapely, matplotlib, imageio, pyarrow, tensorboard and pytest; pytest-xdist makes part 1
-faster, diffusers and denoising-diffusion-pytorch (with ema-pytorch) are part 2's rivals.
+gymnasium, pymunk, cffi, shapely, matplotlib, imageio, pyarrow, tensorboard and pytest; diffusers and
+denoising-diffusion-pytorch (with ema-pytorch) are part 2's rivals.
 
 It writes to --out: gpu.md, gpu.json, log.txt, and of the DDPM model.safetensors, config.yaml and samples.png. The
 weights are brought up to date while it trains: whatever ends this process, the newest stay.
@@ -35,6 +35,7 @@ import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ class Stay:
             "PYTHONUNBUFFERED": "1",
             "COLUMNS": "120",
         }
-        self.log = (self.out / "log.txt").open("w")
+        (self.out / "log.txt").write_text("")
 
     @property
     def left(self) -> float:
@@ -103,21 +104,21 @@ class Stay:
 
         Returns {"seconds", "code"}, and the last words under "error" where it did not end well.
         """
-        self.log.write(f"\n=== {what}: {' '.join(words)}\n")
-        self.log.flush()
-        start, place = time.monotonic(), Path(self.log.name)
-        before = place.stat().st_size
-        with subprocess.Popen(
-            [sys.executable, "-W", "ignore", *words],
-            cwd=ROOT,
-            env=self.environment,
-            stdout=self.log,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        ) as process:
+        start, asked = time.monotonic(), False
+        place = self.work / f"{what}.txt"
+        with (
+            place.open("w") as output,
+            subprocess.Popen(
+                [sys.executable, "-W", "ignore", *words],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            ) as process,
+        ):
             try:
-                asked = False
                 while process.poll() is None:
                     took = time.monotonic() - start
                     if took > seconds and not asked:
@@ -129,14 +130,14 @@ class Stay:
                     time.sleep(0.5)
             finally:
                 _tell(process, signal.SIGKILL)
-        took = round(time.monotonic() - start, 1)
-        done = {"seconds": took, "code": process.returncode}
+        done = {"seconds": round(time.monotonic() - start, 1), "code": process.returncode}
+        said = _plain(place.read_text(errors="replace"))
+        with (self.out / "log.txt").open("a") as log:
+            log.write(f"\n=== {what}: {' '.join(words)}\n{said}")
         if asked:
             done["ended"] = f"its {seconds:.0f} seconds were over"
         if process.returncode:
-            with place.open(errors="replace") as file:
-                file.seek(before)
-                done["error"] = _plain(file.read())[-1500:]
+            done["error"] = said[-1500:]
         return done
 
 
@@ -150,29 +151,47 @@ def _plain(text: str) -> str:
 
 
 def tests(stay: Stay, write: Callable[[Any], None]) -> None:
-    """What `pytest -m gpu` says of each test."""
-    found = stay.work / "tests.xml"
-    several = ["-n", "4"] if _has("xdist") and stay.on_gpu else []
-    words = ["-m", "pytest", "-m", "gpu", "tests/gpu", "-v", "-rs", "-p", "no:cacheprovider", *several]
-    done = stay.run("tests", [*words, f"--junitxml={found}"], min(SHARES["tests"] * stay.scale, stay.left))
-    if found.exists():
-        cases = list(ElementTree.parse(found).getroot().iter("testcase"))
-        of_kind = {kind: [case for case in cases if case.find(kind) is not None] for kind in ("failure", "error")}
-        skipped = [case for case in cases if case.find("skipped") is not None]
-        wrong = [*of_kind["failure"], *of_kind["error"]]
-        done |= {"passed": len(cases) - len(skipped) - len(wrong), "skipped": len(skipped), "failed": len(wrong)}
-        done["failures"] = [{"test": case.get("name"), "said": _last_words(case)} for case in wrong]
-        done["skips"] = [{"test": case.get("name"), "said": case.find("skipped").get("message")} for case in skipped]
-    write(done)
+    """What `pytest -m gpu` says of each test; the files run side by side, in a process each."""
+    seconds = min(SHARES["tests"] * stay.scale, stay.left)
+
+    def of_file(path: Path) -> dict:
+        found = stay.work / f"{path.stem}.xml"
+        words = ["-m", "pytest", "-m", "gpu", str(path), "-v", "-rs", "-p", "no:cacheprovider"]
+        done = stay.run(path.stem, [*words, f"--junitxml={found}"], seconds)
+        return done | {"cases": list(ElementTree.parse(found).getroot().iter("testcase")) if found.exists() else []}
+
+    files = sorted(ROOT.glob("tests/gpu/test_*.py"))
+    with ThreadPoolExecutor(len(files)) as pool:
+        runs = dict(zip([path.stem for path in files], pool.map(of_file, files), strict=True))
+    cases = [case for done in runs.values() for case in done.pop("cases")]
+    skipped = [case for case in cases if case.find("skipped") is not None]
+    wrong = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
+    write(
+        {
+            "seconds": max(done["seconds"] for done in runs.values()),
+            "passed": len(cases) - len(skipped) - len(wrong),
+            "skipped": len(skipped),
+            "failed": len(wrong),
+            "failures": [{"test": _name(case), "said": _last_words(case)} for case in wrong],
+            "skips": [{"test": _name(case), "said": case.find("skipped").get("message")} for case in skipped],
+            "measured": {_name(case): _properties(case) for case in cases if _properties(case)},
+            "took": {_name(case): float(case.get("time", 0)) for case in cases},
+            "files": runs,
+        }
+    )
+
+
+def _name(case: ElementTree.Element) -> str:
+    return f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}"
+
+
+def _properties(case: ElementTree.Element) -> dict[str, str]:
+    return {one.get("name"): one.get("value") for one in case.iter("property")}
 
 
 def _last_words(case: ElementTree.Element) -> str:
     said = [part for kind in ("failure", "error") for part in case.findall(kind)]
     return _plain(" ".join(f"{part.get('message')}\n{(part.text or '')[-600:]}" for part in said))[:1500]
-
-
-def _has(package: str) -> bool:
-    return subprocess.run([sys.executable, "-c", f"import {package}"], capture_output=True).returncode == 0
 
 
 def steps(stay: Stay, write: Callable[[Any], None]) -> None:

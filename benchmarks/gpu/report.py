@@ -58,7 +58,11 @@ def _of_tests(found: dict) -> list[str]:
     for kind in ("failures", "skips"):
         for one in found.get(kind, ()):
             lines += ["", f"{kind}: `{one['test']}`", "", "```", str(one["said"]).strip(), "```"]
-    return lines
+    for name, done in found["files"].items():
+        if done["code"] not in (0, 1) or "ended" in done:  # pytest's 1: tests failed, which are named above
+            lines += ["", f"{name}: {done.get('ended', '')}", *_said(done)]
+    measured = [[name, str(values)] for name, values in found["measured"].items()]
+    return [*lines, "", *_rows(["test", "measured"], measured)]
 
 
 def _of_steps(found: dict) -> list[str]:
