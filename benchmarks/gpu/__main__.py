@@ -223,7 +223,7 @@ def ddpm(stay: Stay, write: Callable[[Any], None]) -> None:
     words = ["train.py", "fit", "--config", "configs/cifar10_ddpm.yaml", *stay.flags]
     words += ["--config", str(_overlay(stay)), "--run", "gpu", *stay.source]
     words += [f"--trainer.default_root_dir={stay.work}", f"--trainer.max_time={_clock(seconds)}"]
-    run, newest = stay.work / "runs/cifar10_ddpm/gpu", 0.0
+    run, newest = stay.work / "cifar10_ddpm/gpu", 0.0
 
     def watch() -> None:
         """Bring out weights that are newer."""

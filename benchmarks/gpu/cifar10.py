@@ -39,7 +39,7 @@ def main() -> None:
             "accuracies": clock.accuracies,
         }
         given.out.write_text(json.dumps(figures))
-        last = f"{folder}/runs/{CONFIG.stem}/timed/checkpoints/last.ckpt"
+        last = f"{folder}/{CONFIG.stem}/timed/checkpoints/last.ckpt"
         begin = time.perf_counter()
         metrics = train.main(["test", *words, "--ckpt_path", last]).trainer.callback_metrics
         figures["seconds_of_the_test"] = round(time.perf_counter() - begin, 2)

@@ -44,5 +44,6 @@ def test_two_processes_on_one_gpu(tmp_path):
     first, second = (torch.load(tmp_path / f"diary-{rank}.pt") for rank in range(2))
     assert {tensor.device.type for tensor in first["gradients"][0].values()} == {DEVICE}
     assert first["rows"] != second["rows"]
-    for name, value in first["after"].items():
-        assert torch.equal(value, second["after"][name])
+    for name, gradient in first["gradients"][0].items():
+        assert torch.equal(gradient, second["gradients"][0][name])
+        assert torch.equal(first["after"][name], second["after"][name])
