@@ -48,8 +48,8 @@ from benchmarks.publish import put
 ROOT = Path(__file__).parent.parent.parent
 SHARES = {"tests": 75, "steps": 110, "cifar10": 75}  # seconds of seven minutes, at most
 OF_SEVEN = 420
-GRACE = 10.0  # seconds between asking a process to end and ending it
-SAMPLES = 50.0  # seconds of seven minutes that are kept for samples and their FID
+GRACE = 15.0  # seconds between asking a process to end and ending it
+SAMPLES = 60.0  # seconds of seven minutes that are kept for samples and their FID
 EXPORT_EVERY = 20.0  # seconds
 FIT_STARTS = 20.0  # seconds until a process of train.py trains
 
