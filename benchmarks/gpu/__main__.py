@@ -34,9 +34,10 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -99,7 +100,14 @@ class Stay:
         """Words of train.py that name photographs, or what takes their place."""
         return [] if self.cifar10 else ["--data.source", "fonts"]
 
-    def run(self, what: str, words: list[str], seconds: float, watch: Callable[[], None] = lambda: None) -> dict:
+    def run(
+        self,
+        what: str,
+        words: list[str],
+        seconds: float,
+        watch: Callable[[], None] = lambda: None,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> dict:
         """Run python with these words for so long at most, and call `watch` every half second meanwhile.
 
         Returns {"seconds", "code"}, and the last words under "error" where it did not end well.
@@ -111,7 +119,7 @@ class Stay:
             subprocess.Popen(
                 [sys.executable, "-W", "ignore", *words],
                 cwd=ROOT,
-                env=self.environment,
+                env=self.environment | environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -151,18 +159,20 @@ def _plain(text: str) -> str:
 
 
 def tests(stay: Stay, write: Callable[[Any], None]) -> None:
-    """What `pytest -m gpu` says of each test; the files run side by side, in a process each."""
+    """What `pytest -m gpu` says of each test, in several processes with a share of the tests each."""
     seconds = min(SHARES["tests"] * stay.scale, stay.left)
+    count = max(1, min(12, (os.cpu_count() or 1) - 2)) if stay.on_gpu else 1
 
-    def of_file(path: Path) -> dict:
-        found = stay.work / f"{path.stem}.xml"
-        words = ["-m", "pytest", "-m", "gpu", str(path), "-v", "-rs", "-p", "no:cacheprovider"]
-        done = stay.run(path.stem, [*words, f"--junitxml={found}"], seconds)
+    def of_share(number: int) -> dict:
+        name = f"tests {number} of {count}"
+        found = stay.work / f"{name}.xml"
+        words = ["-m", "pytest", "-m", "gpu", "tests/gpu", "-v", "-rs", "-p", "no:cacheprovider"]
+        share = {"FIRSTLIGHT_TEST_SHARE": f"{number}/{count}"}
+        done = stay.run(name, [*words, f"--junitxml={found}"], seconds, environment=share)
         return done | {"cases": list(ElementTree.parse(found).getroot().iter("testcase")) if found.exists() else []}
 
-    files = sorted(ROOT.glob("tests/gpu/test_*.py"))
-    with ThreadPoolExecutor(len(files)) as pool:
-        runs = dict(zip([path.stem for path in files], pool.map(of_file, files), strict=True))
+    with ThreadPoolExecutor(count) as pool:
+        runs = {str(number): done for number, done in enumerate(pool.map(of_share, range(1, count + 1)), 1)}
     cases = [case for done in runs.values() for case in done.pop("cases")]
     skipped = [case for case in cases if case.find("skipped") is not None]
     wrong = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
@@ -176,7 +186,7 @@ def tests(stay: Stay, write: Callable[[Any], None]) -> None:
             "skips": [{"test": _name(case), "said": case.find("skipped").get("message")} for case in skipped],
             "measured": {_name(case): _properties(case) for case in cases if _properties(case)},
             "took": {_name(case): float(case.get("time", 0)) for case in cases},
-            "files": runs,
+            "shares": runs,
         }
     )
 

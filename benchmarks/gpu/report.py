@@ -58,9 +58,9 @@ def _of_tests(found: dict) -> list[str]:
     for kind in ("failures", "skips"):
         for one in found.get(kind, ()):
             lines += ["", f"{kind}: `{one['test']}`", "", "```", str(one["said"]).strip(), "```"]
-    for name, done in found["files"].items():
+    for name, done in found["shares"].items():
         if done["code"] not in (0, 1) or "ended" in done:  # pytest's 1: tests failed, which are named above
-            lines += ["", f"{name}: {done.get('ended', '')}", *_said(done)]
+            lines += ["", f"share {name}: {done.get('ended', '')}", *_said(done)]
     measured = [[name, str(values)] for name, values in found["measured"].items()]
     return [*lines, "", *_rows(["test", "measured"], measured)]
 

@@ -39,7 +39,7 @@ def first_step(name: str, accelerator: str) -> tuple[dict[str, float], list[dict
     module = kind.made()
     torch.manual_seed(1)
     with exact(), drawn_on_the_cpu():
-        fit = trainer(accelerator=accelerator, devices=1, limit_train_batches=1, callbacks=[noted])
+        fit = trainer(accelerator=accelerator, devices=1, limit_train_batches=1, log_every_n_steps=1, callbacks=[noted])
         fit.fit(module, kind.data(0))
     return {key: value.item() for key, value in fit.callback_metrics.items() if "loss" in key}, noted.gradients
 
@@ -152,7 +152,7 @@ def test_bfloat16(name):
     """Two epochs: all is finite."""
     kind = KINDS[name]
     module = kind.made()
-    fit = trainer(accelerator="gpu", devices=1, precision="bf16-mixed", max_epochs=2)
+    fit = trainer(accelerator="gpu", devices=1, precision="bf16-mixed", max_epochs=2, log_every_n_steps=1)
     fit.fit(module, kind.data(0))
     assert all(torch.isfinite(weight).all() for weight in module.parameters())
     assert all(torch.isfinite(value).all() for value in fit.callback_metrics.values())

@@ -38,7 +38,14 @@ def test_a_resumed_run_is_the_undisturbed_one(config, tmp_path, record_property)
 @pytest.mark.parametrize("config", ["mnist_mlp", "mnist_ddpm"])
 def test_trained_on_a_gpu_and_tested_on_a_cpu(config, tmp_path):
     folder = undisturbed(config, tmp_path / "whole", *FLAGS)
-    test = ["test", *words_of(config)[1:], "--ckpt_path", str(folder / "checkpoints/last.ckpt")]
+    test = [
+        "test",
+        *words_of(config)[1:],
+        "--trainer.limit_test_batches",
+        "20",
+        "--ckpt_path",
+        str(folder / "checkpoints/last.ckpt"),
+    ]
     with contextlib.chdir(tmp_path):
         on_gpu, on_cpu = (
             train.main([*test, *words]).trainer.callback_metrics
