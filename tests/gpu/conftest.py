@@ -2,9 +2,7 @@ import os
 
 import pytest
 
-SHARE = (
-    "FIRSTLIGHT_TEST_SHARE"  # "2/12" runs the second of every twelve of these tests: several processes, a share each
-)
+SHARE = "FIRSTLIGHT_TEST_SHARE"  # "2/12": the second of every twelve of these tests; twelve processes run them all
 
 
 @pytest.fixture(autouse=True)
