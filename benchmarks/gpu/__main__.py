@@ -47,11 +47,7 @@ from benchmarks.gpu.report import Report
 from benchmarks.publish import put
 
 ROOT = Path(__file__).parent.parent.parent
-SHARES = {
-    "tests": 75,
-    "steps": 110,
-    "cifar10": 75,
-}  # seconds at most; where there are fewer than seven minutes, their share
+SHARES = {"tests": 75, "steps": 110, "cifar10": 75}  # seconds at most, of seven minutes or more
 OF_SEVEN = 420
 GRACE = 15.0  # seconds between asking a process to end and ending it
 SAMPLES = 60.0  # seconds that are kept for samples and their FID
