@@ -152,7 +152,7 @@ def test_two_spawned_processes_train_to_the_end(tmp_path):
 
 
 def fits(overlay: Path | None, config: Path) -> bool:
-    """Whether an overlay is for a config: that of demonstrations is for policies alone, that of photographs for them."""
+    """Whether an overlay is for a config: own demonstrations are for policies, photographs for their DDPM."""
     kinds = {"own.yaml": "pusht", "gpu_ddpm.yaml": "cifar10_ddpm"}
     return overlay is None or config.name.startswith(kinds.get(overlay.name, ""))
 

@@ -225,9 +225,9 @@ def cifar10(stay: Stay, write: Callable[[Any], None]) -> None:
 
 def ddpm(stay: Stay, write: Callable[[Any], None]) -> None:
     """The DDPM of all that is left, its weights, and what they draw."""
-    for_samples = SAMPLES * max(0.4, stay.scale)
+    for_samples = SAMPLES * stay.scale
     seconds = stay.left - for_samples - FIT_STARTS * stay.scale
-    if seconds < 10:
+    if seconds < 5:
         write({"error": f"{stay.left:.0f} seconds are left: too few to train and to draw"})
         return
     words = ["train.py", "fit", "--config", "configs/cifar10_ddpm.yaml", *stay.flags]
