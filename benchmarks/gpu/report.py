@@ -87,7 +87,7 @@ def _of_cifar10(found: dict) -> list[str]:
 
 
 def _of_ddpm(found: dict) -> list[str]:
-    lines = [f"max_time {found.get('max_time')}"]
+    lines = [f"max_time {found.get('max_time')}, {found.get('steps')} steps"]
     samples = found.get("samples", {})
     figures = samples.get("figures", {})
     lines += ["", ", ".join(f"{key}: {value}" for key, value in figures.items() if key != "scales")] if figures else []
