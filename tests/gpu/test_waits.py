@@ -42,7 +42,7 @@ class SyncWatch(L.Callback):
             Path(self.out).write_text("\n".join(self.places))
 
     def _note(self, message, category, filename, lineno, file=None, line=None):
-        if "synchronizing" in str(message):
+        if "called a synchronizing" in str(message):  # torch also warns that this watch is a prototype
             stack = [frame for frame in traceback.extract_stack()[:-1] if not frame.filename.endswith("warnings.py")]
             frames = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in stack]
             self.places.append(" < ".join(reversed(frames[-6:])))
