@@ -60,7 +60,8 @@ def _of_tests(found: dict) -> list[str]:
             lines += ["", f"{kind}: `{one['test']}`", "", "```", str(one["said"]).strip(), "```"]
     for name, done in found["shares"].items():
         if done["code"] not in (0, 1) or "ended" in done:  # pytest's 1: tests failed, which are named above
-            lines += ["", f"share {name}: {done.get('ended', '')}", *_said(done)]
+            before = ", ".join(f"{test} {outcome}" for test, outcome in done.get("before_the_end", ()))
+            lines += ["", f"share {name}: {done.get('ended', '')}; before: {before}", *_said(done)]
     measured = [[name, str(values)] for name, values in found["measured"].items()]
     return [*lines, "", *_rows(["test", "measured"], measured)]
 
