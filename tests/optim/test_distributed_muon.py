@@ -87,8 +87,9 @@ def assert_equal(found: dict, expected: dict) -> None:
 @pytest.mark.parametrize("processes", [2, 3, 6])
 def test_each_process_has_the_weights_and_the_state_of_torchs_muon(processes, tmp_path):
     """On more processes than matrices, too."""
+    expected = torchs()
     for found in together(tmp_path, processes):
-        assert_equal(found, torchs())
+        assert_equal(found, expected)
 
 
 def test_a_checkpoint_of_two_processes_goes_on_in_one_and_of_one_in_two(tmp_path):
