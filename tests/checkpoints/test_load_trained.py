@@ -102,6 +102,17 @@ def test_a_config_that_cannot_be_built_is_one_line(path, arguments, words):
     assert not Path("made").exists()
 
 
+def test_an_older_config_is_told_the_new_names():
+    older = {"class_path": "lightning_modules.ddpm.DDPM", "init_args": {"shape": [1, 8, 8], "train_steps": 9, "betas": []}}
+    with pytest.raises(ValueError, match=r"; `train_steps` is now `num_train_timesteps`; `betas` is now `optimizer"):
+        build(older)
+    older = {"class_path": "lightning_modules.gan.GAN", "init_args": {"betas": [0, 0.9]}}
+    with pytest.raises(ValueError, match=r"; `betas` is now `generator_optimizer.init_args.betas`$"):
+        build(older)
+    with pytest.raises(ValueError, match=r"cannot be built as its config says: [^;]*$"):  # no class, no names
+        build({"class_path": "nowhere.Model", "init_args": {"betas": [0, 0.9]}})
+
+
 def test_the_config_of_a_run_lies_in_its_folder(run, tmp_path):
     assert config_beside(run / "checkpoints/last.ckpt") == (run / "config.yaml").absolute()
     assert config_beside("pretrained/x/model.safetensors") is None
