@@ -43,7 +43,7 @@ RENAMED_ARGUMENTS: dict[str, str | tuple[str, ...]] = {
 def renamed(
     old: str, known: Container[str], names: Mapping[str, str | tuple[str, ...]] = RENAMED_ARGUMENTS
 ) -> str | None:
-    """"`old` is now `new`" for the first new name that is known, or that lies in one that is; None where there is none.
+    """The words "`old` is now `new`", of the first new name that is known or lies in a known one; None without one.
 
     Args:
         old: the name that is not taken any more.

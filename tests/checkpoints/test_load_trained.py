@@ -103,7 +103,10 @@ def test_a_config_that_cannot_be_built_is_one_line(path, arguments, words):
 
 
 def test_an_older_config_is_told_the_new_names():
-    older = {"class_path": "lightning_modules.ddpm.DDPM", "init_args": {"shape": [1, 8, 8], "train_steps": 9, "betas": []}}
+    older = {
+        "class_path": "lightning_modules.ddpm.DDPM",
+        "init_args": {"shape": [1, 8, 8], "train_steps": 9, "betas": []},
+    }
     with pytest.raises(ValueError, match=r"; `train_steps` is now `num_train_timesteps`; `betas` is now `optimizer"):
         build(older)
     older = {"class_path": "lightning_modules.gan.GAN", "init_args": {"betas": [0, 0.9]}}
