@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from networks.evaluation import evaluating
+from networks.evaluation_mode import evaluating
 from networks.kv_cache import KVCache
 from networks.positions import check_heads, rotate
 
