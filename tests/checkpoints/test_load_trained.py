@@ -116,6 +116,19 @@ def test_an_older_config_is_told_the_new_names():
         build({"class_path": "nowhere.Model", "init_args": {"betas": [0, 0.9]}})
 
 
+def test_the_command_line_tells_the_new_names_too(run, tmp_path, capsys):
+    older = Path(shutil.copytree(run, tmp_path / "run"))
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["model"]["init_args"] |= {"betas": [0.5, 0.6], "colour": "red"}
+    (older / "config.yaml").write_text(yaml.safe_dump(config))
+    toy("validate", "--data.size=6", f"--ckpt_path={older}/checkpoints/last.ckpt")
+    said = next(line for line in capsys.readouterr().err.splitlines() if "no longer takes" in line)
+    assert said.endswith(
+        "has betas, colour, which tests.cli.toys.ToyModel no longer takes: left out; "
+        "`betas` is now `optimizer.init_args.betas`"
+    )
+
+
 def test_the_config_of_a_run_lies_in_its_folder(run, tmp_path):
     assert config_beside(run / "checkpoints/last.ckpt") == (run / "config.yaml").absolute()
     assert config_beside("pretrained/x/model.safetensors") is None
