@@ -324,7 +324,7 @@ CASES: dict[str, Case] = {
         num_classes=2,
     ),
     "networks.dcgan.stages": call(shape=[3, 16, 16]),
-    "networks.embeddings.SinusoidalEmbedding": network(lambda a: (torch.arange(3),), width=8, max_period=1e4),
+    "networks.embeddings.SinusoidalEmbedding": network(lambda a: (torch.arange(3),), width=8),
     "decoding.decoding_state.DecodingState": Case(
         lambda: {"decoder": decoder(), "prompt": PROMPT, "prompt_mask": None, "memory": None, "max_new_tokens": 4},
         lambda made, _: made.first(),

@@ -134,7 +134,7 @@ def test_images_are_repeated_where_an_epoch_needs_more():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["mnist_mlp", "pusht"])
+@pytest.mark.parametrize("family", ["mnist_mlp", "sorting_encoder_decoder", "svhn_gan", "pusht"])
 def test_the_bare_loop_trains_as_the_trainer_does(family):
     runs = [contestant() for contestant in step_time.contestants_of(family, 2, 1, against=None).values()]
     bare, fit = runs
