@@ -7,6 +7,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, optim
 
+from limits import whole
+
 
 class DistributedMuon(optim.Muon):
     """`torch.optim.Muon` of which each process orthogonalises a part of the matrices and sends their weights to all.
@@ -69,6 +71,7 @@ def shares(matrices: Iterable[Tensor], count: int) -> list[list[Tensor]]:
 
     A product of a Newton-Schulz iteration of an m x n matrix, m <= n, takes m^2 n multiplications.
     """
+    whole(1, 2**20, count=count)
 
     def cost(matrix: Tensor) -> int:
         return min(matrix.shape) * matrix.numel()

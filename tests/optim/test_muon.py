@@ -82,7 +82,7 @@ def test_a_step_is_the_papers_in_closed_form():
             values = 3.4445 * values - 4.775 * values**3 + 2.0315 * values**5
         update = 0.2 * 30**0.5 * (left * values) @ right
         expected = (1 - LR * DECAY) * expected - LR * update
-    assert (net.weight - expected).norm() < 0.02 * LR * update.norm()
+    assert (net.weight - expected).norm() < 0.05 * LR * update.norm()  # torch iterates in bfloat16
 
 
 def test_a_schedule_and_the_state_reach_both_parts():
