@@ -53,12 +53,17 @@ def lengthen(trainer: L.Trainer) -> None:
 
 
 def note(starts: list[tuple[float, float]], warm_up: int, trainer: L.Trainer) -> None:
-    """Add the time at which a step begins: seconds on the clock, and those that all cores spent on this process."""
+    """Add the time at which a step begins."""
     if len(starts) in (warm_up, trainer.num_training_batches - 1):
         wait()
     if len(starts) == warm_up and torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    starts.append((time.perf_counter(), time.process_time()))
+    starts.append(now())
+
+
+def now() -> tuple[float, float]:
+    """Seconds on the clock, and those that all cores spent on this process."""
+    return time.perf_counter(), time.process_time()
 
 
 def wait() -> None:
