@@ -5,6 +5,7 @@ N pairs, B of them in a batch, S tokens of the source, T of the target.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import lightning as L
 import torch
@@ -58,17 +59,17 @@ class Pairs(Dataset):
 
 
 class EpochPairs(Dataset):
-    """Pairs that are drawn anew in each epoch, when its first batch is read.
+    """Rows that are drawn anew in each epoch, when its first batch is read.
 
     Args:
-        draw: the pairs of an epoch, by its number.
+        draw: the rows of an epoch, by its number: a data set that gives whole batches, such as `Pairs`.
         epoch: the number of the epoch that is running.
-        count: how many pairs an epoch has.
+        count: how many rows an epoch has.
     """
 
-    def __init__(self, draw: Callable[[int], Pairs], epoch: Callable[[], int], count: int):
+    def __init__(self, draw: Callable[[int], Any], epoch: Callable[[], int], count: int):
         self.draw, self.epoch, self.count = draw, epoch, count
-        self._drawn: tuple[int, Pairs] | None = None
+        self._drawn: tuple[int, Any] | None = None
 
     def __len__(self) -> int:
         return self.count
@@ -107,9 +108,9 @@ def similar_lengths(lengths: Tensor, batch_size: int, generator: torch.Generator
 class PairsDataModule(L.LightningDataModule, ABC):
     """Pairs that are drawn anew for each training epoch, and fixed ones for validation and test.
 
-    A subclass has the hyperparameters `batch_size`, `train_size` and `seed`, and the `vocab_size` of its tokenizer. It
-    sets `val_pairs` and a list `test_pairs` in `make_held_out`, names the latter in `test_names`, and draws the pairs
-    of an epoch in `draw_training`.
+    A subclass has the hyperparameters `batch_size` and `seed`, `train_size` as one more or a property of its own, and
+    the `vocab_size` of its tokenizer. It sets `val_pairs` and a list `test_pairs` in `make_held_out`, names the latter
+    in `test_names`, and gives the pairs of an epoch in `draw_training`.
     """
 
     hparams: AttributeDict
@@ -144,21 +145,27 @@ class PairsDataModule(L.LightningDataModule, ABC):
         """Batches of pairs in their order."""
         return StatefulLoader(pairs, batch_size=self.hparams.batch_size, collate_fn=_as_is, in_order=True, **options)
 
-    def train_dataloader(self) -> DataLoader:
-        pairs = EpochPairs(self.train_pairs, self._epoch, self.hparams.train_size)
-        return self.loader(pairs, drop_last=self.hparams.train_size >= self.hparams.batch_size)
+    @property
+    def train_size(self) -> int:
+        """Pairs in a training epoch."""
+        return self.hparams.train_size
 
-    def _epoch(self) -> int:
-        """The number of the epoch that the trainer is in; 0 where it repeats a few batches (`overfit_batches`)."""
-        if not self.trainer or self.trainer.overfit_batches:  # type: ignore[attr-defined]  # set by a connector
-            return 0
-        return self.trainer.current_epoch
+    def train_dataloader(self) -> DataLoader:
+        pairs = EpochPairs(self.train_pairs, lambda: running_epoch(self), self.train_size)
+        return self.loader(pairs, drop_last=self.train_size >= self.hparams.batch_size)
 
     def val_dataloader(self) -> DataLoader:
         return self.loader(self.val_pairs)
 
     def test_dataloader(self) -> list[DataLoader]:
         return [self.loader(pairs) for pairs in self.test_pairs]
+
+
+def running_epoch(data: L.LightningDataModule) -> int:
+    """The number of the epoch that the trainer is in; 0 where it repeats a few batches (`overfit_batches`)."""
+    if not data.trainer or data.trainer.overfit_batches:  # type: ignore[attr-defined]  # set by a connector
+        return 0
+    return data.trainer.current_epoch
 
 
 def _as_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
