@@ -4,16 +4,15 @@ N pairs, B of them in a batch, S tokens of the source, T of the target.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
-import lightning as L
 import torch
-from lightning.fabric.utilities.data import AttributeDict
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
+from datamodules.device_resident import ResidentDataModule, ResidentSet, index_on
+from datamodules.running_epoch import running_epoch
 from datamodules.stateful_loader import StatefulLoader
 from limits import whole
 from networks.vocabulary import PAD
@@ -23,7 +22,7 @@ SEEDS = 2**32  # of training; those of validation and test sets lie beyond
 BLOCK = 32  # batches that are sorted by length together
 
 
-class Pairs(Dataset):
+class Pairs(ResidentSet):
     """Right-padded sequences: {"source": (B, S), "source_mask": (B, S), "target": (B, T), "target_mask": (B, T)}.
 
     Masks are True at tokens. S and T are the longest of the batch, so neighbours should be of similar length
@@ -33,8 +32,11 @@ class Pairs(Dataset):
         source, target: (N, S) and (N, T) ids, padded with PAD.
     """
 
+    held = ("source", "target")
+
     def __init__(self, source: Tensor, target: Tensor):
         self.source, self.target = source, target
+        # These stay on the CPU: they say how wide a batch is, and asking a GPU for that would wait for it.
         self.source_lengths, self.target_lengths = (source != PAD).sum(1), (target != PAD).sum(1)
 
     @classmethod
@@ -45,43 +47,48 @@ class Pairs(Dataset):
     def __len__(self) -> int:
         return len(self.source)
 
-    def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
-        index = torch.as_tensor(indices)
-        source = self.source[index, : self.source_lengths[index].max()].long()
-        target = self.target[index, : self.target_lengths[index].max()].long()
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        chosen, index = torch.as_tensor(indices), index_on(self.source.device, indices)
+        source = self.source[index, : self.source_lengths[chosen].max()].long()
+        target = self.target[index, : self.target_lengths[chosen].max()].long()
         return {"source": source, "source_mask": source != PAD, "target": target, "target_mask": target != PAD}
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return {name: values[0] for name, values in self.__getitems__([index]).items()}
 
     def reordered(self, order: Tensor) -> "Pairs":
         return Pairs(self.source[order], self.target[order])
 
 
-class EpochPairs(Dataset):
-    """Rows that are drawn anew in each epoch, when its first batch is read.
+class EpochPairs(ResidentSet):
+    """Pairs that are drawn anew in each epoch, when its first batch is read.
 
     Args:
-        draw: the rows of an epoch, by its number: a data set that gives whole batches, such as `Pairs`.
+        draw: the pairs of an epoch, by its number.
         epoch: the number of the epoch that is running.
-        count: how many rows an epoch has.
+        count: how many pairs an epoch has.
     """
 
-    def __init__(self, draw: Callable[[int], Any], epoch: Callable[[], int], count: int):
+    def __init__(self, draw: Callable[[int], Pairs], epoch: Callable[[], int], count: int):
         self.draw, self.epoch, self.count = draw, epoch, count
-        self._drawn: tuple[int, Any] | None = None
+        self._drawn: tuple[int, Pairs] | None = None
 
     def __len__(self) -> int:
         return self.count
 
-    def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
+    def pairs(self) -> Pairs:
+        """Those of the epoch that is running."""
         epoch = self.epoch()
         if self._drawn is None or self._drawn[0] != epoch:
             self._drawn = epoch, self.draw(epoch)
-        return self._drawn[1].__getitems__(indices)
+        return self._drawn[1]
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return {name: values[0] for name, values in self.__getitems__([index]).items()}
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        return self.pairs().__getitems__(indices)
+
+    @property
+    def nbytes(self) -> int:
+        return self.pairs().nbytes
+
+    def to(self, device: torch.device | str) -> "EpochPairs":
+        return EpochPairs(lambda epoch: self.pairs().to(device), self.epoch, self.count)
 
 
 def padded(rows: list[list[int]]) -> Tensor:
@@ -105,7 +112,7 @@ def similar_lengths(lengths: Tensor, batch_size: int, generator: torch.Generator
     return torch.cat([*shuffled, *batches[full:]])
 
 
-class PairsDataModule(L.LightningDataModule, ABC):
+class PairsDataModule(ResidentDataModule, ABC):
     """Pairs that are drawn anew for each training epoch, and fixed ones for validation and test.
 
     A subclass has the hyperparameters `batch_size` and `seed`, `train_size` as one more or a property of its own, and
@@ -113,7 +120,6 @@ class PairsDataModule(L.LightningDataModule, ABC):
     in `test_names`, and gives the pairs of an epoch in `draw_training`.
     """
 
-    hparams: AttributeDict
     vocab_size: int
     val_pairs: Pairs
     test_pairs: list[Pairs]
@@ -141,9 +147,9 @@ class PairsDataModule(L.LightningDataModule, ABC):
         generator = torch.Generator().manual_seed(self.hparams.seed + epoch)
         return pairs.reordered(similar_lengths(pairs.source_lengths, self.hparams.batch_size, generator))
 
-    def loader(self, pairs: Pairs | EpochPairs, **options) -> DataLoader:
+    def loader(self, rows: ResidentSet, **options) -> StatefulLoader:
         """Batches of pairs in their order."""
-        return StatefulLoader(pairs, batch_size=self.hparams.batch_size, collate_fn=_as_is, in_order=True, **options)
+        return super().loader(rows, in_order=True, **options)
 
     @property
     def train_size(self) -> int:
@@ -151,7 +157,7 @@ class PairsDataModule(L.LightningDataModule, ABC):
         return self.hparams.train_size
 
     def train_dataloader(self) -> DataLoader:
-        pairs = EpochPairs(self.train_pairs, lambda: running_epoch(self), self.train_size)
+        pairs = EpochPairs(self.train_pairs, lambda: running_epoch(self.trainer), self.train_size)
         return self.loader(pairs, drop_last=self.train_size >= self.hparams.batch_size)
 
     def val_dataloader(self) -> DataLoader:
@@ -159,15 +165,3 @@ class PairsDataModule(L.LightningDataModule, ABC):
 
     def test_dataloader(self) -> list[DataLoader]:
         return [self.loader(pairs) for pairs in self.test_pairs]
-
-
-def running_epoch(data: L.LightningDataModule) -> int:
-    """The number of the epoch that the trainer is in; 0 where it repeats a few batches (`overfit_batches`)."""
-    if not data.trainer or data.trainer.overfit_batches:  # type: ignore[attr-defined]  # set by a connector
-        return 0
-    return data.trainer.current_epoch
-
-
-def _as_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """`Pairs.__getitems__` gives a whole batch: there is nothing to collate."""
-    return batch

@@ -11,25 +11,25 @@ Before an episode's first step its first observation is repeated, after its last
 B windows of a batch.
 """
 
-import lightning as L
+from collections.abc import Sequence
+
 import torch
-from lightning.fabric.utilities.data import AttributeDict
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 import limits
 from datamodules import held_out
 from datamodules.action_scale import action_scale
 from datamodules.demonstrations import Demonstrations, read_demonstrations
+from datamodules.device_resident import OnDevice, ResidentDataModule, ResidentSet, index_on
 from datamodules.hindsight_alignment import align_ends
 from datamodules.mirror_image import mirror
-from datamodules.stateful_loader import StatefulLoader, already_collated
 
 LONGEST = 10_000  # steps of a window at most: nothing that anybody records acts on more at once
 PART = 2**18  # actions that are measured at once
 
 
-class Windows(Dataset):
+class Windows(ResidentSet):
     """Windows of some episodes, a batch at a time.
 
     {"observation": (B, O, 18), "action": (B, T, 2), "action_is_pad": (B, T), "index": (B,)}; the index is a window's
@@ -44,9 +44,12 @@ class Windows(Dataset):
         pad_after: how many actions of a window may be padding.
     """
 
+    held = ("observations", "actions", "steps", "first", "last")
+
     def __init__(self, demos: Demonstrations, episodes: Tensor, n_obs_steps: int, horizon: int, pad_after: int):
         _check_window(n_obs_steps, horizon, pad_after)
         self.demos, self.n_obs_steps, self.horizon = demos, n_obs_steps, horizon
+        self.observations, self.actions = demos.observations, demos.actions
         counts = (demos.lengths - horizon + 1 + pad_after).clamp(max=demos.lengths)[episodes]  # windows per episode
         if (counts < 1).any():
             shortest = int(demos.lengths[episodes].min())
@@ -61,20 +64,17 @@ class Windows(Dataset):
     def __len__(self) -> int:
         return len(self.steps)
 
-    def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
-        index = torch.as_tensor(indices)
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        index = index_on(self.steps.device, indices)
         now, first, last = (values[index, None] for values in (self.steps, self.first, self.last))  # (B, 1)
-        past = (now + torch.arange(1 - self.n_obs_steps, 1)).maximum(first)  # (B, O)
-        future = (now + torch.arange(self.horizon)).minimum(last)  # (B, T)
+        past = (now + torch.arange(1 - self.n_obs_steps, 1, device=index.device)).maximum(first)  # (B, O)
+        future = now + torch.arange(self.horizon, device=index.device)  # (B, T)
         return {
-            "observation": self.demos.observations[past],
-            "action": self.demos.actions[future],
-            "action_is_pad": now + torch.arange(self.horizon) > last,
+            "observation": self.observations[past],
+            "action": self.actions[future.minimum(last)],
+            "action_is_pad": future > last,
             "index": index,
         }
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return {name: values[0] for name, values in self.__getitems__([index]).items()}
 
 
 def _check_window(n_obs_steps: int, horizon: int, pad_after: int) -> None:
@@ -84,7 +84,7 @@ def _check_window(n_obs_steps: int, horizon: int, pad_after: int) -> None:
         raise ValueError(f"pad_after={pad_after} must be less than horizon={horizon}")
 
 
-class PushTDemos(L.LightningDataModule):
+class PushTDemos(ResidentDataModule):
     """Demonstrations from `source`: a Hub id, a folder, a Parquet file of recordings, or "bundled".
 
     Args:
@@ -98,9 +98,8 @@ class PushTDemos(L.LightningDataModule):
         val_share: share of the episodes held out for the validation loss, at least one; 0 for none. Then there is no
             validation, and test uses the episodes that were trained on.
         split_seed: draws which ones.
+        on_device: whether demonstrations are held on the GPU (`datamodules.device_resident`).
     """
-
-    hparams: AttributeDict
 
     def __init__(
         self,
@@ -113,8 +112,9 @@ class PushTDemos(L.LightningDataModule):
         mirror: bool = True,
         val_share: float = 0.04,
         split_seed: int = 0,
+        on_device: OnDevice = "auto",
     ):
-        super().__init__()
+        super().__init__(on_device)
         limits.whole(batch_size=batch_size)
         held_out.check(val_share, split_seed)
         _check_window(n_obs_steps, horizon, horizon - 1 if pad_after is None else pad_after)
@@ -144,21 +144,18 @@ class PushTDemos(L.LightningDataModule):
         parts = torch.arange(len(self.train_windows)).split(max(1, PART // self.horizon))
         return action_scale(self.train_windows.__getitems__(part.tolist()) for part in parts)
 
-    def _loader(self, windows: Windows, **options) -> DataLoader:
-        return StatefulLoader(windows, batch_size=self.hparams.batch_size, collate_fn=already_collated, **options)
-
     def train_dataloader(self) -> DataLoader:
-        return self._loader(
+        return self.loader(
             self.train_windows, shuffle=True, drop_last=len(self.train_windows) >= self.hparams.batch_size
         )
 
     def val_dataloader(self) -> DataLoader | list:
-        return self._loader(self.val_windows) if self.val_windows else held_out.no_validation(self)
+        return self.loader(self.val_windows) if self.val_windows else held_out.no_validation(self)
 
     # A policy is tested by acting (`callbacks.rollouts`), on starts that no demonstration has; what is left to show it
     # beside that are the held-out demonstrations.
     def test_dataloader(self) -> DataLoader:
-        return self._loader(self.val_windows or self.train_windows)
+        return self.loader(self.val_windows or self.train_windows)
 
     predict_dataloader = test_dataloader
 

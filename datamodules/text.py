@@ -5,18 +5,17 @@ N tokens, L of them in a block, B blocks in a batch.
 
 import zlib
 
-import lightning as L
 import numpy as np
 import torch
-from lightning.fabric.utilities.data import AttributeDict
+from torch import Tensor
 from tokenizers import Tokenizer
 from torch.utils.data import DataLoader
 
 from datamodules import held_out, sources
 from datamodules.carried_tokenizer import carried_tokenizer
+from datamodules.device_resident import OnDevice, ResidentDataModule
 from datamodules.documents import PYDOC, read_documents, text_files
-from datamodules.pairs import EpochPairs, running_epoch
-from datamodules.stateful_loader import StatefulLoader, already_collated
+from datamodules.running_epoch import running_epoch
 from datamodules.token_stream import Blocks, token_stream
 from datamodules.tokenization import ByteLevelBPETokenizer, TextTokenizer
 from limits import whole
@@ -28,7 +27,7 @@ ENDS = (PARAGRAPH, "\n", " ")  # of a paragraph, a line, a word
 NEAR = 2_000  # characters
 
 
-class Text(L.LightningDataModule):
+class Text(ResidentDataModule):
     """Free text, {"tokens": (B, L + 1)}: of each row the first L tokens are read and the last L predicted.
 
     Documents follow one another in the order of a hash of theirs, each with EOS at its end. A training epoch reads all
@@ -45,10 +44,10 @@ class Text(L.LightningDataModule):
         val_share, test_share: shares of the text that are held out where the source has no such split.
         seed: epoch e begins at a token that follows from seed + e.
         prompt: a text to go on with in `predict`, which needs no other.
+        on_device: whether tokens are held on the GPU (`datamodules.device_resident`).
     """
 
-    hparams: AttributeDict
-    train_tokens: np.ndarray
+    train_tokens: Tensor
     val_blocks: Blocks
     test_blocks: Blocks
 
@@ -63,8 +62,9 @@ class Text(L.LightningDataModule):
         test_share: float = 0.05,
         seed: int = 0,
         prompt: str | None = None,
+        on_device: OnDevice = "auto",
     ):
-        super().__init__()
+        super().__init__(on_device)
         whole(block_size=block_size, batch_size=batch_size)
         whole(0, SEEDS - 1, seed=seed)
         held_out.check_shares(val_share, test_share)
@@ -118,7 +118,7 @@ class Text(L.LightningDataModule):
         new = {split: texts if split in splits else new_paragraphs(texts, train) for split, texts in held.items()}
         return tuple([text for text in texts if text] for texts in (train, new["validation"], new["test"]))
 
-    def _tokens(self, documents: list[str], what: str) -> np.ndarray:
+    def _tokens(self, documents: list[str], what: str) -> Tensor:
         """Documents as ids. Raises ValueError that says which part of the text holds what the tokenizer lacks."""
         try:
             return token_stream(documents, Vocabulary(self.tokenizer))
@@ -128,22 +128,17 @@ class Text(L.LightningDataModule):
                 "--data.tokenizer ByteLevelBPETokenizer"
             ) from error
 
-    def _loader(self, blocks: Blocks | EpochPairs, **options) -> DataLoader:
-        return StatefulLoader(blocks, batch_size=self.hparams.batch_size, collate_fn=already_collated, **options)
-
-    def _training_blocks(self, epoch: int) -> Blocks:
-        """The blocks of an epoch, in the order of the text."""
-        length = self.hparams.block_size
-        start = np.random.default_rng(self.hparams.seed + epoch).integers(length)
-        return Blocks(self.train_tokens, length, int(start))
+    def _start(self) -> int:
+        """The token that the running epoch's first block begins with."""
+        rng = np.random.default_rng(self.hparams.seed + running_epoch(self.trainer))
+        return int(rng.integers(self.hparams.block_size))
 
     def train_dataloader(self) -> DataLoader:
-        count = (len(self.train_tokens) - self.hparams.block_size) // self.hparams.block_size  # wherever they begin
-        blocks = EpochPairs(self._training_blocks, lambda: running_epoch(self), count)
-        return self._loader(blocks, shuffle=True, drop_last=count >= self.hparams.batch_size)
+        blocks = Blocks(self.train_tokens, self.hparams.block_size, self._start)
+        return self.loader(blocks, shuffle=True, drop_last=len(blocks) >= self.hparams.batch_size)
 
     def val_dataloader(self) -> DataLoader | list:
-        return self._loader(self.val_blocks) if len(self.val_blocks) else held_out.no_validation(self)
+        return self.loader(self.val_blocks) if len(self.val_blocks) else held_out.no_validation(self)
 
     def test_dataloader(self) -> DataLoader:
         if not len(self.test_blocks):
@@ -151,7 +146,7 @@ class Text(L.LightningDataModule):
                 f"test_share={self.hparams.test_share} holds no block of block_size={self.hparams.block_size} tokens "
                 f"of {self.hparams.source!r} out to test on; raise it, or lower block_size"
             )
-        return self._loader(self.test_blocks)
+        return self.loader(self.test_blocks)
 
     def predict_dataloader(self) -> DataLoader:
         if self.hparams.prompt is None:

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from datamodules import held_out, sources
 from datamodules.carried_tokenizer import carried_tokenizer
+from datamodules.device_resident import OnDevice
 from datamodules.pairs import Pairs, PairsDataModule
 from datamodules.tokenization import CharacterTokenizer, TextTokenizer
 from networks.vocabulary import Vocabulary
@@ -34,6 +35,7 @@ class TextPairs(PairsDataModule):
         val_share, test_share: shares of the training split that are held out where the source has no such split.
         seed: of the order in which an epoch is read.
         text: a text to answer in `predict`, which needs no pairs.
+        on_device: whether pairs are held on the GPU (`datamodules.device_resident`).
     """
 
     def __init__(
@@ -46,8 +48,9 @@ class TextPairs(PairsDataModule):
         test_share: float = 0.05,
         seed: int = 0,
         text: str | None = None,
+        on_device: OnDevice = "auto",
     ):
-        super().__init__()
+        super().__init__(on_device)
         held_out.check_shares(val_share, test_share)
         if columns is not None and columns[0] == columns[1]:
             raise ValueError(f"columns={list(columns)}: source and target are the same column; name two")

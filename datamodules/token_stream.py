@@ -3,48 +3,49 @@
 N tokens, L of them in a block, B blocks in a batch.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from datamodules import cache
+from datamodules.device_resident import ResidentSet, index_on
 from limits import whole
 from networks.vocabulary import EOS, Vocabulary
 
 PIECE = 2**18  # characters that are encoded at once
 
 
-def token_stream(documents: Sequence[str], vocabulary: Vocabulary) -> np.ndarray:
-    """The ids of all documents, EOS behind each: (N,) unsigned.
+def token_stream(documents: Sequence[str], vocabulary: Vocabulary) -> Tensor:
+    """The ids of all documents, EOS behind each: (N,).
 
     They are written once, to a file of the cache (`datamodules.cache`), and mapped into memory from there; where none
     can be written, they are in memory. Raises ValueError that names what the vocabulary does not know.
     """
-    kind = np.dtype(np.uint16 if vocabulary.size <= 2**16 else np.uint32)
+    kind = torch.int16 if vocabulary.size <= 2**15 else torch.int32
     tokenizer = bytes(vocabulary.get_extra_state().tolist())
     key = cache.digest([tokenizer, *(part for text in documents for part in (text.encode(), b"\xff"))])
-    path = cache.folder() / f"tokens-{key}.{kind.name}"
+    path = cache.folder() / f"tokens-{key}.bin"
 
-    def pieces() -> Iterator[np.ndarray]:
+    def pieces() -> Iterator[Tensor]:
         for document in documents:
             for piece in _pieces(document):
-                yield np.array(vocabulary.encode([piece])[0], kind)
-            yield np.array([EOS], kind)
+                yield torch.tensor(vocabulary.encode([piece])[0], dtype=kind)
+            yield torch.tensor([EOS], dtype=kind)
 
     def write(part: Path) -> None:
         with part.open("wb") as file:
             for ids in pieces():
-                ids.tofile(file)
+                ids.numpy().tofile(file)
 
     if not documents:
-        return np.zeros(0, kind)
+        return torch.zeros(0, dtype=kind)
     if not path.exists():
         cache.keep(path, write)
-    return np.memmap(path, kind, "r") if path.exists() else np.concatenate(list(pieces()))
+    if not path.exists():
+        return torch.cat(list(pieces()))
+    return torch.from_file(str(path), shared=False, size=path.stat().st_size // kind.itemsize, dtype=kind)
 
 
 def _pieces(text: str) -> Iterator[str]:
@@ -57,7 +58,7 @@ def _pieces(text: str) -> Iterator[str]:
         start = line or end
 
 
-class Blocks(Dataset):
+class Blocks(ResidentSet):
     """Blocks that follow one another in a row of tokens: {"tokens": (B, L + 1)}, L to read and L to predict.
 
     What is left at the end is too short for a block.
@@ -65,21 +66,20 @@ class Blocks(Dataset):
     Args:
         tokens: (N,), for example of `token_stream`.
         length: L.
-        start: where the first block begins.
+        start: the token that the first block begins with, below L, asked for at every batch; None: always the first.
     """
 
-    def __init__(self, tokens: np.ndarray, length: int, start: int = 0):
+    held = ("tokens",)
+
+    def __init__(self, tokens: Tensor, length: int, start: Callable[[], int] | None = None):
         whole(length=length)
-        whole(0, start=start)
         self.tokens, self.length, self.start = tokens, length, start
 
     def __len__(self) -> int:
-        return max(0, (len(self.tokens) - 1 - self.start) // self.length)
+        left_out = 1 if self.start is None else self.length  # so that wherever they begin there are as many
+        return max(0, len(self.tokens) - left_out) // self.length
 
-    def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
-        begins = self.start + self.length * np.asarray(indices)
-        places = begins[:, None] + np.arange(self.length + 1)
-        return {"tokens": torch.from_numpy(self.tokens[places].astype(np.int64))}
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return {name: values[0] for name, values in self.__getitems__([index]).items()}
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        device, start = self.tokens.device, 0 if self.start is None else self.start()
+        begins = index_on(device, indices) * self.length + start
+        return {"tokens": self.tokens[begins[:, None] + torch.arange(self.length + 1, device=device)].long()}
