@@ -30,7 +30,7 @@ from metrics.confidence_interval import ConfidenceInterval
 
 VAL_SEEDS = range(0, 1000)
 FIRST_TEST_SEED = 100_000  # where the published figures start
-WAVE = 50  # episodes that are played at once
+WAVE = 50  # episodes that a machine plays at once
 FPS = 20  # of videos: twice as fast as the world's 10 Hz
 
 
@@ -82,9 +82,9 @@ class Rollouts(L.Callback):
         self, trainer: L.Trainer, module: L.LightningModule, stage: str, seeds: Sequence[int]
     ) -> dict[str, ConfidenceInterval]:
         own = list(seeds)[trainer.global_rank :: trainer.world_size]
-        episodes = run_policy(
-            module, own, progress=trainer.is_global_zero and trainer.progress_bar_callback is not None
-        )
+        progress = trainer.is_global_zero and trainer.progress_bar_callback is not None
+        worlds = max(1, WAVE // trainer.num_devices)  # each in a process, of all that one machine plays
+        episodes = run_policy(module, own, progress, parallel_worlds=worlds)
         if trainer.world_size > 1:
             gathered: list = [None] * trainer.world_size
             torch.distributed.all_gather_object(gathered, episodes)
@@ -104,15 +104,21 @@ class Rollouts(L.Callback):
 
 
 def run_policy(
-    module: L.LightningModule, seeds: Sequence[int], progress: bool = True, legacy_resets: bool = True
+    module: L.LightningModule,
+    seeds: Sequence[int],
+    progress: bool = True,
+    legacy_resets: bool = True,
+    parallel_worlds: int = WAVE,
 ) -> list[Episode]:
     """One episode from each seed, with the module's own `act`, horizons and observation.
 
     Same seed, same episode, whatever others it is run with: an episode's noise comes from its start's seed and from how
     often that seed came before. The module always sees WAVE observations at once; where fewer episodes go on, the last
     one is repeated. In batches of one size a sum is rounded the same whatever the other rows are, and where things
-    touch and push, the last bit of an action decides where the block ends.
+    touch and push, the last bit of an action decides where the block ends. At most `parallel_worlds` of them, up to
+    WAVE, are played at once.
     """
+    whole(1, WAVE, parallel_worlds=parallel_worlds)
     policy, seeds = cast(Policy, module), list(seeds)
     noise = [generators((0, seeds[:number].count(seed)), [seed])[0] for number, seed in enumerate(seeds)]
     unused = torch.Generator()
@@ -132,7 +138,7 @@ def run_policy(
             n_obs_steps=policy.hparams.n_obs_steps,
             n_action_steps=policy.hparams.n_action_steps,
             observation=policy.observation,
-            parallel_worlds=WAVE,
+            parallel_worlds=parallel_worlds,
             legacy_resets=legacy_resets,
             on_progress=lambda ended: bar.advance(task, ended),
         )

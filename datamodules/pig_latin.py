@@ -18,8 +18,8 @@ from torch.utils.data import DataLoader
 
 from datamodules import sources
 from datamodules.carried_tokenizer import carried_tokenizer
-from datamodules.documents import PYDOC
 from datamodules.device_resident import OnDevice
+from datamodules.documents import PYDOC
 from datamodules.everyday import everyday_sentences
 from datamodules.numbers import with_number
 from datamodules.pairs import Pairs, PairsDataModule

@@ -7,8 +7,8 @@ import zlib
 
 import numpy as np
 import torch
-from torch import Tensor
 from tokenizers import Tokenizer
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules import held_out, sources
