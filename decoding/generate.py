@@ -12,11 +12,8 @@ from torch import Tensor, nn
 from decoding import sampling
 from decoding.beam_search import beam_search
 from decoding.decoding_state import DecodingState
-<<<<<<< HEAD
 from decoding.generation_config import GenerationConfig
-=======
 from devices import asynchronous
->>>>>>> nosync
 from limits import whole
 from networks.evaluation import evaluating
 from networks.sequence_network import DecoderNetwork

@@ -5,6 +5,8 @@
 
     the third of March, nineteen eighty-four     1984-03-03
     Wed 12 Jan 2033                              2033-01-12
+
+Dates are of the years 1900 to 2099.
 """
 
 import argparse
@@ -13,11 +15,9 @@ from datetime import date, timedelta
 from pathlib import Path
 
 FIRST, LAST = date(1900, 1, 1), date(2099, 12, 31)
-ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+ONES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+ONES += ["thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 ORDINALS = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth"}
 ORDINALS |= {"twelve": "twelfth", "twenty": "twentieth", "thirty": "thirtieth"}
 
