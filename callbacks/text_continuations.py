@@ -46,6 +46,11 @@ class TextContinuations(L.Callback):
     def on_validation_batch_start(
         self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
+        if "tokens" not in batch:
+            raise ValueError(
+                "TextContinuations goes on with free text, and these data are pairs; take callbacks.text_samples."
+                "TextSamples"
+            )
         if batch_idx or dataloader_idx or trainer.sanity_checking or not trainer.is_global_zero:
             return
         log_table(trainer, "val/samples", COLUMNS, self.rows(module, validation_rows(trainer, batch, self.count)))

@@ -47,6 +47,7 @@ class Text(ResidentDataModule):
         on_device: whether tokens are held on the GPU (`datamodules.device_resident`).
     """
 
+    paired = False
     train_tokens: Tensor
     val_blocks: Blocks
     test_blocks: Blocks

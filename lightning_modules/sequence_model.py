@@ -58,6 +58,7 @@ class SequenceModel(OptimizedModule):
     """
 
     needs: tuple[str, ...] = ("features", "logits")
+    learns_text = False  # whether it takes free text as well as pairs
 
     def __init__(
         self,
@@ -134,6 +135,8 @@ class SequenceModel(OptimizedModule):
         return attention.weights(self.network, *inputs)
 
     def setup(self, stage: str) -> None:
+        if not self.learns_text:
+            data_contract.check_paired(self)
         tokenizer = data_contract.tokenizer(self, self.hparams.vocab_size)
         if tokenizer is not None:
             self.vocabulary.adopt(tokenizer)
