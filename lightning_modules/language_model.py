@@ -11,7 +11,6 @@ B batch, S source tokens, T target tokens, P tokens of a prompt, N new tokens, V
 """
 
 import math
-from dataclasses import asdict
 
 import torch
 from torch import Tensor
@@ -126,5 +125,5 @@ class LanguageModel(SequenceModel):
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> list[str]:
         if "tokens" not in batch:
             return super().predict_step(batch, batch_idx)
-        ids = self.go_on(batch["tokens"], **asdict(self.generation_config))
+        ids = self.go_on(batch["tokens"], **self.generation_options)
         return self.vocabulary.decode(torch.cat([batch["tokens"], ids], 1))

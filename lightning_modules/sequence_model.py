@@ -82,7 +82,7 @@ class SequenceModel(OptimizedModule):
                 "see networks/sequence_network.py"
             )
         self._mean = StepMean()
-        self.generation_config = GenerationConfig() if generation_config is None else generation_config
+        self.generation_options = {} if generation_config is None else asdict(generation_config)
         self.text_metrics = MetricCollection(dict(text_metrics or {}), prefix="test/")
 
     def _inputs_and_labels(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:
@@ -171,7 +171,7 @@ class SequenceModel(OptimizedModule):
             self.text_metrics.reset()
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> list[str]:
-        return self._decoded(self.generate(batch["source"], batch["source_mask"], **asdict(self.generation_config)))
+        return self._decoded(self.generate(batch["source"], batch["source_mask"], **self.generation_options))
 
     def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Mean cross-entropy of all tokens to predict, the share of them that are predicted right, and their number."""

@@ -497,7 +497,15 @@ CASES: dict[str, Case] = {
     ),
     "datamodules.sorting.draw": call(count=3, min_length=2, max_length=5, seed=0),
     "datamodules.sorting.Sorting": build(
-        min_length=2, max_length=5, batch_size=4, train_size=8, val_size=4, test_size=4, seed=0, numbers=[3, 1]
+        min_length=2,
+        max_length=5,
+        batch_size=4,
+        train_size=8,
+        val_size=4,
+        test_size=4,
+        test_lengths=(4,),
+        seed=0,
+        numbers=[3, 1],
     ),
     "datamodules.tokenization.number_tokenizer": call(numbers=10),
     "datamodules.tokenization.BPETokenizer": build(vocab_size=128),

@@ -158,9 +158,9 @@ def test_bytes_are_the_tokens_of_gpt2():
     texts = ["naïve 中文 words, and more words", "words don't split  the way  words do"] * 20
     theirs = Theirs()
     theirs.train_from_iterator(
-        texts, vocab_size=300, special_tokens=["<pad>", "<bos>", "<eos>", "<sep>"], min_frequency=0
+        texts, vocab_size=275, special_tokens=["<pad>", "<bos>", "<eos>", "<sep>"], min_frequency=0
     )
-    ours = ByteLevelBPETokenizer(300).train(texts)
+    ours = ByteLevelBPETokenizer(275).train(texts)
     for text in texts[:2]:
         assert ours.encode(text).tokens == theirs.encode(text).tokens
     assert ByteLevelBPETokenizer(260).train([]).get_vocab_size() == 260
