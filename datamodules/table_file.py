@@ -48,4 +48,6 @@ def _first_line(named: bool) -> csv.ReadOptions:
 
 def _separated(file: str) -> csv.ParseOptions:
     tabs = Path(file).suffix == ".tsv"
-    return csv.ParseOptions(delimiter="\t" if tabs else ",", quote_char=not tabs and '"')
+    if tabs:
+        return csv.ParseOptions(delimiter="\t", quote_char=False)
+    return csv.ParseOptions(newlines_in_values=True)

@@ -117,7 +117,8 @@ class Text(ResidentDataModule):
             else:
                 train, held[split] = cut(train, round(share * characters))
         new = {split: texts if split in splits else new_paragraphs(texts, train) for split, texts in held.items()}
-        return tuple([text for text in texts if text] for texts in (train, new["validation"], new["test"]))
+        train, val, test = ([text for text in part if text] for part in (train, new["validation"], new["test"]))
+        return train, val, test
 
     def _tokens(self, documents: list[str], what: str) -> Tensor:
         """Documents as ids. Raises ValueError that says which part of the text holds what the tokenizer lacks."""

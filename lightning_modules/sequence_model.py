@@ -82,7 +82,7 @@ class SequenceModel(OptimizedModule):
                 "see networks/sequence_network.py"
             )
         self._mean = StepMean()
-        self.generation_options = {} if generation_config is None else asdict(generation_config)
+        self.generation_options: dict[str, Any] = {} if generation_config is None else asdict(generation_config)
         self.text_metrics = MetricCollection(dict(text_metrics or {}), prefix="test/")
 
     def _inputs_and_labels(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:

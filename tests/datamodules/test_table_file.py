@@ -48,3 +48,10 @@ def test_a_byte_order_mark_and_other_line_ends_are_no_text(tmp_path):
     path = tmp_path / "rows.tsv"
     path.write_bytes("a\tb\r\nc\td\r\n".encode("utf-8-sig"))
     assert table_file.read(str(path), ["1", "2"], named=False).to_pydict() == {"1": ["a", "c"], "2": ["b", "d"]}
+
+
+def test_quoted_values_may_hold_anything(tmp_path):
+    rows = [("a,b", "two\nlines"), ('say "so"', "")]
+    file = write(tmp_path / "rows.csv", rows, ["from", "to"])
+    table = table_file.read(file, ["from", "to"], named=True)
+    assert list(zip(table["from"].to_pylist(), table["to"].to_pylist(), strict=True)) == rows
