@@ -12,7 +12,7 @@ from tests.test_train import ROOT
 
 EVERY = 4  # batches, the logging interval
 BATCHES = 6
-QUICK = ("mnist_mlp", "cifar10_fast", "sorting_encoder", "pig_latin_decoder", "svhn_gan", "mnist_ddpm", "pusht")
+QUICK = ("cifar10_fast", "pig_latin_decoder", "svhn_gan", "pusht")
 WATCHED = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES]
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from callbacks.resume.data_loader_state import DataLoaderState
 from callbacks.resume.random_state import RandomState
 from datamodules.demonstrations import Demonstrations
-from datamodules.device_resident import ResidentDataModule
+from datamodules.device_resident import ResidentDataModule, index_on
 from datamodules.image_files import ImageFiles
 from datamodules.images import ImageDataModule, ImageSet
 from datamodules.mnist import MNIST
@@ -67,6 +67,14 @@ def test_a_batch_is_made_where_the_set_is_and_only_its_indices_go_there(make):
         else:
             assert batch[name] == values
     assert len(moved) == len(rows)
+
+
+def test_indices_go_to_a_gpu_from_pinned_memory(monkeypatch):
+    calls = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda index: calls.append("pinned") or index)
+    monkeypatch.setattr(torch.Tensor, "to", lambda index, *args, **options: calls.append((args, options)) or index)
+    assert index_on(GPU, range(2)).equal(torch.arange(2))
+    assert calls == ["pinned", ((GPU,), {"non_blocking": True})]
 
 
 def test_the_memory_that_a_set_takes():
