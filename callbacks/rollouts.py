@@ -108,16 +108,17 @@ def run_policy(
     seeds: Sequence[int],
     progress: bool = True,
     legacy_resets: bool = True,
-    parallel_worlds: int = WAVE,
+    parallel_worlds: int | None = None,
 ) -> list[Episode]:
     """One episode from each seed, with the module's own `act`, horizons and observation.
 
     Same seed, same episode, whatever others it is run with: an episode's noise comes from its start's seed and from how
     often that seed came before. The module always sees WAVE observations at once; where fewer episodes go on, the last
     one is repeated. In batches of one size a sum is rounded the same whatever the other rows are, and where things
-    touch and push, the last bit of an action decides where the block ends. At most `parallel_worlds` of them, up to
-    WAVE, are played at once.
+    touch and push, the last bit of an action decides where the block ends. At most `parallel_worlds` of them, by default
+    and at most WAVE, are played at once.
     """
+    parallel_worlds = WAVE if parallel_worlds is None else parallel_worlds
     whole(1, WAVE, parallel_worlds=parallel_worlds)
     policy, seeds = cast(Policy, module), list(seeds)
     noise = [generators((0, seeds[:number].count(seed)), [seed])[0] for number, seed in enumerate(seeds)]
