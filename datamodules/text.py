@@ -106,9 +106,9 @@ class Text(ResidentDataModule):
     def _documents(self) -> tuple[list[str], list[str], list[str]]:
         """Documents to train on, for validation, and for test."""
         hp = self.hparams
+        train = sorted(read_documents(hp.source, "train", hp.column), key=lambda text: zlib.crc32(text.encode()))
         rows = hp.source != PYDOC and not text_files(hp.source)
         splits = sources.splits(hp.source) if rows else ["train"]
-        train = sorted(read_documents(hp.source, "train", hp.column), key=lambda text: zlib.crc32(text.encode()))
         characters = sum(map(len, train))
         held: dict[str, list[str]] = {}
         for split, share in (("test", hp.test_share), ("validation", hp.val_share)):

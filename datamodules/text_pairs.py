@@ -69,8 +69,8 @@ class TextPairs(PairsDataModule):
         return self.text_tokenizer.vocab_size if self.tokenizer is None else self.tokenizer.get_vocab_size()
 
     def make_held_out(self) -> None:
-        given = sources.splits(self._source())
         train = self._read("train")
+        given = sources.splits(self._source())
         own = [self._read(split) if split in given else None for split in ("validation", "test")]
         train, *drawn = held_out_by_hash(train, *self._shares(own))
         val, test = (rows if theirs is None else theirs for rows, theirs in zip(drawn, own, strict=True))

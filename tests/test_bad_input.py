@@ -246,7 +246,11 @@ ONE_KIND = "--data.tokenizer CharacterTokenizer --data.tokenizer.alphabet"
         (f"{FREE} pydoc --data.block_size 300", ["a sequence of 300 tokens is too long", "max_length=256"]),
         (f"{FREE} pydoc --data.batch_size 0", ["batch_size=0"]),
         (f"{FREE} pydoc --data.val_share 2", ["val_share=2.0"]),
-        (f"{FREE} pydoc --data.val_share 0.0001", ["raise val_share"]),
+        (
+            f"{FREE} book.txt --data.tokenizer CharacterTokenizer --data.tokenizer.alphabet null --data.val_share 0.03 "
+            "--data.block_size 128",
+            ["the validation text of 'book.txt' has", "raise val_share"],
+        ),
         (f"{FREE} pydoc --data.val_share 0", ["val/loss", "--checkpoint.monitor null"]),
         (f"{FREE} pydoc --data.prompt ''", ["the prompt is empty", "--data.prompt"]),
         (f"{FREE} pydoc --data.seed -1", ["seed=-1"]),
@@ -277,6 +281,7 @@ def test_text_and_pairs_that_do_not_fit(line, answers, refused, tmp_path):
         "words.jsonl": '{"from": "a", "to": "b"}\n' * 9,
         "list.jsonl": '[{"from": "a", "to": "b"}]',
         "short.txt": "short",
+        "book.txt": "".join(words),
         "unseen/train.tsv": "".join(words),
         "unseen/test.tsv": "word é\tWORD\n",
         **dict.fromkeys(["empty.tsv", "empty.jsonl", "empty.txt"], ""),

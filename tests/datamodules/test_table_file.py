@@ -36,6 +36,12 @@ def test_rows_come_back_as_they_were(suffix, tmp_path):
     assert list(zip(table["from"].to_pylist(), table["to"].to_pylist(), strict=True)) == ROWS
 
 
+@pytest.mark.parametrize("suffix", table_file.SUFFIXES)
+def test_a_column_of_dates_is_text(suffix, tmp_path):
+    file = write(tmp_path / f"rows{suffix}", [("first", "2020-01-01"), ("second", "1999-12-31")], ["from", "to"])
+    assert table_file.read(file, ["to"], named=True)["to"].to_pylist() == ["2020-01-01", "1999-12-31"]
+
+
 @pytest.mark.parametrize("suffix", [".tsv", ".csv"])
 def test_without_names_the_first_line_is_a_row(suffix, tmp_path):
     file = write(tmp_path / f"rows{suffix}", ROWS)

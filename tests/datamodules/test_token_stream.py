@@ -22,7 +22,7 @@ def vocabulary() -> Vocabulary:
 
 @pytest.mark.parametrize("piece", [7, 2**18])
 def test_documents_come_back_from_the_file(piece, own_cache, monkeypatch):
-    """In pieces, too, some of which end within a character of several bytes or a word."""
+    """In pieces, too, some of which end within a word."""
     monkeypatch.setattr(token_stream, "PIECE", piece)
     tokens = token_stream.token_stream(DOCUMENTS, vocabulary())
     assert tokens.dtype == torch.int16

@@ -88,11 +88,11 @@ def test_bits_per_character_are_all_bits_over_all_characters(tokenizer, book):
 def test_a_verse_is_learned_and_gone_on_with(book):
     data = text(book)
     module = model(data.vocab_size, generation_config=GenerationConfig(max_new_tokens=12))
-    run = trainer(max_epochs=25, limit_val_batches=0)
+    run = trainer(max_epochs=40, limit_val_batches=0)
     run.fit(module, data)
-    assert module.write(["Twinkle, twinkle"], max_new_tokens=12) == ["Twinkle, twinkle, little s"]
+    assert module.write(["Twinkle, twinkle"], max_new_tokens=12) == [VERSE[:28]]
     prompt = text("no/such", prompt="Twinkle, twinkle")
-    assert trainer().predict(module, prompt) == [["Twinkle, twinkle, little s"]]
+    assert trainer().predict(module, prompt) == [[VERSE[:28]]]
 
 
 def test_what_is_drawn_follows_from_its_seed(book):
