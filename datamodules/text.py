@@ -153,8 +153,8 @@ class Text(ResidentDataModule):
     def predict_dataloader(self) -> DataLoader:
         if self.hparams.prompt is None:
             raise ValueError('nothing to go on with; give a beginning with --data.prompt "The with statement"')
-        ids = Vocabulary(carried_tokenizer(self)).encode([self.hparams.prompt])
-        return DataLoader([{"tokens": torch.tensor(ids)}], batch_size=None)
+        (ids,) = Vocabulary(carried_tokenizer(self)).encode([self.hparams.prompt])
+        return DataLoader([{"tokens": torch.tensor(ids)}])  # type: ignore[arg-type]  # a list is a data set, too
 
 
 def cut(documents: list[str], count: int) -> tuple[list[str], list[str]]:

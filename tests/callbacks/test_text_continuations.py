@@ -14,7 +14,7 @@ from networks.transformer import Decoder, Encoder
 def text(tmp_path) -> Text:
     path = tmp_path / "book.txt"
     path.write_text("".join(f"Line {number} of a book.\n" for number in range(200)))
-    data = Text(str(path), tokenizer=CharacterTokenizer(), block_size=16, batch_size=8, val_share=0.1)
+    data = Text(str(path), tokenizer=CharacterTokenizer(None), block_size=16, batch_size=8, val_share=0.1)
     data.setup()
     return data
 
