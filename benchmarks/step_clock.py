@@ -47,7 +47,7 @@ def lengthen(trainer: L.Trainer) -> None:
     images = getattr(data, "train_set", None)
     if not hasattr(images, "subset"):
         return
-    rows = trainer.limit_train_batches * data.hparams.batch_size
+    rows = trainer.limit_train_batches * data.hparams.batch_size * trainer.world_size
     if len(images) < rows:
         data.train_set = images.subset(torch.arange(rows) % len(images))
 

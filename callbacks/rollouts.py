@@ -115,8 +115,8 @@ def run_policy(
     Same seed, same episode, whatever others it is run with: an episode's noise comes from its start's seed and from how
     often that seed came before. The module always sees WAVE observations at once; where fewer episodes go on, the last
     one is repeated. In batches of one size a sum is rounded the same whatever the other rows are, and where things
-    touch and push, the last bit of an action decides where the block ends. At most `parallel_worlds` of them, by default
-    and at most WAVE, are played at once.
+    touch and push, the last bit of an action decides where the block ends. `parallel_worlds` of them, at most WAVE
+    and by default as many, are played at once.
     """
     parallel_worlds = WAVE if parallel_worlds is None else parallel_worlds
     whole(1, WAVE, parallel_worlds=parallel_worlds)

@@ -15,7 +15,7 @@ from decoding.decoding_state import DecodingState
 from decoding.generation_config import GenerationConfig
 from devices import asynchronous
 from limits import whole
-from networks.evaluation import evaluating
+from networks.evaluation_mode import evaluating
 from networks.sequence_network import DecoderNetwork
 from networks.vocabulary import EOS, PAD
 
