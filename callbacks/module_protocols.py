@@ -84,6 +84,15 @@ class TextAnswerer(Protocol):
         """(B,) which answers equal the batch's targets to the last token."""
 
 
+class TextWriter(Protocol):
+    """Goes on with a text."""
+
+    vocabulary: Any  # networks.vocabulary.Vocabulary
+
+    def go_on(self, tokens: Tensor, *, max_new_tokens: int, temperature: float, seed: int) -> Tensor:
+        """Token ids of what follows: (B, P) -> (B, N)."""
+
+
 class AttentiveModule(Protocol):
     """A transformer whose attention weights can be read."""
 

@@ -12,7 +12,7 @@ from callbacks.prediction_files import say
 
 
 class TextPredictionWriter(BasePredictionWriter):
-    """One line `question -> answer` for each row that `predict` gives to the model.
+    """One line `question -> answer` for each row that `predict` gives to the model; a prompt's text as it is.
 
     The module's `predict_step` returns the answers as texts; its `vocabulary` decodes the questions.
     """
@@ -30,6 +30,10 @@ class TextPredictionWriter(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
+        if "source" not in batch:  # prompts of free text, which the predictions begin with
+            for text in prediction:
+                say(text)
+            return
         questions = cast(TextAnswerer, module).vocabulary.decode(batch["source"])
         for question, answer in zip(questions, prediction, strict=True):
             say(f"{question} -> {answer}")

@@ -35,6 +35,11 @@ class TextSamples(L.Callback):
     def on_validation_batch_start(
         self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
+        if "source" not in batch:
+            raise ValueError(
+                "TextSamples shows answers to questions, and these data are free text; take "
+                "callbacks.text_continuations.TextContinuations"
+            )
         if batch_idx or dataloader_idx or trainer.sanity_checking or not trainer.is_global_zero:
             return
         log_table(trainer, "val/samples", COLUMNS, self.rows(module, validation_rows(trainer, batch, self.count)))

@@ -1,4 +1,4 @@
-"""Tensors that are made once and then read from a file.
+"""Tensors and files that are made once and then read from a file.
 
 Files lie in the folder that the environment variable FIRSTLIGHT_CACHE names, or else in ~/.cache/firstlight. They may
 be deleted at any time.
@@ -42,15 +42,21 @@ def cached(key: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]
         return load_file(path)
     except (OSError, SafetensorError):  # not there yet, or broken
         tensors = make()
+    keep(path, lambda part: save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part))
+    return tensors
+
+
+def keep(path: Path, write: Callable[[Path], None]) -> None:
+    """Make a file of the cache: `write` is given its path until it is whole. Warns where nothing can be written."""
     # Renamed when whole: nobody ever reads half a file, whoever else, here or on another machine, makes the same one.
     part = path.with_suffix(f".{uuid4().hex}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part)
+        write(part)
         part.replace(path)
     except (OSError, SafetensorError) as error:
+        advice = f"set {CACHE_VARIABLE} to a folder that can be written"
+        warnings.warn(f"cannot keep decoded data in {path.parent} ({error}); {advice}", stacklevel=3)
+    finally:
         with contextlib.suppress(OSError):
             part.unlink()
-        advice = f"set {CACHE_VARIABLE} to a folder that can be written"
-        warnings.warn(f"cannot keep decoded data in {path.parent} ({error}); {advice}", stacklevel=2)
-    return tensors

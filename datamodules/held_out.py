@@ -14,6 +14,13 @@ def check(val_share: float, split_seed: int) -> None:
     limits.whole(0, 2**63 - 1, split_seed=split_seed)
 
 
+def check_shares(val_share: float, test_share: float) -> None:
+    """Raises ValueError for shares that are out of range, or leave nothing to train on."""
+    limits.number("[0, 1)", val_share=val_share, test_share=test_share)
+    if val_share + test_share >= 1:
+        raise ValueError(f"val_share={val_share} and test_share={test_share} leave nothing to train on; lower them")
+
+
 def split(count: int, what: str, val_share: float, split_seed: int, at_least: int = 0) -> tuple[Tensor, Tensor]:
     """Indices of `count` things (`what` they are) to train on and to validate with, drawn by `split_seed`.
 

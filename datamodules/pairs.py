@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader
 
 from datamodules.device_resident import ResidentDataModule, ResidentSet, index_on
+from datamodules.running_epoch import running_epoch
 from datamodules.stateful_loader import StatefulLoader
 from limits import whole
 from networks.vocabulary import PAD
@@ -114,9 +115,9 @@ def similar_lengths(lengths: Tensor, batch_size: int, generator: torch.Generator
 class PairsDataModule(ResidentDataModule, ABC):
     """Pairs that are drawn anew for each training epoch, and fixed ones for validation and test.
 
-    A subclass has the hyperparameters `batch_size`, `train_size` and `seed`, and the `vocab_size` of its tokenizer. It
-    sets `val_pairs` and a list `test_pairs` in `make_held_out`, names the latter in `test_names`, and draws the pairs
-    of an epoch in `draw_training`.
+    A subclass has the hyperparameters `batch_size` and `seed`, `train_size` as one more or a property of its own, and
+    the `vocab_size` of its tokenizer. It sets `val_pairs` and a list `test_pairs` in `make_held_out`, names the latter
+    in `test_names`, and gives the pairs of an epoch in `draw_training`.
     """
 
     vocab_size: int
@@ -150,15 +151,14 @@ class PairsDataModule(ResidentDataModule, ABC):
         """Batches of pairs in their order."""
         return super().loader(rows, in_order=True, **options)
 
-    def train_dataloader(self) -> DataLoader:
-        pairs = EpochPairs(self.train_pairs, self._epoch, self.hparams.train_size)
-        return self.loader(pairs, drop_last=self.hparams.train_size >= self.hparams.batch_size)
+    @property
+    def train_size(self) -> int:
+        """Pairs in a training epoch."""
+        return self.hparams.train_size
 
-    def _epoch(self) -> int:
-        """The number of the epoch that the trainer is in; 0 where it repeats a few batches (`overfit_batches`)."""
-        if not self.trainer or self.trainer.overfit_batches:  # type: ignore[attr-defined]  # set by a connector
-            return 0
-        return self.trainer.current_epoch
+    def train_dataloader(self) -> DataLoader:
+        pairs = EpochPairs(self.train_pairs, lambda: running_epoch(self.trainer), self.train_size)
+        return self.loader(pairs, drop_last=self.train_size >= self.hparams.batch_size)
 
     def val_dataloader(self) -> DataLoader:
         return self.loader(self.val_pairs)

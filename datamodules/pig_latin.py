@@ -11,21 +11,22 @@ split by their own hash; those held out keep all of their words and signs.
 import re
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import cast
 
 import numpy as np
 from tokenizers import Tokenizer
 from torch.utils.data import DataLoader
 
 from datamodules import sources
+from datamodules.carried_tokenizer import carried_tokenizer
 from datamodules.device_resident import OnDevice
+from datamodules.documents import PYDOC
 from datamodules.everyday import everyday_sentences
 from datamodules.numbers import with_number
 from datamodules.pairs import Pairs, PairsDataModule
 from datamodules.pig_latin_rules import TRANSLATED, WORD, translate
 from datamodules.pseudo_words import PseudoWords, dressed
 from datamodules.punctuation import punctuated
-from datamodules.sentences import PYDOC, plain, read_text, read_words, sentences
+from datamodules.sentences import plain, read_text, read_words, sentences
 from datamodules.tokenization import CharacterTokenizer, TextTokenizer
 from limits import whole
 from networks.vocabulary import Vocabulary
@@ -206,8 +207,7 @@ class PigLatin(PairsDataModule):
     def predict_dataloader(self) -> DataLoader:
         if self.text is None:
             raise ValueError('nothing to translate; say what with --data.text "the quick brown fox"')
-        if self.tokenizer is None and self.trainer:  # learned from a corpus; the weights carry it
-            self.tokenizer = cast(Vocabulary, self.trainer.lightning_module.vocabulary).tokenizer
+        self.tokenizer = carried_tokenizer(self)
         return self.loader(self.pairs([self.text]))
 
 

@@ -5,13 +5,10 @@ headings, lists, tables, grammar and code stand between the sentences.
 """
 
 import re
-from pathlib import Path
-from pydoc_data.topics import topics
 
-from datamodules import sources
+from datamodules.documents import read_documents
 from datamodules.tokenization import ALPHABET
 
-PYDOC = "pydoc"
 ASCII = str.maketrans(
     {
         **dict.fromkeys("‘’‚‛′ʼ", "'"),
@@ -36,21 +33,8 @@ def plain(text: str) -> str:
 
 
 def read_text(source: str) -> str:
-    """All text of a source: "pydoc", a text file, or a data set with a column `text` (see `datamodules.sources`).
-
-    Raises FileNotFoundError where there is nothing at the source, ValueError where it is not text in UTF-8.
-    """
-    if source == PYDOC:
-        return "\n\n".join(topics[name] for name in sorted(topics))
-    if not Path(source).is_file() or Path(source).suffix == ".parquet":
-        texts = [text for text in sources.load(source, columns=["text"])["text"] if text is not None]
-        if not all(isinstance(text, str) for text in texts):
-            raise ValueError(f"the column text of {source} holds something else than text")
-        return "\n\n".join(texts)
-    try:
-        return Path(source).read_text(encoding="utf-8-sig")  # a byte order mark is not text
-    except UnicodeDecodeError as error:
-        raise ValueError(f"the text file {source} is not in UTF-8: {error}; save it in UTF-8") from error
+    """All text of a source (`datamodules.documents`). Raises as `read_documents` does."""
+    return "\n\n".join(read_documents(source))
 
 
 def read_words(source: str) -> list[str]:

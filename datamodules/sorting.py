@@ -17,7 +17,9 @@ from networks.vocabulary import PAD, SPECIAL, Vocabulary
 NUMBERS = 100  # 0 to 99; number k has the id SPECIAL + k
 LENGTHS = (2, 64)
 LONG = (33, 64)
-VAL_SEED, TEST_SEED, LONG_TEST_SEED = 2**40, 2**41, 2**42  # far from seed + epoch of any training
+LONGEST = 160  # of a test
+# Far from seed + epoch of any training. Lists of one length k have the seed LENGTH_TEST_SEED + k.
+VAL_SEED, TEST_SEED, LONG_TEST_SEED, LENGTH_TEST_SEED = 2**40, 2**41, 2**42, 2**43
 
 
 def draw(count: int, min_length: int, max_length: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -26,8 +28,8 @@ def draw(count: int, min_length: int, max_length: int, seed: int) -> tuple[Tenso
     Lengths are uniform from `min_length` to `max_length`, numbers uniform and independent.
     """
     whole(0, count=count)
-    whole(1, LENGTHS[1], min_length=min_length)
-    whole(min_length, LENGTHS[1], max_length=max_length)
+    whole(1, LONGEST, min_length=min_length)
+    whole(min_length, LONGEST, max_length=max_length)
     whole(0, 2**62, seed=seed)
     generator = torch.Generator().manual_seed(seed)
     lengths = torch.randint(min_length, max_length + 1, (count, 1), generator=generator)
@@ -42,7 +44,7 @@ class Sorting(PairsDataModule):
     """Lists of numbers from 0 to 99 (see above), {"source", "source_mask", "target", "target_mask"} of (B, S) each.
 
     The test set `exact_match` has lengths `min_length` to `max_length`; with `test_long` there is a second one,
-    `exact_match_long`, of lengths 33 to 64.
+    `exact_match_long`, of lengths 33 to 64; and for each length k of `test_lengths` one, `exact_match_k`.
 
     Args:
         min_length, max_length: lengths of the lists, within 2 to 64.
@@ -50,6 +52,7 @@ class Sorting(PairsDataModule):
         train_size: lists in an epoch, new ones in each epoch.
         val_size, test_size: lists in the validation set and in each test set.
         test_long: whether to test on lists of lengths 33 to 64, too.
+        test_lengths: lengths, up to 160, to test on one by one, too; the network must be able to read them.
         seed: epoch e is drawn from seed + e. The validation and test sets are the same for all seeds.
         numbers: a list to sort in `predict`.
         text: the same as text, numbers set apart by blanks.
@@ -65,6 +68,7 @@ class Sorting(PairsDataModule):
         val_size: int = 1_000,
         test_size: int = 10_000,
         test_long: bool = False,
+        test_lengths: tuple[int, ...] = (),
         seed: int = 0,
         numbers: list[int] | None = None,
         text: str | None = None,
@@ -76,10 +80,15 @@ class Sorting(PairsDataModule):
                 f"min_length={min_length} and max_length={max_length} must be in this order and within "
                 f"{LENGTHS[0]} to {LENGTHS[1]}"
             )
+        for length in test_lengths:
+            whole(1, LONGEST, test_lengths=length)
+        if len(set(test_lengths)) < len(test_lengths):
+            raise ValueError(f"test_lengths={list(test_lengths)} holds a length twice; leave one out")
         self.save_hyperparameters(logger=False)
         self.tokenizer = number_tokenizer(NUMBERS)
         self.vocab_size = self.tokenizer.get_vocab_size()
-        self.test_names = ["exact_match", *["exact_match_long"] * test_long]
+        each = [f"exact_match_{length}" for length in test_lengths]
+        self.test_names = ["exact_match", *["exact_match_long"] * test_long, *each]
         given: list | None = numbers
         if text is not None and numbers is None:
             given = text.replace(",", " ").split()
@@ -100,8 +109,9 @@ class Sorting(PairsDataModule):
     def make_held_out(self) -> None:
         hp = self.hparams
         self.val_pairs = Pairs(*draw(hp.val_size, hp.min_length, hp.max_length, VAL_SEED))
-        ranges = [(hp.min_length, hp.max_length, TEST_SEED), (*LONG, LONG_TEST_SEED)]
-        self.test_pairs = [Pairs(*draw(hp.test_size, *r)) for r, _ in zip(ranges, self.test_names, strict=False)]
+        ranges = [(hp.min_length, hp.max_length, TEST_SEED), *[(*LONG, LONG_TEST_SEED)] * hp.test_long]
+        ranges += [(length, length, LENGTH_TEST_SEED + length) for length in hp.test_lengths]
+        self.test_pairs = [Pairs(*draw(hp.test_size, *chosen)) for chosen in ranges]
 
     def draw_training(self, epoch: int) -> Pairs:
         hp = self.hparams

@@ -1,13 +1,14 @@
 """Where data comes from: one rule for every data set.
 
-A `source` is a folder with Parquet files, one Parquet file, or a Hugging Face Hub id. The folder that the environment
-variable FIRSTLIGHT_DATA names is looked at first: there, each Hub id has a folder of its own (`LOCAL_FOLDERS`), so the
-same command runs with and without a network.
+A `source` is a folder with files of rows, one such file (`datamodules.table_file`), or a Hugging Face Hub id. The
+folder that the environment variable FIRSTLIGHT_DATA names is looked at first: there, each Hub id has a folder of its
+own (`LOCAL_FOLDERS`), so the same command runs with and without a network.
 
-Every Parquet file in a folder and the folders below it belongs to a split: the one that a README says, as on the Hub,
-or else the one that the file's or its folder's name holds as a word (train, test, validation, and what `datasets`
-takes for these), or else train. Files follow one another by the numbers in their names: part-2, then part-10. They are
-read as they are now, not from a cache of `datasets`. A folder with a meta/info.json is LeRobot's: its data/ is read.
+Every Parquet file in a folder and the folders below it (where all files are of rows, those of the other kinds, too)
+belongs to a split: the one that a README says, as on the Hub, or else the one that the file's or its folder's name
+holds as a word (train, test, validation, and what `datasets` takes for these), or else train. Files follow one another
+by the numbers in their names: part-2, then part-10. They are read as they are now, not from a cache of `datasets`. A
+folder with a meta/info.json is LeRobot's: its data/ is read.
 """
 
 import glob
@@ -36,6 +37,8 @@ from huggingface_hub import DatasetCard
 from huggingface_hub.constants import HF_HUB_CACHE
 from pyarrow import parquet
 
+from datamodules import table_file
+
 DATA_VARIABLE = "FIRSTLIGHT_DATA"
 LOCAL_FOLDERS = {
     "ylecun/mnist": "mnist",
@@ -50,7 +53,7 @@ HUB_CONFIGS = {"ufldl-stanford/svhn": "cropped_digits"}  # of a Hub id that hold
 def resolve(source: str) -> str:
     """The file, folder or Hub id to load `source` from."""
     if not source:
-        raise ValueError("source is empty; name a folder, a Parquet file or a Hub id")
+        raise ValueError("source is empty; name a folder, a file or a Hub id")
     if Path(source).exists():
         return source
     root = os.environ.get(DATA_VARIABLE)
@@ -60,6 +63,9 @@ def resolve(source: str) -> str:
 
 def load(source: str, split: str = "train", columns: list[str] | None = None) -> Dataset:
     """The rows of a split of `source`, only `columns` of them where given.
+
+    Tab- or comma-separated values have the columns' names in their first line where `columns` are given, and no names
+    otherwise.
 
     Raises FileNotFoundError where there is nothing at the source, ValueError where it cannot be read, or lacks the
     split, a column or any row.
@@ -74,7 +80,7 @@ def load(source: str, split: str = "train", columns: list[str] | None = None) ->
 def load_files(
     source: str, split: str = "train", columns: list[str] | None = None, optional: Sequence[str] = ()
 ) -> list[Dataset]:
-    """The same, file by file; what is not Parquet files on this machine counts as one. Raises as `load` does.
+    """The same, file by file; what is not files of rows on this machine counts as one. Raises as `load` does.
 
     Of the columns in `optional` those are read that are there.
     """
@@ -86,9 +92,10 @@ def load_files(
     elif split in files:
         parts = []
         for file in files[split]:
-            names = _asked(source, partial(parquet.read_schema, file)).names
+            named = columns is not None
+            names = _asked(source, partial(table_file.column_names, file, named))
             wanted = _wanted(place, names, columns, optional)
-            parts.append(_asked(source, partial(_read, file, wanted, features)))
+            parts.append(_asked(source, partial(_read, file, wanted, named, features)))
     else:
         raise ValueError(
             f"the data at {place!r} have no split {split!r}, only {', '.join(files)}; a file belongs to the split that "
@@ -111,7 +118,7 @@ def _wanted(place: str, names: list[str], columns: list[str] | None, optional: S
 
 
 def splits(source: str) -> list[str]:
-    """Names of the splits that `source` has; a single Parquet file is "train". Raises as `load` does."""
+    """Names of the splits that `source` has; a single file is "train". Raises as `load` does."""
     files, _ = _asked(source, lambda: _local(source))
     place = resolve(source)
     return list(files) or _asked(source, lambda: get_dataset_split_names(place, HUB_CONFIGS.get(place)))
@@ -126,26 +133,27 @@ def local_class_names(source: str, column: str) -> list[str] | None:
         return None
     try:
         files, features = _asked(source, lambda: _local(source))
-        first = next(iter(files.values()))[0] if files else None
-        own = _asked(source, lambda: Features.from_arrow_schema(parquet.read_schema(first))) if first else {}
+        first = next(iter(files.values()))[0] if files else ""
+        parquets = first.endswith(".parquet")
+        own = _asked(source, lambda: Features.from_arrow_schema(parquet.read_schema(first))) if parquets else {}
     except (ValueError, FileNotFoundError):
         return None
     return getattr((features or {}).get(column) or own.get(column), "names", None)
 
 
 def _local(source: str) -> tuple[dict[str, list[str]], Features | None]:
-    """Parquet files of each split, and their features where a README gives them.
+    """Files of rows of each split, and their features where a README gives them.
 
-    No files where `source` is not made of Parquet files on this machine. Raises ValueError for a folder that cannot be
+    No files where `source` is not made of such files on this machine. Raises ValueError for a folder that cannot be
     read, or whose README sends `datasets` to files elsewhere.
     """
     place = resolve(source)
     folder = Path(place)
     if not folder.is_dir():
-        return {"train": [place]} if place.endswith(".parquet") else {}, None
+        return {"train": [place]} if place.endswith(table_file.SUFFIXES) else {}, None
     named, features = _readme(folder, HUB_CONFIGS.get(source))
-    files = named or _parquet_files(folder)
-    if files and all(file.endswith(".parquet") for part in files.values() for file in part):
+    files = named or _table_files(folder)
+    if files and all(file.endswith(table_file.SUFFIXES) for part in files.values() for file in part):
         order = sorted(files, key=lambda split: (split != "train", split))
         return {split: sorted(files[split], key=_by_numbers) for split in order}, features
     _refuse_unreadable(folder)
@@ -177,14 +185,19 @@ def _builder(folder: Path, name: str | None) -> DatasetBuilder:
     return builder
 
 
-def _parquet_files(folder: Path) -> dict[str, list[str]]:
-    """Every Parquet file below a folder, under its split."""
+def _table_files(folder: Path) -> dict[str, list[str]]:
+    """Every Parquet file below a folder, under its split; where all files are of rows, the others, too.
+
+    Beside images, a table of another kind describes these.
+    """
     within = folder / "data" if (folder / "meta" / "info.json").is_file() else folder
+    found = [file for file in sorted(within.rglob("*")) if file.is_file() and file.name != "README.md"]
+    found = [file for file in found if not any(part.startswith((".", "__")) for part in file.relative_to(within).parts)]
+    if not all(file.name.endswith(table_file.SUFFIXES) for file in found):
+        found = [file for file in found if file.suffix == ".parquet"]
     files: dict[str, list[str]] = {}
-    for file in sorted(within.rglob("*.parquet")):
-        parts = file.relative_to(within).parts
-        if file.is_file() and not any(part.startswith((".", "__")) for part in parts):
-            files.setdefault(_split_of(parts), []).append(str(file))
+    for file in found:
+        files.setdefault(_split_of(file.relative_to(within).parts), []).append(str(file))
     return files
 
 
@@ -214,10 +227,9 @@ def _refuse_unreadable(folder: Path) -> None:
         raise ValueError("its files are in MNIST's IDX format; write them as Parquet, as docs/mlp.md shows")
 
 
-def _read(file: str, names: list[str], features: Features | None) -> Dataset:
-    """These columns of a Parquet file."""
-    with parquet.ParquetFile(file) as opened:
-        table = opened.read(names).select(names)
+def _read(file: str, names: list[str], named: bool, features: Features | None) -> Dataset:
+    """These columns of a file."""
+    table = table_file.read(file, names, named)
     known = {name: kind for name, kind in (features or {}).items() if name in names}
     if known:
         own = Features.from_arrow_schema(table.schema)
@@ -237,7 +249,7 @@ def _asked(source: str, call: Callable[[], Any]) -> Any:
     except Exception as error:
         place = resolve(source)
         if Path(place).exists():
-            raise ValueError(f"the data at {place!r} cannot be read as Parquet rows: {_first_line(error)}") from error
+            raise ValueError(f"the data at {place!r} cannot be read as rows: {_first_line(error)}") from error
         for cache in (config.HF_DATASETS_CACHE, HF_HUB_CACHE):
             if not _writable(Path(cache)):
                 raise ValueError(
@@ -245,14 +257,14 @@ def _asked(source: str, call: Callable[[], Any]) -> Any:
                     "written; set HF_HOME to a folder that can be"
                 ) from error
         if not isinstance(error, FileNotFoundError | ConnectionError):
-            raise ValueError(f"the data at {place!r} cannot be read as Parquet rows: {_first_line(error)}") from error
+            raise ValueError(f"the data at {place!r} cannot be read as rows: {_first_line(error)}") from error
         root = os.environ.get(DATA_VARIABLE)
         looked = f"{DATA_VARIABLE}={root}" if root else f"{DATA_VARIABLE} (not set)"
         folder = LOCAL_FOLDERS.get(source, source)
         raise FileNotFoundError(
             f"no data found for source {source!r}: it is no file or folder here, not under {looked}, and the Hugging "
             f"Face Hub did not give it; set {DATA_VARIABLE} to a folder that holds {folder!r}, "
-            "pass a folder with Parquet files as the source, or connect to the network once"
+            "pass a folder with files of rows as the source, or connect to the network once"
         ) from error
 
 

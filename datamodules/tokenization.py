@@ -1,4 +1,4 @@
-"""Text as token ids: a tokenizer for characters, one for numbers, and byte-pair encoding learned from text.
+"""Text as token ids: tokenizers of characters, of numbers, and byte-pair encoding, of characters or of bytes.
 
 All are `tokenizers.Tokenizer`s whose first ids are those of `networks.vocabulary`: padding, begin and end of a
 sequence, and the separator between question and answer. None of these can result from text: what a tokenizer does not
@@ -22,9 +22,9 @@ def _words(words: list[str]) -> Tokenizer:
     return Tokenizer(models.WordLevel(vocabulary, unk_token=SPECIAL_TOKENS[0]))
 
 
-def character_tokenizer() -> Tokenizer:
-    """One token for each printable ASCII character, 99 in all."""
-    tokenizer = _words(list(ALPHABET))
+def character_tokenizer(alphabet: str = ALPHABET) -> Tokenizer:
+    """One token for each character of an alphabet; of printable ASCII, 99 in all."""
+    tokenizer = _words(list(dict.fromkeys(alphabet)))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     tokenizer.decoder = decoders.Fuse()
     return tokenizer
@@ -56,11 +56,35 @@ def bpe_tokenizer(texts: Sequence[str], size: int = 512) -> Tokenizer:
         vocab_size=size, special_tokens=SPECIAL_TOKENS, initial_alphabet=list(ALPHABET), show_progress=False
     )
     learner.train_from_iterator(texts, trainer)
-    # The learner would read "<pad>" in a text as padding; a tokenizer around its model alone reads five characters.
+    learner.model.unk_token = SPECIAL_TOKENS[0]
+    return _around(learner, decoders.Fuse())
+
+
+def byte_level_bpe_tokenizer(texts: Sequence[str], size: int = 512) -> Tokenizer:
+    """Byte-pair encoding of the bytes of UTF-8 (Radford et al. 2019, Sec. 2.2) with at most `size` tokens.
+
+    Every byte is a token of its own, so that any text can be encoded and comes back as it was. Merges are learned from
+    `texts`, within what GPT-2 takes for a word.
+    """
+    bytes_ = pre_tokenizers.ByteLevel.alphabet()
+    least = len(SPECIAL_TOKENS) + len(bytes_)
+    whole(least, size=size)
+    learner = Tokenizer(models.BPE())
+    learner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=min(size, least + sum(len(text.encode()) for text in texts)),  # room is taken for all of them
+        special_tokens=SPECIAL_TOKENS,
+        initial_alphabet=bytes_,
+        show_progress=False,
+    )
+    learner.train_from_iterator(texts, trainer)
+    return _around(learner, decoders.ByteLevel())
+
+
+def _around(learner: Tokenizer, decoder: decoders.Decoder) -> Tokenizer:
+    """A tokenizer around a model that was learned: the learner itself would read "<pad>" in a text as padding."""
     tokenizer = Tokenizer(learner.model)
-    tokenizer.model.unk_token = SPECIAL_TOKENS[0]
-    tokenizer.pre_tokenizer = learner.pre_tokenizer
-    tokenizer.decoder = decoders.Fuse()
+    tokenizer.pre_tokenizer, tokenizer.decoder = learner.pre_tokenizer, decoder
     return tokenizer
 
 
@@ -68,11 +92,11 @@ class TextTokenizer(ABC):
     """How text is split into tokens: makes a tokenizer, which may have to be learned from text.
 
     Attributes:
-        vocab_size: how many tokens it has, special ones included.
+        vocab_size: how many tokens it has, special ones included; None where the text says it.
         learned: whether it is learned from text; otherwise it is always the same.
     """
 
-    vocab_size: int
+    vocab_size: int | None
     learned: bool
 
     @abstractmethod
@@ -81,33 +105,65 @@ class TextTokenizer(ABC):
 
 
 class CharacterTokenizer(TextTokenizer):
-    """One token for each printable ASCII character (`character_tokenizer`)."""
-
-    vocab_size = len(SPECIAL_TOKENS) + len(ALPHABET)
-    learned = False
-
-    def train(self, texts: Sequence[str] = ()) -> Tokenizer:
-        return character_tokenizer()
-
-
-class BPETokenizer(TextTokenizer):
-    """Byte-pair encoding (`bpe_tokenizer`).
+    """One token for each character (`character_tokenizer`).
 
     Args:
-        vocab_size: of the tokenizer, at least 99: all characters and special tokens.
+        alphabet: the characters, by default those of printable ASCII; None: those of the text that it learns from.
     """
 
+    def __init__(self, alphabet: str | None = ALPHABET):
+        if alphabet == "":
+            raise ValueError("alphabet is empty; give the characters, or null for those of the training text")
+        self.alphabet = alphabet
+        self.vocab_size = None if alphabet is None else len(SPECIAL_TOKENS) + len(set(alphabet))
+        self.learned = alphabet is None
+
+    def train(self, texts: Sequence[str] = ()) -> Tokenizer:
+        found = "".join(sorted(set().union(*texts))) if self.alphabet is None else self.alphabet
+        if not found:
+            raise ValueError("the text to learn characters from is empty")
+        return character_tokenizer(found)
+
+
+class _LearnedBPE(TextTokenizer):
     learned = True
+    vocab_size: int
 
-    def __init__(self, vocab_size: int = 512):
-        whole(CharacterTokenizer.vocab_size, 1_000_000, vocab_size=vocab_size)
-        self.vocab_size = vocab_size
-
-    def train(self, texts: Sequence[str]) -> Tokenizer:
-        tokenizer = bpe_tokenizer(texts, self.vocab_size)
+    def _checked(self, tokenizer: Tokenizer) -> Tokenizer:
+        """The tokenizer. Raises ValueError unless it has `vocab_size` tokens."""
         if tokenizer.get_vocab_size() != self.vocab_size:
             raise ValueError(
                 f"the text is too short for vocab_size={self.vocab_size}: byte-pair encoding found "
                 f"{tokenizer.get_vocab_size()} tokens in it; take as many, or more text"
             )
         return tokenizer
+
+
+class BPETokenizer(_LearnedBPE):
+    """Byte-pair encoding of printable ASCII (`bpe_tokenizer`).
+
+    Args:
+        vocab_size: of the tokenizer, at least 99: all characters and special tokens.
+    """
+
+    def __init__(self, vocab_size: int = 512):
+        whole(len(SPECIAL_TOKENS) + len(ALPHABET), 1_000_000, vocab_size=vocab_size)
+        self.vocab_size = vocab_size
+
+    def train(self, texts: Sequence[str]) -> Tokenizer:
+        return self._checked(bpe_tokenizer(texts, self.vocab_size))
+
+
+class ByteLevelBPETokenizer(_LearnedBPE):
+    """Byte-pair encoding of bytes, which reads every text there is (`byte_level_bpe_tokenizer`).
+
+    Args:
+        vocab_size: of the tokenizer, at least 260: all bytes and special tokens.
+    """
+
+    def __init__(self, vocab_size: int = 512):
+        whole(len(SPECIAL_TOKENS) + 256, 1_000_000, vocab_size=vocab_size)
+        self.vocab_size = vocab_size
+
+    def train(self, texts: Sequence[str]) -> Tokenizer:
+        return self._checked(byte_level_bpe_tokenizer(texts, self.vocab_size))

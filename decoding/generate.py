@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from decoding import sampling
-from decoding.beam_search import MOST_BEAMS, beam_search
+from decoding.beam_search import beam_search
 from decoding.decoding_state import DecodingState
+from decoding.generation_config import GenerationConfig
 from devices import asynchronous
 from limits import whole
 from networks.evaluation_mode import evaluating
@@ -58,14 +59,7 @@ def generate(
 
     Raises ValueError for empty or too long prompts and for options that are out of range.
     """
-    sampling.check(temperature, top_k, top_p)
-    whole(1, MOST_BEAMS, beams=beams)
-    if temperature > 0 and beams > 1:
-        raise ValueError(f"beams={beams} search for the likeliest, and temperature={temperature} draws; leave one out")
-    if temperature == 0 and not (top_k is None and top_p is None):
-        raise ValueError(
-            f"top_k={top_k} and top_p={top_p} choose what to draw from, and temperature=0 draws nothing; raise it"
-        )
+    GenerationConfig(max_new_tokens, temperature, top_k, top_p, beams, seed)  # checks them
     whole(0, first_row=first_row)
     whole(-1, end=end)
     vocabulary = decoder.vocab_size

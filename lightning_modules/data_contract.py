@@ -36,7 +36,13 @@ class ImageData(Protocol):
 
 
 class SequenceData(Protocol):
-    """Sequences of tokens."""
+    """Sequences of tokens: pairs of them, or free text.
+
+    Attributes:
+        paired: whether its batches hold pairs; without this they do.
+    """
+
+    paired: bool
 
     @property
     def tokenizer(self) -> Any:
@@ -48,7 +54,7 @@ class SequenceData(Protocol):
 
     @property
     def test_names(self) -> Sequence[str]:
-        """The metric of each test loader."""
+        """The metric of each test loader; of pairs alone."""
 
 
 class ActionData(Protocol):
@@ -115,6 +121,17 @@ def tokenizer(module: L.LightningModule, vocab_size: int) -> Any | None:
             f"set --model.vocab_size {own.get_vocab_size()}"
         )
     return own
+
+
+def check_paired(module: L.LightningModule) -> None:
+    """Raises ValueError where the module's data are free text."""
+    data = data_of(module)
+    if not getattr(data, "paired", True):
+        name = type(module).__name__
+        raise ValueError(
+            f"{name} learns pairs of sequences, and {type(data).__name__} gives free text; take LanguageModel for it, or "
+            "other data"
+        )
 
 
 def metric_of_loader(module: L.LightningModule, loader: int) -> str:

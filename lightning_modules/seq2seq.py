@@ -11,8 +11,10 @@ B batch, S source tokens, T target tokens.
 
 import torch
 from torch import Tensor
+from torchmetrics import Metric
 
 from decoding.generate import generate
+from decoding.generation_config import GenerationConfig
 from lightning_modules.sequence_model import NetworkFactory, SequenceModel
 from networks.transformer import EncoderDecoder
 from networks.vocabulary import BOS, UNWRITTEN, after_bos, with_eos
@@ -24,7 +26,7 @@ class Seq2Seq(SequenceModel):
     """A `SequenceModel` on an encoder-decoder.
 
     Args:
-        vocab_size, lr, optimizer, lr_schedule: as for `SequenceModel`.
+        vocab_size, lr, optimizer, lr_schedule, generation_config, text_metrics: as for `SequenceModel`.
         network: makes an `EncoderDecoderNetwork` from vocab_size; its max_length holds for source and target each, BOS
             included.
     """
@@ -38,8 +40,10 @@ class Seq2Seq(SequenceModel):
         lr: float = 1e-3,
         optimizer: OptimizerFactory = torch.optim.AdamW,
         lr_schedule: LRSchedule | None = None,
+        generation_config: GenerationConfig | None = None,
+        text_metrics: dict[str, Metric] | None = None,
     ):
-        super().__init__(vocab_size, network, lr, optimizer, lr_schedule)
+        super().__init__(vocab_size, network, lr, optimizer, lr_schedule, generation_config, text_metrics)
 
     def _inputs_and_labels(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:
         target, mask = batch["target"], batch["target_mask"]

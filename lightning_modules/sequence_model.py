@@ -4,6 +4,7 @@ B batch, S source tokens, T target tokens, N tokens of an answer, H heads, V voc
 """
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -11,7 +12,9 @@ import torch.nn.functional as F
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
+from torchmetrics import Metric, MetricCollection
 
+from decoding.generation_config import GenerationConfig
 from devices import asynchronous
 from lightning_modules import data_contract
 from lightning_modules.optimized_module import OptimizedModule
@@ -38,7 +41,7 @@ class SequenceModel(OptimizedModule):
     Logs train/ and val/: loss (cross-entropy of a target token, in nats) and token_accuracy, both with the true tokens
     before it given (teacher forcing); and exact_match, the share of sources whose answer, generated from the source
     alone, is the target to the last token and ends there. At test, exact_match of each loader under its name in the
-    datamodule's `test_names`.
+    datamodule's `test_names`, and `text_metrics` of all loaders' answers and targets as texts.
 
     Args:
         vocab_size: V, that of the datamodule's tokenizer.
@@ -47,11 +50,15 @@ class SequenceModel(OptimizedModule):
         lr: the highest learning rate.
         optimizer: makes the optimizer from parameter groups and lr.
         lr_schedule: of the learning rate; by default `optim.lr_schedule.WarmupCosine`.
+        generation_config: how answers are generated in `predict`, by default greedily, as everywhere else.
+        text_metrics: metrics of texts to log at test, by their names, such as
+            {"character_error_rate": torchmetrics.text.CharErrorRate()}.
 
     Raises ValueError for a network that lacks something.
     """
 
     needs: tuple[str, ...] = ("features", "logits")
+    learns_text = False  # whether it takes free text as well as pairs
 
     def __init__(
         self,
@@ -60,6 +67,8 @@ class SequenceModel(OptimizedModule):
         lr: float = 1e-3,
         optimizer: OptimizerFactory = torch.optim.AdamW,
         lr_schedule: LRSchedule | None = None,
+        generation_config: GenerationConfig | None = None,
+        text_metrics: dict[str, Metric] | None = None,
     ):
         super().__init__(lr, optimizer, lr_schedule)
         whole(SPECIAL + 1, vocab_size=vocab_size)  # the special ids, and at least one of text
@@ -73,6 +82,8 @@ class SequenceModel(OptimizedModule):
                 "see networks/sequence_network.py"
             )
         self._mean = StepMean()
+        self.generation_options: dict[str, Any] = {} if generation_config is None else asdict(generation_config)
+        self.text_metrics = MetricCollection(dict(text_metrics or {}), prefix="test/")
 
     def _inputs_and_labels(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:
         """What the network is called with, the labels, and a mask of those that count.
@@ -124,6 +135,8 @@ class SequenceModel(OptimizedModule):
         return attention.weights(self.network, *inputs)
 
     def setup(self, stage: str) -> None:
+        if not self.learns_text:
+            data_contract.check_paired(self)
         tokenizer = data_contract.tokenizer(self, self.hparams.vocab_size)
         if tokenizer is not None:
             self.vocabulary.adopt(tokenizer)
@@ -146,11 +159,19 @@ class SequenceModel(OptimizedModule):
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
         name = data_contract.metric_of_loader(self, dataloader_idx)
-        exact = self._exact(batch)
+        answers = self._answers(batch)
+        exact = self.is_exact(answers, batch).float()
         log_mean(self, f"test/{name}", exact.mean(), len(exact), add_dataloader_idx=False)
+        if self.text_metrics:
+            self.text_metrics.update(self.vocabulary.decode(answers), self.vocabulary.decode(batch["target"]))
+
+    def on_test_epoch_end(self) -> None:
+        if self.text_metrics:
+            self.log_dict(self.text_metrics.compute())
+            self.text_metrics.reset()
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> list[str]:
-        return self._decoded(self.generate(batch["source"], batch["source_mask"]))
+        return self._decoded(self.generate(batch["source"], batch["source_mask"], **self.generation_options))
 
     def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Mean cross-entropy of all tokens to predict, the share of them that are predicted right, and their number."""
@@ -164,12 +185,13 @@ class SequenceModel(OptimizedModule):
         right = (logits.argmax(-1) == labels) & counts
         return loss, right.sum() / tokens, tokens
 
+    def _answers(self, batch: dict[str, Tensor]) -> Tensor:
+        """Answers to the sources, (B, N): as long as the longest target and its EOS, at most."""
+        return self.generate(batch["source"], batch["source_mask"], max_new_tokens=batch["target"].shape[1] + 1)
+
     def _exact(self, batch: dict[str, Tensor]) -> Tensor:
         """(B,), 1 where the answer to the source is the target."""
-        longest = batch["target"].shape[1] + 1  # the target and EOS
-        return self.is_exact(
-            self.generate(batch["source"], batch["source_mask"], max_new_tokens=longest), batch
-        ).float()
+        return self.is_exact(self._answers(batch), batch).float()
 
     def is_exact(self, answers: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """(B,), whether answers (B, N) are the targets to the last token, and end there."""

@@ -7,7 +7,7 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders, pre_tokenizers
 from torch import Tensor, nn
 
 from limits import whole
@@ -15,6 +15,10 @@ from limits import whole
 PAD, BOS, EOS, SEP = 0, 1, 2, 3  # padding, begin, end, between question and answer: never in a text
 SPECIAL = 4  # how many ids are not text
 UNWRITTEN = (PAD, BOS, SEP)  # special ids that no answer holds
+
+# How tokens of bytes spell the 64 bytes that are never a character's first (UTF-8), from characters that end with them.
+_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+CONTINUATION = frozenset(_bytes.pre_tokenize_str(chr(code))[0][0][-1] for code in range(0x80, 0xC0))
 
 
 def after_bos(ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,11 +65,15 @@ class Vocabulary(nn.Module):
             encodings = self._known().encode_batch(texts, add_special_tokens=False)
         except TypeError as error:
             raise ValueError("a text holds a lone surrogate, half of a character; it is not in UTF-8") from error
-        for text, encoding in zip(texts, encodings, strict=True):
-            for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
-                if token < SPECIAL:
-                    raise ValueError(f"{text[start:end]!r} in {text!r} is not known to the tokenizer; leave it out")
-        return [encoding.ids for encoding in encodings]
+        rows = [encoding.ids for encoding in encodings]
+        for text, encoding, ids in zip(texts, encodings, rows, strict=True):
+            if min(ids, default=SPECIAL) < SPECIAL:
+                start, end = encoding.offsets[next(place for place, token in enumerate(ids) if token < SPECIAL)]
+                raise ValueError(
+                    f"{text[start:end]!r} in {text[max(0, start - 80) : end + 80]!r} is not known to the tokenizer; "
+                    "leave it out"
+                )
+        return rows
 
     def decode(self, ids: Tensor | list[list[int]]) -> list[str]:
         """B rows of ids to B texts, special ids left out. Raises ValueError for an id that the tokenizer lacks."""
@@ -81,6 +89,17 @@ class Vocabulary(nn.Module):
         for token in ids:
             whole(0, self.size - 1, ids=token)
         return [cast(str, tokenizer.id_to_token(token)) for token in ids]
+
+    def characters(self) -> Tensor:
+        """How many characters each token writes: (V,).
+
+        Of a character of several bytes that tokens of bytes write together, the first byte's token has written it.
+        """
+        tokenizer = self._known()
+        names = [cast(str, tokenizer.id_to_token(token)) for token in range(self.size)]
+        going_on = CONTINUATION if isinstance(tokenizer.decoder, decoders.ByteLevel) else frozenset()
+        counts = [sum(sign not in going_on for sign in name) for name in names]
+        return torch.tensor([0] * SPECIAL + counts[SPECIAL:])
 
     def _known(self) -> Tokenizer:
         if self.tokenizer is None:

@@ -329,6 +329,9 @@ CASES: dict[str, Case] = {
         lambda: {"decoder": decoder(), "prompt": PROMPT, "prompt_mask": None, "memory": None, "max_new_tokens": 4},
         lambda made, _: made.first(),
     ),
+    "decoding.generation_config.GenerationConfig": build(
+        max_new_tokens=4, temperature=1.0, top_k=2, top_p=0.9, beams=1, seed=0
+    ),
     "decoding.generate.generate": Case(
         lambda: {
             "decoder": decoder(),
@@ -494,10 +497,27 @@ CASES: dict[str, Case] = {
     ),
     "datamodules.sorting.draw": call(count=3, min_length=2, max_length=5, seed=0),
     "datamodules.sorting.Sorting": build(
-        min_length=2, max_length=5, batch_size=4, train_size=8, val_size=4, test_size=4, seed=0, numbers=[3, 1]
+        min_length=2,
+        max_length=5,
+        batch_size=4,
+        train_size=8,
+        val_size=4,
+        test_size=4,
+        test_lengths=(4,),
+        seed=0,
+        numbers=[3, 1],
     ),
     "datamodules.tokenization.number_tokenizer": call(numbers=10),
     "datamodules.tokenization.BPETokenizer": build(vocab_size=128),
+    "datamodules.tokenization.ByteLevelBPETokenizer": build(vocab_size=300),
+    "datamodules.tokenization.byte_level_bpe_tokenizer": call(texts=["a text of some words"] * 3, size=270),
+    "datamodules.held_out.check_shares": call(val_share=0.1, test_share=0.1),
+    "datamodules.text.Text": build(block_size=16, batch_size=4, val_share=0.1, test_share=0.1, seed=0),
+    "datamodules.text.cut": call(documents=["one two", "three"], count=3),
+    "datamodules.text_pairs.TextPairs": build(batch_size=4, val_share=0.1, test_share=0.1, seed=0, text="a"),
+    "datamodules.token_stream.Blocks": Case(
+        lambda: {"tokens": torch.arange(20), "length": 4}, lambda made, _: made[0] if len(made) else None
+    ),
     "datamodules.pairs.EpochPairs": build(draw=lambda epoch: None, epoch=lambda: 0, count=2),
     "datamodules.tokenization.bpe_tokenizer": call(texts=["a text of some words"] * 3, size=128),
     # lightning_modules
@@ -650,6 +670,9 @@ CASES: dict[str, Case] = {
     "callbacks.sample_quality.SampleQuality": build(classifier="pretrained/mnist_mlp", samples=10, seed=0),
     "callbacks.saturation.Saturation": build(scales=(1.0, 3.0), samples=4),
     "callbacks.text_samples.TextSamples": build(count=2),
+    "callbacks.text_continuations.TextContinuations": build(
+        count=2, prompt_tokens=4, max_new_tokens=4, temperature=0.5, seed=0
+    ),
     "callbacks.validation_rows.validation_rows": call(
         trainer=SimpleNamespace(val_dataloaders=[None]), batch={"source": torch.ones(3, 2)}, count=2
     ),

@@ -9,6 +9,10 @@ TRANSFORMER = (
 )
 SORTING = f"{TRANSFORMER} --data.max_length 8 --model.network.max_length 24 --data.val_size 8"
 PIG_LATIN = f"{TRANSFORMER} --data.max_length 40 --model.network.max_length 160"
+TEXT = (
+    "--model.network.width 32 --model.network.depth 1 --model.network.heads 2 --model.network.max_length 32 "
+    "--data.block_size 32 --data.batch_size 8 --data.tokenizer ByteLevelBPETokenizer --data.tokenizer.vocab_size 260"
+)
 AVERAGED = (
     "--trainer.callbacks '[{class_path: callbacks.weight_averaging.EMAWeightAveraging, "
     "init_args: {decay: 0.9, use_buffers: false}}]'"
@@ -40,6 +44,7 @@ FAMILIES = {
     "sorting_encoder_decoder": Family(tiny=SORTING),
     "pig_latin_encoder_decoder": Family(tiny=PIG_LATIN),
     "pig_latin_decoder": Family(tiny=PIG_LATIN),
+    "text_decoder": Family(tiny=TEXT),
     "svhn_gan": Family(
         FONTS,
         "--model.generator.width 4 --model.generator.latent 8 --model.discriminator.width 4 --data.batch_size 8",

@@ -48,7 +48,8 @@ def refused(capsys, tmp_path, monkeypatch):
 
     def call(line: str) -> str:
         words = [
-            str(ROOT / word) if word.startswith(("configs/", "pretrained/")) else word for word in shlex.split(line)
+            str(ROOT / word) if word.startswith(("configs/", "pretrained/", "examples/")) else word
+            for word in shlex.split(line)
         ]
         with pytest.raises(SystemExit) as exit_:
             train.command_line(words)
@@ -185,6 +186,112 @@ def test_a_wrong_command(line, answers, refused, tmp_path):
     for name, path in [("strange", "lightning_modules.none.None"), ("other_class", "pathlib.Path")]:
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({"model": {"class_path": path}}))
     has(refused(line), answers)
+
+
+PAIRS = "--config examples/dates/dates.yaml --data.source"
+FREE = "--config configs/text_decoder.yaml --data.source"
+ONE_KIND = "--data.tokenizer CharacterTokenizer --data.tokenizer.alphabet"
+
+
+@pytest.mark.parametrize(
+    ("line", "answers"),
+    [
+        (f"{PAIRS} null", ["no pairs are named", "--data.source"]),
+        (f"{PAIRS} no/such.tsv", ["no data found", "no/such.tsv"]),
+        (f"{PAIRS} empty.tsv", ["empty.tsv", "Empty CSV file"]),
+        (f"{PAIRS} empty.jsonl", ["empty.jsonl", "Empty JSON file"]),
+        (f"{PAIRS} list.jsonl", ["list.jsonl", "cannot be read as rows"]),
+        (f"{PAIRS} one.tsv", ["one column, '1'", "a pair needs two"]),
+        (f"{PAIRS} ragged.tsv", ["ragged.tsv", "Expected 2 columns, got 1"]),
+        (f"{PAIRS} latin.tsv", ["latin.tsv", "UTF8"]),
+        (f"{PAIRS} gap.tsv", ["column '2'", "holds '' in row 1"]),
+        (f"{PAIRS} gap.jsonl", ["column 'to'", "holds None in row 1"]),
+        (f"{PAIRS} numbers.jsonl", ["column 'from'", "holds 1 in row 0", "a text is needed"]),
+        (f"{PAIRS} words.jsonl --data.columns [a,to]", ["lacks the column a", "it has from, to"]),
+        (f"{PAIRS} words.jsonl --data.columns [to,to]", ["columns=['to', 'to']", "name two"]),
+        (f"{PAIRS} words.jsonl --data.columns [to]", ["columns"]),
+        (f"{PAIRS} words.tsv --data.val_share 1", ["val_share=1.0", "[0, 1)"]),
+        (f"{PAIRS} words.tsv --data.test_share -0.1", ["test_share=-0.1"]),
+        (f"{PAIRS} words.tsv --data.val_share 0.5 --data.test_share 0.5", ["leave nothing to train on"]),
+        (f"{PAIRS} single.tsv --data.val_share 0.95 --data.test_share 0", ["holds 1 pairs, and none is left"]),
+        (f"{PAIRS} words.tsv --data.val_share 0", ["val/exact_match", "--checkpoint.monitor null"]),
+        (f"{PAIRS} words.tsv --data.batch_size 0", ["batch_size=0"]),
+        (f"{PAIRS} words.tsv --data.seed -1", ["seed=-1"]),
+        (f"{PAIRS} words.tsv --data.tokenizer words", ["words"]),
+        (f"{PAIRS} words.tsv --data.tokenizer BPETokenizer", ["too short for vocab_size=512"]),
+        (f"{PAIRS} words.tsv --data.tokenizer ByteLevelBPETokenizer --data.tokenizer.vocab_size 259", ["at least 260"]),
+        (f"{PAIRS} words.tsv {ONE_KIND} abc", ["training pairs", "'w' in", "is not known", "ByteLevelBPETokenizer"]),
+        (f"{PAIRS} words.tsv {ONE_KIND} ''", ["alphabet is empty"]),
+        (f"{PAIRS} unseen", ["the test pairs of", "'é' in 'word é'"]),
+        (f"{PAIRS} words.tsv --model.vocab_size 50", ["vocab_size=50", "follows from the data"]),
+        (f"{PAIRS} words.tsv --model.network.max_length 3", ["max_length=3", "train with a larger max_length"]),
+        (f"{PAIRS} words.tsv --model.text_metrics.bleu BLUE", ["text_metrics", "BLUE"]),
+        (f"{PAIRS} words.tsv --model.generation_config.temperature -1", ["temperature=-1"]),
+        (f"{PAIRS} words.tsv --model.generation_config.top_p 0.9", ["top_p=0.9", "temperature=0 draws nothing"]),
+        (
+            f"{PAIRS} words.tsv --model.generation_config.temperature 1 --model.generation_config.beams 2",
+            ["beams=2", "temperature=1"],
+        ),
+        (f"{FREE} no/such.txt", ["no data found", "no/such.txt"]),
+        (f"{FREE} empty.txt", ["too short for vocab_size=1024"]),
+        (f"{FREE} empty.txt --data.tokenizer CharacterTokenizer --data.tokenizer.alphabet null", ["is empty"]),
+        (f"{FREE} short.txt {ONE_KIND} short", ["holds 6 tokens to train on", "block_size=256"]),
+        (f"{FREE} latin.txt", ["latin.txt is not in UTF-8"]),
+        (f"{FREE} words.jsonl", ["lacks the column text", "it has from, to"]),
+        (f"{FREE} numbers.jsonl --data.column from", ["the column from", "something else than text"]),
+        (f"{FREE} words.tsv", ["lacks the column text"]),
+        (f"{FREE} pydoc {ONE_KIND} abc", ["the training text of 'pydoc'", "is not known", "ByteLevelBPETokenizer"]),
+        (f"{FREE} pydoc --data.block_size 0", ["block_size=0"]),
+        (f"{FREE} pydoc --data.block_size 200000", ["fewer than two blocks of block_size=200000"]),
+        (f"{FREE} pydoc --data.block_size 300", ["a sequence of 300 tokens is too long", "max_length=256"]),
+        (f"{FREE} pydoc --data.batch_size 0", ["batch_size=0"]),
+        (f"{FREE} pydoc --data.val_share 2", ["val_share=2.0"]),
+        (
+            f"{FREE} book.txt --data.tokenizer CharacterTokenizer --data.tokenizer.alphabet null --data.val_share 0.03 "
+            "--data.block_size 128",
+            ["the validation text of 'book.txt' has", "raise val_share"],
+        ),
+        (f"{FREE} pydoc --data.val_share 0", ["val/loss", "--checkpoint.monitor null"]),
+        (f"{FREE} pydoc --data.prompt ''", ["the prompt is empty", "--data.prompt"]),
+        (f"{FREE} pydoc --data.seed -1", ["seed=-1"]),
+        (f"{FREE} pydoc --model.network networks.transformer.Encoder", ["LanguageModel needs", "Encoder lacks cache"]),
+        (f"{FREE} pydoc --model.vocab_size 99", ["vocab_size=99", "1024"]),
+        (f"{FREE} pydoc --trainer.callbacks callbacks.text_samples.TextSamples", ["TextSamples", "TextContinuations"]),
+        (
+            f"{PAIRS} words.tsv --trainer.callbacks callbacks.text_continuations.TextContinuations",
+            ["TextContinuations", "go_on"],
+        ),
+        (
+            "--model Seq2Seq --data datamodules.text.Text --trainer.max_epochs 1",
+            ["Seq2Seq learns pairs", "LanguageModel"],
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_text_and_pairs_that_do_not_fit(line, answers, refused, tmp_path):
+    words = [f"word {number}\tWORD {number}\n" for number in range(100)]
+    content = {
+        "words.tsv": "".join(words),
+        "single.tsv": "a\tb\n",
+        "one.tsv": "a\nb\n",
+        "ragged.tsv": "a\tb\nc\n",
+        "gap.tsv": "a\tb\nc\t\n",
+        "gap.jsonl": '{"from": "a", "to": "b"}\n{"from": "c"}\n',
+        "numbers.jsonl": '{"from": 1, "to": "b"}\n',
+        "words.jsonl": '{"from": "a", "to": "b"}\n' * 9,
+        "list.jsonl": '[{"from": "a", "to": "b"}]',
+        "short.txt": "short",
+        "book.txt": "".join(words),
+        "unseen/train.tsv": "".join(words),
+        "unseen/test.tsv": "word é\tWORD\n",
+        **dict.fromkeys(["empty.tsv", "empty.jsonl", "empty.txt"], ""),
+    }
+    (tmp_path / "unseen").mkdir()
+    for name, text in content.items():
+        (tmp_path / name).write_text(text)
+    for name in ("latin.tsv", "latin.txt"):
+        (tmp_path / name).write_bytes("é\tÉ\n".encode("latin-1") * 9)
+    has(refused(f"fit {line}"), answers)
 
 
 MODELS = {

@@ -1,4 +1,6 @@
 import lightning as L
+import torch
+from torch.utils.data import DataLoader
 
 from callbacks.text_prediction_writer import TextPredictionWriter
 from datamodules.sorting import Sorting
@@ -20,3 +22,17 @@ def test_answers_are_printed(capsys):
     trainer = L.Trainer(accelerator="cpu", logger=False, callbacks=[TextPredictionWriter()], enable_progress_bar=False)
     trainer.predict(module, data)
     assert "5 3 9 -> 3 5 9" in [line.strip() for line in capsys.readouterr().out.splitlines()]
+
+
+class Echo(L.LightningModule):
+    """Writes every prompt's text twice."""
+
+    def predict_step(self, batch, batch_idx):
+        return ["ab" * len(batch["tokens"][0])]
+
+
+def test_a_text_is_printed_as_it_is(capsys):
+    prompts = DataLoader([{"tokens": torch.ones(1, 3)}], batch_size=None)
+    trainer = L.Trainer(accelerator="cpu", logger=False, callbacks=[TextPredictionWriter()], enable_progress_bar=False)
+    trainer.predict(Echo(), prompts)
+    assert "ababab" in [line.strip() for line in capsys.readouterr().out.splitlines()]

@@ -143,3 +143,18 @@ def test_a_trainer_sees_another_epoch_each_time(data, tmp_path):
     expected = [[row[row != PAD].tolist() for row in data.train_pairs(epoch).source] for epoch in range(3)]
     assert fit(2).seen == expected[:2]
     assert fit(3, str(tmp_path / "last.ckpt")).seen == expected[2:], "a resumed run does not go on with the next epoch"
+
+
+def test_lengths_are_tested_one_by_one():
+    data = Sorting(max_length=8, val_size=4, test_size=30, test_long=True, test_lengths=[160, 5])
+    data.setup()
+    assert data.test_names == ["exact_match", "exact_match_long", "exact_match_160", "exact_match_5"]
+    lengths = [set(pairs.source_lengths.tolist()) for pairs in data.test_pairs]
+    assert lengths[2:] == [{160}, {5}]
+    assert lengths[1] <= set(range(33, 65))
+    alone = Sorting(max_length=8, val_size=4, test_size=30, test_lengths=[5])
+    alone.setup()
+    assert torch.equal(alone.test_pairs[1].source, data.test_pairs[3].source), "the same lists beside others"
+    for wrong in ([0], [161], [5, 5], [2.5]):
+        with pytest.raises(ValueError, match="test_lengths="):
+            Sorting(test_lengths=wrong)

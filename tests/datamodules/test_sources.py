@@ -143,14 +143,14 @@ def test_a_folder_without_rows_is_named(name, words, tmp_path):
     place.mkdir()
     if name:
         (place / name).write_bytes(b"\0\0\x08\x03")
-    with pytest.raises(ValueError, match=f"mine' cannot be read as Parquet rows: .*{words}|mine' {words}") as caught:
+    with pytest.raises(ValueError, match=f"mine' cannot be read as rows: .*{words}|mine' {words}") as caught:
         sources.load(str(place))
     assert "\n" not in str(caught.value)
 
 
-def test_a_name_with_glob_characters_and_no_parquet_is_named(tmp_path):
+def test_a_name_with_glob_characters_and_no_rows_is_named(tmp_path):
     (tmp_path / "run[1]").mkdir()
-    (tmp_path / "run[1]" / "a.csv").write_text("text\nhello\n")
+    (tmp_path / "run[1]" / "a.txt").write_text("hello")
     with pytest.raises(ValueError, match=r"does not open folders with \*, \?, \[ or \] in their names; rename it"):
         sources.load(str(tmp_path / "run[1]"))
 

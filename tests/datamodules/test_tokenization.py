@@ -8,8 +8,10 @@ from tokenizers import Tokenizer
 from datamodules.tokenization import (
     ALPHABET,
     BPETokenizer,
+    ByteLevelBPETokenizer,
     CharacterTokenizer,
     bpe_tokenizer,
+    byte_level_bpe_tokenizer,
     character_tokenizer,
     number_tokenizer,
 )
@@ -17,6 +19,7 @@ from networks.vocabulary import BOS, EOS, PAD, SEP, Vocabulary
 
 TEXTS = ["the quick brown fox jumps over the lazy dog", "the other fox, they say, is there"] * 10
 TOKENIZERS = {"characters": character_tokenizer(), "bpe": bpe_tokenizer(TEXTS, 120)}
+BYTES = byte_level_bpe_tokenizer(TEXTS + ["naïve 中文 🙂"] * 5, 300)
 any_tokenizer = pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
 
 
@@ -121,3 +124,63 @@ def test_text_that_is_too_short_for_a_vocabulary_is_named():
         BPETokenizer(512).train([])
     with pytest.raises(ValueError, match="vocab_size=98 must be"):
         BPETokenizer(98)
+
+
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=50)
+
+
+@given(text=ANY_TEXT)
+def test_bytes_read_every_text(text):
+    vocabulary = Vocabulary(BYTES)
+    ids = vocabulary.encode([text])
+    assert min(ids[0], default=4) >= 4
+    assert vocabulary.decode(ids) == [text]
+
+
+@given(text=ANY_TEXT)
+def test_tokens_of_bytes_write_as_many_characters_as_the_text_has(text):
+    vocabulary = Vocabulary(BYTES)
+    assert vocabulary.characters()[vocabulary.encode([text])[0]].sum() == len(text)
+
+
+@any_tokenizer
+@given(text=st.text(ALPHABET, max_size=50))
+def test_tokens_write_as_many_characters_as_the_text_has(tokenizer, text):
+    vocabulary = Vocabulary(tokenizer)
+    assert vocabulary.characters()[vocabulary.encode([text])[0]].sum() == len(text)
+    assert vocabulary.characters()[:4].tolist() == [0, 0, 0, 0]
+
+
+def test_bytes_are_the_tokens_of_gpt2():
+    """260 tokens without a merge; text is split into the words of Hugging Face's own byte-level tokenizer."""
+    from tokenizers.implementations import ByteLevelBPETokenizer as Theirs
+
+    texts = ["naïve 中文 words, and more words", "words don't split  the way  words do"] * 20
+    theirs = Theirs()
+    theirs.train_from_iterator(
+        texts, vocab_size=275, special_tokens=["<pad>", "<bos>", "<eos>", "<sep>"], min_frequency=0
+    )
+    ours = ByteLevelBPETokenizer(275).train(texts)
+    for text in texts[:2]:
+        assert ours.encode(text).tokens == theirs.encode(text).tokens
+    assert ByteLevelBPETokenizer(260).train([]).get_vocab_size() == 260
+
+
+def test_characters_are_those_of_the_text():
+    kind = CharacterTokenizer(None)
+    assert kind.vocab_size is None
+    tokenizer = kind.train(["naïve", "中\n"])
+    assert tokenizer.get_vocab_size() == 4 + 7
+    assert Vocabulary(tokenizer).decode(Vocabulary(tokenizer).encode(["ven\n中"])) == ["ven\n中"]
+    assert CharacterTokenizer("abca").vocab_size == CharacterTokenizer("abca").train().get_vocab_size() == 7
+
+
+def test_characters_must_be_some():
+    with pytest.raises(ValueError, match="alphabet is empty"):
+        CharacterTokenizer("")
+    with pytest.raises(ValueError, match="learn characters from is empty"):
+        CharacterTokenizer(None).train(["", ""])
+    with pytest.raises(ValueError, match="vocab_size=259 must be"):
+        ByteLevelBPETokenizer(259)
+    with pytest.raises(ValueError, match="too short for vocab_size=400"):
+        ByteLevelBPETokenizer(400).train(["a few words"])

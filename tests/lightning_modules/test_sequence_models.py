@@ -32,9 +32,11 @@ NETWORKS = {Seq2Seq: EncoderDecoder, LanguageModel: AnswerDecoder, SequenceTagge
 EVERY_MODEL = pytest.mark.parametrize("model", [Seq2Seq, LanguageModel, SequenceTagger])
 
 
-def tiny(model, vocab_size=VOCABULARY, lr=1e-3, lr_schedule=None, **options):
+def tiny(model, vocab_size=VOCABULARY, lr=1e-3, lr_schedule=None, text_metrics=None, generation_config=None, **options):
     """A module with a tiny network of its default class, with these options of the network."""
-    return model(vocab_size, partial(NETWORKS[model], **TINY | options), lr, lr_schedule=lr_schedule)
+    more = {"text_metrics": text_metrics, "generation_config": generation_config}
+    given = {name: value for name, value in more.items() if value is not None}
+    return model(vocab_size, partial(NETWORKS[model], **TINY | options), lr, lr_schedule=lr_schedule, **given)
 
 
 def rows(n=8, longest=6, seed=0):
@@ -218,6 +220,41 @@ def test_every_kind_of_positions_trains_in_bfloat16(model, positions):
 def test_several_test_sets_have_their_names():
     metrics = trainer(enable_checkpointing=False).test(tiny(Seq2Seq), TwoTests(), verbose=False)
     assert metrics[0].keys() | metrics[1].keys() == {"test/short", "test/long"}
+
+
+def test_metrics_of_texts_are_those_of_all_answers(taught):
+    """By torchmetrics' own functions, over several batches and test sets."""
+    from torchmetrics.functional.text import bleu_score, char_error_rate
+    from torchmetrics.text import BLEUScore, CharErrorRate
+
+    if isinstance(taught, SequenceTagger):
+        pytest.skip("its answers are tags, not texts")
+    metrics = {"character_error_rate": CharErrorRate(), "bleu": BLEUScore(n_gram=2)}
+    module = tiny(type(taught), text_metrics=metrics)
+    module.load_state_dict(taught.state_dict())
+    data = TwoTests()
+    logged = trainer(enable_checkpointing=False).test(module, data, verbose=False)
+    batches = [batch for loader in data.test_dataloader() for batch in loader]
+    answers = [text for batch in batches for text in module.vocabulary.decode(module._answers(batch))]
+    targets = [text for batch in batches for text in module.vocabulary.decode(batch["target"])]
+    assert answers != targets
+    found = logged[0] | logged[1]
+    assert found["test/character_error_rate"] == pytest.approx(char_error_rate(answers, targets).item())
+    assert found["test/bleu"] == pytest.approx(bleu_score(answers, [[text] for text in targets], 2).item())
+    assert module.state_dict().keys() == taught.state_dict().keys()
+
+
+def test_predictions_are_generated_as_the_config_says():
+    from decoding.generation_config import GenerationConfig
+
+    for model in (Seq2Seq, LanguageModel):
+        torch.manual_seed(0)
+        module = tiny(model, generation_config=GenerationConfig(max_new_tokens=5, temperature=1.0, seed=3))
+        module.vocabulary.adopt(tokenizer(WORDS))
+        predicted = trainer(enable_checkpointing=False).predict(module, Backwards(1))[0]
+        texts = module.vocabulary.decode(rows()["source"])
+        assert predicted == module.answer(texts, max_new_tokens=5, temperature=1.0, seed=3)
+        assert predicted != module.answer(texts, max_new_tokens=5)
 
 
 def test_answers_can_be_drawn_or_searched():
