@@ -166,7 +166,8 @@ class FirstlightCLI(LightningCLI):
         if kept := {name: both for name, both in apart.items() if name not in self.changed}:
             say(f"of {path}, not of the config: {runs.words(kept, 'there')}; an option such as --model.lr changes one")
         if unknown:
-            hints = "".join(f"; {hint}" for name in unknown if (hint := renamed(name, self._model_arguments())))
+            known = set(self._model_arguments().keys())
+            hints = "".join(f"; {hint}" for name in unknown if (hint := renamed(name, known)))
             say(f"{path} has {', '.join(unknown)}, which {theirs['class_path']} no longer takes: left out{hints}")
 
     def _tell_of_the_seed(self, path: str) -> None:

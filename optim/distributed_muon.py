@@ -36,6 +36,7 @@ class DistributedMuon(optim.Muon):
         sent = [dist.broadcast(weights, source, async_op=True) for source, weights in enumerate(flat) if len(weights)]
         self._follow({id(matrix) for matrix in matrices} - own)
         for work in sent:
+            assert work is not None  # each process takes part
             work.wait()
         for source, part in enumerate(parts):
             if source != rank:
