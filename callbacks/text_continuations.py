@@ -38,7 +38,7 @@ class TextContinuations(L.Callback):
         whole(0, seed=seed)
         number("[0, inf)", temperature=temperature)
         self.count, self.prompt_tokens = count, prompt_tokens
-        self.options = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
+        self.options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         check_module(self, module, TextWriter)

@@ -17,10 +17,10 @@ def validation_rows(trainer: L.Trainer, batch: dict[str, Tensor], count: int) ->
     """
     whole(count=count)
     rows = getattr(tree_leaves(trainer.val_dataloaders)[0], "dataset", None)
-    indexable = isinstance(rows, Pairs | Blocks)
-    size = len(rows) if indexable else len(next(iter(batch.values())))
+    ours = rows if isinstance(rows, Pairs | Blocks) else None
+    size = len(next(iter(batch.values()))) if ours is None else len(ours)
     count = min(count, size)
     chosen = [(2 * index + 1) * size // (2 * count) for index in range(count)]
-    if indexable:
-        return rows.__getitems__(chosen)
-    return {name: values[chosen] for name, values in batch.items()}
+    if ours is None:
+        return {name: values[chosen] for name, values in batch.items()}
+    return ours.__getitems__(chosen)

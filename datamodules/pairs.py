@@ -120,7 +120,7 @@ class PairsDataModule(ResidentDataModule, ABC):
     in `test_names`, and gives the pairs of an epoch in `draw_training`.
     """
 
-    vocab_size: int
+    vocab_size: int | None  # None: data that are not read yet will say it
     val_pairs: Pairs
     test_pairs: list[Pairs]
     test_names: list[str]
@@ -160,7 +160,7 @@ class PairsDataModule(ResidentDataModule, ABC):
         pairs = EpochPairs(self.train_pairs, lambda: running_epoch(self.trainer), self.train_size)
         return self.loader(pairs, drop_last=self.train_size >= self.hparams.batch_size)
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> DataLoader | list:
         return self.loader(self.val_pairs)
 
     def test_dataloader(self) -> list[DataLoader]:
