@@ -126,8 +126,8 @@ def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that Markdown does not interpret."""
-    return "`` " + text.replace("|", "¦") + " ``"
+    """Text that Markdown does not interpret, on one line."""
+    return "`` " + text.replace("|", "¦").replace("\n", "↵") + " ``"
 
 
 def _add_gif(logger: TensorBoardLogger, name: str, frames: np.ndarray, fps: int, step: int) -> None:
