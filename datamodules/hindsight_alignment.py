@@ -6,11 +6,11 @@ N steps in all, E episodes.
 import torch
 from torch import Tensor
 
-from datamodules.demonstrations import Demonstrations
+from datamodules.episodes import Episodes
 from envs import t_block
 
 
-def align_ends(demos: Demonstrations) -> Demonstrations:
+def align_ends(demos: Episodes) -> Episodes:
     """Every episode turned and shifted as a whole so that its block ends exactly on the target.
 
     People stop at a coverage of 0.85 to 0.90, about six pixels short. Physics does not care where the target is painted
@@ -28,4 +28,4 @@ def align_ends(demos: Demonstrations) -> Demonstrations:
         offsets = points.double().unflatten(-1, (-1, 2)) - reached[:, None]
         return ((offsets @ rotation.mT) + target).flatten(1).float()
 
-    return Demonstrations(move(demos.observations), move(demos.actions), demos.starts, demos.ends)
+    return Episodes(move(demos.observations), move(demos.actions), demos.starts, demos.ends)
