@@ -26,7 +26,8 @@ class ActionPredictionWriter(PredictionFiles):
         target       what the demonstration did, where the batch has it
 
     All in the units of the world, in Push-T its pixels. With several processes each writes its own windows, all but
-    the first to actions-RANK.parquet. The module's `predict_step` returns the actions (B, T, A) of the batch's "observation".
+    the first to actions-RANK.parquet. The module's `predict_step` returns the actions (B, T, A) of the batch's
+    "observation".
     """
 
     def on_predict_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:

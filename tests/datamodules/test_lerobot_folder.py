@@ -8,7 +8,7 @@ from pyarrow import parquet
 
 from datamodules import episodes, lerobot_folder
 from datamodules.episodes import read_episodes
-from tests.datamodules.lerobot_folders import CAMERA, LENGTHS, SIZE, brightness, write_folder
+from tests.datamodules.lerobot_folders import CAMERA, LENGTHS, SIZE, brightness, write_folder, write_video
 
 BOTH = pytest.mark.parametrize("version", ["v2.1", "v3.0"])
 KEYS = {"joints": "observation.state", "top": CAMERA}
@@ -121,7 +121,10 @@ MISTAKES = {
     "no frames per second": (say(fps=None), ["fps=None; videos need frames per second"]),
     "a path of no video": (say(video_path="{video}.mp4"), ["video_path='{video}.mp4', which names no file"]),
     "no path": (say(video_path=None), ["episode 0 is missing"]),
-    "another rate": (say(fps=1000), ["has no frame at", "does not belong to these rows"]),
+    "a video that ends before its rows": (
+        lambda folder: write_video(folder / f"videos/{CAMERA}/chunk-000/file-000.mp4", np.arange(6)),
+        ["has no frame at 0.600 s (3 of 9 are missing)", "does not belong to these rows"],
+    ),
 }
 
 
