@@ -34,7 +34,7 @@ from metrics.confidence_interval import ConfidenceInterval
 
 VAL_SEEDS = range(0, 1000)
 FIRST_TEST_SEED = 100_000  # where the published figures start
-WAVE = 50  # episodes that are played at once
+WAVE = 50  # episodes that a machine plays at once
 BATCH = 50  # observations that a policy sees at once
 FPS = 20  # of videos: twice as fast as the world's 10 Hz
 
@@ -119,7 +119,8 @@ class Rollouts(L.Callback):
     ) -> dict[str, ConfidenceInterval]:
         own = list(seeds)[trainer.global_rank :: trainer.world_size]
         progress = trainer.is_global_zero and trainer.progress_bar_callback is not None
-        episodes = roll_out(module, self.world, own, progress, self.parallel_worlds)
+        worlds = max(1, self.parallel_worlds // trainer.num_devices)  # each in a process, of all that one machine plays
+        episodes = roll_out(module, self.world, own, progress, worlds)
         if trainer.world_size > 1:
             gathered: list = [None] * trainer.world_size
             torch.distributed.all_gather_object(gathered, episodes)
@@ -194,11 +195,16 @@ def _tensor(values: np.ndarray, device: torch.device) -> torch.Tensor:
 
 
 def run_policy(
-    module: L.LightningModule, seeds: Sequence[int], progress: bool = True, legacy_resets: bool = True
+    module: L.LightningModule,
+    seeds: Sequence[int],
+    progress: bool = True,
+    legacy_resets: bool = True,
+    parallel_worlds: int = WAVE,
 ) -> list[Episode]:
     """Push-T's episodes from each seed, with the module's own observation, as `roll_out` plays them."""
     world = PushTWorld(options={"observation": "keypoints", "legacy_resets": legacy_resets})
-    return episodes_of(roll_out(module, world.observed_as(cast(Policy, module).observation), seeds, progress))
+    world = world.observed_as(cast(Policy, module).observation)
+    return episodes_of(roll_out(module, world, seeds, progress, parallel_worlds))
 
 
 def run_checkpoint(path: str, seeds: Sequence[int]) -> list[Episode]:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import lightning as L
 import torch
+import torch.distributed as dist
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.progress import track
@@ -92,7 +93,7 @@ class SampleQuality(L.Callback):
             "class_accuracy": (samples.predicted == target).float().mean().item(),
             "class_accuracy_real": (unseen.predicted == heldout.labels).float().mean().item(),
         }
-        for name, value in metrics.items():  # every process draws and measures the same
+        for name, value in metrics.items():  # every process measures the same
             module.log(f"test/{name}", value, batch_size=1)
         if trainer.is_global_zero:
             sizes = f"{self.samples} samples, {len(train)} training and {len(heldout)} held-out images"
@@ -103,15 +104,20 @@ class SampleQuality(L.Callback):
 
     @torch.no_grad()
     def draw(self, module: L.LightningModule, labels: Tensor) -> Tensor:
-        """A sample for each label: (N,) -> (N, C, H, W) uint8.
+        """A sample for each label: (N,) -> (N, C, H, W) uint8. Several processes share the work and get all of them.
 
-        They are the same each time: each has its own noise, from the seed and its place.
+        They are the same each time: each has its own noise, from the seed and its place. Processes share whole batches,
+        so that each sample is drawn beside the same others, and is the same to the last bit.
         """
         generator, parts = cast(ImageGenerator, module), torch.arange(len(labels)).split(BATCH)
-        quiet = rank_zero_only.rank != 0  # type: ignore[attr-defined]  # set by Lightning
-        return torch.cat(
-            [
-                generator.sample(labels[part].to(module.device), generator=generators(self.seed, part.tolist())).cpu()
-                for part in track(parts, "drawing samples", transient=True, disable=quiet)
-            ]
-        )
+        shared = dist.is_available() and dist.is_initialized()
+        rank, processes = (dist.get_rank(), dist.get_world_size()) if shared else (0, 1)
+        own = track(parts[rank::processes], "drawing samples", transient=True, disable=rank != 0)
+        drawn = [
+            generator.sample(labels[part].to(module.device), generator=generators(self.seed, part.tolist())).cpu()
+            for part in own
+        ]
+        gathered = [drawn] * processes
+        if shared:
+            dist.all_gather_object(gathered, drawn)
+        return torch.cat([gathered[number % processes][number // processes] for number in range(len(parts))])

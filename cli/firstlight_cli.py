@@ -92,14 +92,14 @@ class FirstlightCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Runs go to runs/<config>/<version> with any logger; a resumed run stays in its folder.
 
-        On a CPU without bfloat16 instructions, bf16-mixed becomes float32. Callbacks whose kind is turned off
+        On a CPU or a GPU without bfloat16 units, bf16-mixed becomes float32. Callbacks whose kind is turned off
         (`--trainer.logger false`) are left out. `fast_dev_run` leaves nothing behind.
         """
         config = self._get(self.config_init, "trainer")
         precision = fast_precision(config.precision, config.accelerator)
         if precision != config.precision:
             kwargs["precision"] = precision
-            say(f"this CPU has no bfloat16 instructions, which makes {config.precision} slow: computing in {precision}")
+            say(f"this machine has no bfloat16 units, which makes {config.precision} slow: computing in {precision}")
         own = {key: self._get(self.config_init, key) for key in self._parser(self.subcommand).callback_keys}
         if config.fast_dev_run:
             kwargs["logger"] = False

@@ -18,7 +18,13 @@ def cpu_has_bfloat16(capabilities: Mapping[str, Any] | None = None) -> bool:
     return any(present for name, present in capabilities.items() if name.endswith("bf16"))
 
 
+def gpu_has_bfloat16() -> bool:
+    """Whether the GPU multiplies in bfloat16, as NVIDIA's do from the Ampere generation on; V100 and T4 emulate it."""
+    return not torch.cuda.is_available() or torch.cuda.is_bf16_supported(including_emulation=False)
+
+
 def fast_precision(asked: str | int | None, accelerator: str) -> str | int | None:
-    """Lightning's precision for its `accelerator`: `asked`, but float32 for bf16-mixed on a CPU without bfloat16."""
+    """Lightning's precision for its `accelerator`: `asked`, but float32 for bf16-mixed where bfloat16 is emulated."""
     on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available())
-    return "32-true" if asked in ("bf16-mixed", "bf16") and on_cpu and not cpu_has_bfloat16() else asked
+    fast = cpu_has_bfloat16() if on_cpu else gpu_has_bfloat16()
+    return "32-true" if asked in ("bf16-mixed", "bf16") and not fast else asked

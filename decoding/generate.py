@@ -12,10 +12,13 @@ from torch import Tensor, nn
 from decoding import sampling
 from decoding.beam_search import MOST_BEAMS, beam_search
 from decoding.decoding_state import DecodingState
+from devices import asynchronous
 from limits import whole
 from networks.evaluation import evaluating
 from networks.sequence_network import DecoderNetwork
 from networks.vocabulary import EOS, PAD
+
+LOOK_EVERY = 16  # tokens, at which to ask an accelerator whether all rows have ended: the host waits for the answer
 
 
 @torch.inference_mode()
@@ -77,14 +80,14 @@ def generate(
     with evaluating(cast(nn.Module, decoder)):
         if beams > 1:
             return beam_search(state, beams, end, suppressed)
-        numbers = range(first_row, first_row + len(prompt))
-        draws = (
-            sampling.uniform(seed, numbers, int(state.token_limit.max())).to(prompt.device) if temperature > 0 else None
-        )
+        numbers, most = range(first_row, first_row + len(prompt)), int(state.token_limit.max())
+        draws = sampling.uniform(seed, numbers, most).to(prompt.device) if temperature > 0 else None
         written: list[Tensor] = []
         ended = torch.zeros(len(prompt), dtype=torch.bool, device=prompt.device)
+        length = torch.ones((), dtype=torch.long, device=prompt.device)  # of the longest answer
+        every = LOOK_EVERY if asynchronous(prompt.device) else 1
         logits = state.first()
-        while True:
+        for count in range(1, most + 1):
             logits = logits.float().index_fill_(1, suppressed, -torch.inf)
             if draws is None:
                 token = logits.argmax(-1)
@@ -94,6 +97,8 @@ def generate(
             token = token.masked_fill(ended, PAD)
             written.append(token)
             ended |= (token == end) | (state.token_limit <= len(written))
-            if ended.all():
-                return torch.stack(written, 1)
+            if count == most or (count % every == 0 and ended.all()):
+                break
+            length += (~ended).any()
             logits = state.next(token, ended)
+        return torch.stack(written, 1)[:, : int(length)]

@@ -48,13 +48,13 @@ class LogSNRTimesteps(Timesteps):
         self.lambda_min_clipped = lambda_min_clipped
 
     def spaced(self, scheduler: NoiseScheduler, steps: int) -> list[int]:
-        total, table = scheduler.num_train_timesteps, scheduler.half_log_snr
+        total, table = scheduler.num_train_timesteps, scheduler.half_log_snr.cpu()
         if steps == 1:
             return [total - 1]
         first = min(int((table > self.lambda_min_clipped).sum()), total - 1)
         even = torch.linspace(float(table[0]), float(table[first]), steps).to(table)  # by ascending steps
         nearest = (table - even[:, None]).abs().argmin(1)
-        count = torch.arange(steps, device=table.device)
+        count = torch.arange(steps)
         rising = (nearest - count).cummax(0).values + count  # each at least one above the one before
         return rising.minimum(count + total - steps).flip(0).tolist()
 

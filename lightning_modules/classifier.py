@@ -14,6 +14,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 
 from lightning_modules import data_contract
 from lightning_modules.optimized_module import OptimizedModule
+from lightning_modules.step_log import log_step
 from limits import number, whole
 from metrics import confusion_tables, distributed_mean
 from networks.class_names import ClassNames
@@ -204,14 +205,14 @@ class Classifier(OptimizedModule):
             return self._training_loss(batch)
         hard = self.hardest(batch)
         proxy_loss = self._proxy_losses(hard).mean()
-        self.log("train/proxy_loss", proxy_loss)
+        log_step(self, "train/proxy_loss", proxy_loss)
         return self._training_loss(hard) + proxy_loss
 
     def _training_loss(self, batch: dict[str, Tensor]) -> Tensor:
         logits = self.training_logits(batch["image"])
         loss = F.cross_entropy(logits, batch["label"], label_smoothing=self.hparams.label_smoothing)
-        self.log("train/loss", loss, prog_bar=True)
-        self.log("train/accuracy", (logits.argmax(1) == batch["label"]).float().mean(), prog_bar=True)
+        log_step(self, "train/loss", loss, prog_bar=True)
+        log_step(self, "train/accuracy", (logits.argmax(1) == batch["label"]).float().mean(), prog_bar=True)
         return loss
 
     @torch.no_grad()

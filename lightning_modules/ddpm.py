@@ -25,6 +25,7 @@ from diffusion.thresholding import DynamicThresholding, Thresholding
 from diffusion.timesteps import check_sampling_steps
 from lightning_modules.data_contract import check_image_data
 from lightning_modules.optimized_module import OptimizedModule
+from lightning_modules.step_log import log_step
 from limits import number, whole
 from metrics import distributed_mean
 from networks.class_labels import MOST_CLASSES, MOST_SAMPLES, class_labels, wanted
@@ -181,7 +182,7 @@ class DDPM(OptimizedModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         loss = self.loss(batch["image"], batch["label"])
-        self.log("train/loss", loss, prog_bar=True)
+        log_step(self, "train/loss", loss, prog_bar=True)
         return loss
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:

@@ -30,6 +30,7 @@ from diffusion.timesteps import check_sampling_steps
 from envs.observations import arrays, map_observation
 from lightning_modules import data_contract
 from lightning_modules.optimized_module import OptimizedModule
+from lightning_modules.step_log import log_step
 from limits import number, whole
 from metrics import distributed_mean
 from networks.chunk_mlp import ChunkMLP
@@ -226,7 +227,7 @@ class DiffusionPolicy(OptimizedModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         loss = self._loss(batch)
-        self.log("train/loss", loss, prog_bar=True)
+        log_step(self, "train/loss", loss, prog_bar=True)
         return loss * self._mean.weight(self, (~batch["action_is_pad"]).sum())
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:

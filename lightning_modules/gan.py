@@ -19,7 +19,6 @@ from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim.swa_utils import AveragedModel
 
 from adversarial.diff_augment import DiffAugmentation, augment
 from adversarial.gradient_penalty import gradient_penalty
@@ -28,6 +27,7 @@ from diffusion.noise import Generators, randn
 from lightning_modules.data_contract import check_image_data
 from lightning_modules.given_options import GivenOptions
 from lightning_modules.optimized_module import scheduled
+from lightning_modules.step_log import log_step
 from limits import number, whole
 from metrics import distributed_mean
 from networks.class_labels import MOST_CLASSES, MOST_SAMPLES, class_labels, wanted
@@ -38,6 +38,7 @@ from networks.image_shape import check_images
 from optim.lr_schedule import Constant, LRSchedule, LRSchedulerFactory
 from optim.parameter_groups import OptimizerFactory, no_decay_on_vectors
 from optim.training_length import planned_steps
+from optim.weight_average import WeightAverage
 
 
 class GAN(GivenOptions):
@@ -147,7 +148,7 @@ class GAN(GivenOptions):
                 f"penalty={penalty} with batch norm in the discriminator: the penalty needs each image's own gradient, "
                 "and batch norm mixes them; set penalty to 0, or leave out the batch norm"
             )
-        self.averaged = AveragedModel(self.generator, multi_avg_fn=averaging(ema))
+        self.averaged = WeightAverage(self.generator, averaging(ema))
         self.averaged.eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> "GAN":
@@ -231,11 +232,13 @@ class GAN(GivenOptions):
         real, fake = (self._seen(images.detach()).requires_grad_(penalized) for images in (real, fake))
         real_logits, fake_logits = self._logits(real, labels), self._logits(fake, labels)
         loss = self.objective.discriminator_loss(real_logits, fake_logits)
-        self.log_dict({"train/discriminator_loss": loss, "train/real_logit": real_logits.mean()}, prog_bar=True)
-        self.log("train/fake_logit", fake_logits.mean(), prog_bar=True)
+        log_step(self, "train/discriminator_loss", loss, prog_bar=True)
+        log_step(self, "train/real_logit", real_logits.mean(), prog_bar=True)
+        log_step(self, "train/fake_logit", fake_logits.mean(), prog_bar=True)
         if penalized:
             r1, r2 = gradient_penalty(real_logits, real), gradient_penalty(fake_logits, fake)
-            self.log_dict({"train/r1": r1, "train/r2": r2})
+            log_step(self, "train/r1", r1)
+            log_step(self, "train/r2", r2)
             loss = loss + self.hparams.penalty / 2 * (r1 + r2)
         return loss
 
@@ -246,7 +249,7 @@ class GAN(GivenOptions):
             with torch.no_grad():
                 real_logits = self._logits(self._seen(real), labels)
         loss = self.objective.generator_loss(real_logits, self._logits(self._seen(fake), labels))
-        self.log("train/generator_loss", loss, prog_bar=True)
+        log_step(self, "train/generator_loss", loss, prog_bar=True)
         return loss
 
     def _logits(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -303,17 +306,9 @@ class GAN(GivenOptions):
         return tuple(configured)
 
 
-def averaging(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
-    """An exponential moving average for `AveragedModel`.
+def averaging(decay: float) -> Callable[[int], float]:
+    """The decay of a moving average after n updates: (1 + n) / (10 + n), until that reaches `decay`.
 
-    After n updates the decay is (1 + n) / (10 + n), until that reaches `decay`: otherwise the untrained weights of the
-    start would stay in the average for long.
+    Otherwise the untrained weights of the start would stay in the average for long.
     """
-
-    @torch.no_grad()
-    def update(averages: Sequence[Tensor], weights: Sequence[Tensor], count: Tensor | int) -> None:
-        kept = min(decay, (1 + float(count)) / (10 + float(count)))
-        for average, weight in zip(averages, weights, strict=True):
-            average.lerp_(weight, 1 - kept)
-
-    return update
+    return lambda updates: min(decay, (1 + updates) / (10 + updates))

@@ -45,6 +45,7 @@ class LanguageModel(SequenceModel):
         tokens, mask = packed(
             torch.cat([source, sep, target, eos], 1),
             torch.cat([batch["source_mask"], yes, batch["target_mask"], yes], 1),
+            enough=self.network.max_length + 1,  # the last one is only predicted
         )
         before = batch["source_mask"].sum(1, keepdim=True) + 1  # tokens before the answer
         answer = mask & (torch.arange(tokens.shape[1], device=mask.device) >= before)

@@ -12,8 +12,10 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from devices import asynchronous
 from lightning_modules import data_contract
 from lightning_modules.optimized_module import OptimizedModule
+from lightning_modules.step_log import log_step
 from limits import whole
 from metrics.distributed_mean import StepMean, log_mean
 from networks import attention
@@ -22,6 +24,7 @@ from networks.vocabulary import EOS, PAD, SPECIAL, Vocabulary, with_eos
 from optim.lr_schedule import LRSchedule
 from optim.parameter_groups import OptimizerFactory
 
+IGNORED = -100  # the label of a position that does not count, for `torch.nn.functional.cross_entropy`
 NetworkFactory = Callable[[int], nn.Module]
 """vocab_size -> a network as `networks.sequence_network` describes it."""
 
@@ -127,8 +130,8 @@ class SequenceModel(OptimizedModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         loss, accuracy, tokens = self._loss(batch)
-        self.log("train/loss", loss, prog_bar=True)
-        self.log("train/token_accuracy", accuracy)
+        log_step(self, "train/loss", loss, prog_bar=True)
+        log_step(self, "train/token_accuracy", accuracy)
         return loss * self._mean.weight(self, tokens)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -152,9 +155,14 @@ class SequenceModel(OptimizedModule):
     def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Mean cross-entropy of all tokens to predict, the share of them that are predicted right, and their number."""
         inputs, labels, counts = self._inputs_and_labels(batch)
-        # Only the logits that count are made: with a large vocabulary they cost the most.
-        logits, labels = self.network.logits(self.network.features(*inputs)[counts]), labels[counts]
-        return F.cross_entropy(logits.float(), labels), (logits.argmax(-1) == labels).float().mean(), counts.sum()
+        features, tokens = self.network.features(*inputs), counts.sum()
+        if not asynchronous(counts.device):
+            # Only the logits that count are made: with a large vocabulary they cost the most.
+            features, labels, counts = features[counts], labels[counts], counts[counts]
+        logits = self.network.logits(features)
+        loss = F.cross_entropy(logits.flatten(0, -2).float(), labels.masked_fill(~counts, IGNORED).flatten())
+        right = (logits.argmax(-1) == labels) & counts
+        return loss, right.sum() / tokens, tokens
 
     def _exact(self, batch: dict[str, Tensor]) -> Tensor:
         """(B,), 1 where the answer to the source is the target."""
@@ -171,9 +179,14 @@ class SequenceModel(OptimizedModule):
         return (answers == expected).all(1)
 
 
-def packed(tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Tokens and mask with all padding moved to the right, cut to the longest row: (B, L) each."""
-    order = (~mask).byte().argsort(dim=1, stable=True)
-    length = max(mask.sum(1).tolist(), default=0)
+def packed(tokens: Tensor, mask: Tensor, enough: int = 0) -> tuple[Tensor, Tensor]:
+    """Tokens and mask with all padding moved to the right, cut to the longest row: (B, L) each.
+
+    Rows of no more than `enough` tokens, padding included, are cut only where their lengths can be read without waiting
+    for the device.
+    """
+    order, length = (~mask).byte().argsort(dim=1, stable=True), mask.shape[1]
+    if length > enough or not asynchronous(mask.device):
+        length = max(mask.sum(1).tolist(), default=0)
     tokens, mask = (x.gather(1, order)[:, :length] for x in (tokens, mask))
     return tokens.masked_fill(~mask, PAD), mask

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from devices import asynchronous
 from lightning_modules.sequence_model import NetworkFactory, SequenceModel
 from networks.transformer import Encoder
 from networks.vocabulary import PAD, SPECIAL, after_bos, with_eos
@@ -37,13 +38,15 @@ class SequenceTagger(SequenceModel):
     ):
         super().__init__(vocab_size, network, lr, optimizer, lr_schedule)
 
+    def on_train_batch_start(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Look at the first batch of an epoch; where the host would wait for it, training does not look at others."""
+        if batch_idx == 0:
+            _check_lengths(batch)
+
     def _inputs_and_labels(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:
         mask = batch["source_mask"]
-        if mask.shape != batch["target_mask"].shape or not mask.equal(batch["target_mask"]):
-            raise ValueError(
-                "an encoder alone gives one token for each token of the source, and here targets are of other lengths; "
-                "use Seq2Seq or LanguageModel for such data"
-            )
+        if not (self.training and asynchronous(mask.device)):
+            _check_lengths(batch)
         labels, counts = F.pad(batch["target"], (1, 0), value=PAD), F.pad(mask, (1, 0), value=False)
         return after_bos(batch["source"], mask), labels, counts
 
@@ -52,3 +55,12 @@ class SequenceTagger(SequenceModel):
         logits = self.network.logits(self.network.features(*after_bos(source, source_mask))[:, 1:])
         ids = logits[..., SPECIAL:].argmax(-1) + SPECIAL
         return with_eos(ids, source_mask)[:, :max_new_tokens]
+
+
+def _check_lengths(batch: dict[str, Tensor]) -> None:
+    source, target = batch["source_mask"], batch["target_mask"]
+    if source.shape != target.shape or not source.equal(target):
+        raise ValueError(
+            "an encoder alone gives one token for each token of the source, and here targets are of other lengths; "
+            "use Seq2Seq or LanguageModel for such data"
+        )

@@ -11,6 +11,7 @@ B batch, T time steps of the chunk, A action dimensions, C features of the condi
 
 from torch import Tensor, nn
 
+from devices import asynchronous
 from limits import number, whole
 from networks.embeddings import SinusoidalEmbedding, StepEmbedding
 
@@ -94,11 +95,17 @@ class ChunkMLP(nn.Module):
 
     def forward(self, chunk: Tensor, t: Tensor, context: Tensor) -> Tensor:
         """Noisy actions (B, T, A), steps (B,) and what `encode` gave (B, context) -> a prediction (B, T, A)."""
-        steps, index = t.unique(return_inverse=True)  # a batch holds few different steps: embed each once
-        offset, modulation = (context + self.embed_step(steps)[index]).split_with_sizes(
+        offset, modulation = (context + self._embedded(t)).split_with_sizes(
             [self.width, context.shape[1] - self.width], 1
         )
         x = self.embed_chunk(chunk.flatten(1)) + offset  # (B, W)
         for block, own in zip(self.blocks, modulation.chunk(len(self.blocks), 1), strict=True):
             x = block(x, own)
         return self.head(self.norm(x)).unflatten(1, chunk.shape[1:])
+
+    def _embedded(self, t: Tensor) -> Tensor:
+        """Steps (B,) -> (B, context)."""
+        if asynchronous(t.device):
+            return self.embed_step(t)
+        steps, index = t.unique(return_inverse=True)  # no faster, but published episodes were rounded so
+        return self.embed_step(steps)[index]

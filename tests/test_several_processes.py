@@ -175,6 +175,21 @@ def test_images_are_the_same_on_any_number_of_processes(name, tmp_path):
 
 
 @pytest.mark.slow
+def test_samples_are_measured_the_same_on_any_number_of_processes(tmp_path):
+    """To the last digit: three batches of samples, which two processes share unevenly."""
+    callback = (
+        f"sample_quality.SampleQuality, init_args: {{classifier: {ROOT}/pretrained/svhn_classifier, samples: 600}}"
+    )
+    tables = []
+    for processes in (1, 2, 3):
+        run = on_processes(processes, "svhn_gan", tmp_path, "test", callback, "")
+        said = (run / "output-0.txt").read_text()
+        tables.append([line for line in said.splitlines() if "fid" in line or "kid" in line or "accuracy" in line])
+    assert len(tables[0]) == 6
+    assert tables[0] == tables[1] == tables[2]
+
+
+@pytest.mark.slow
 def test_episodes_are_the_same_on_any_number_of_processes(tmp_path):
     callback = "rollouts.Rollouts, init_args: {test_episodes: 4, video_episodes: 0}"
     tables = []
@@ -256,6 +271,20 @@ def wait_for(folder: Path, pattern: str, runs: list[subprocess.Popen], seconds: 
 def children(pid: int) -> list[int]:
     listed = subprocess.run(["ps", "--ppid", str(pid), "-o", "pid="], capture_output=True, text=True)
     return [int(word) for word in listed.stdout.split()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("told", [0, 1])
+def test_one_process_that_is_told_to_stop_stops_all_after_the_same_batch(told, tmp_path):
+    run = start(tmp_path, "--config", DDP, "--trainer.max_epochs", "100000")
+    checkpoint = wait_for(tmp_path, "runs/*/*/checkpoints/last.ckpt", [run])
+    (child,) = children(run.pid)
+    os.kill([run.pid, child][told], signal.SIGTERM)
+    assert run.wait(60) == 128 + signal.SIGTERM
+    said = (tmp_path / "errors.txt").read_text()
+    step = torch.load(checkpoint, weights_only=True)["global_step"]
+    assert f"stopped after step {step}; go on with" in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.slow

@@ -8,6 +8,8 @@ from types import FrameType
 from typing import Any
 
 import lightning as L
+import torch
+import torch.distributed as dist
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
@@ -92,12 +94,16 @@ class GracefulShutdown(Stop, Checkpoint):
     an epoch, or in the validation after it, waits until that epoch is done. A second signal stops at once and saves
     nothing; so does the first where nothing is trained.
 
+    Several processes ask each other after each batch, so that all stop after the same one. They do so from CPU to CPU
+    (gloo): the answer does not wait for what accelerators compute.
+
     It is a `Checkpoint` because Lightning calls those last: at the end of an epoch the best checkpoint comes first.
     """
 
     def __init__(self):
         super().__init__()
         self._training = self._saved = False
+        self._processes: dist.ProcessGroup | None = None
 
     def _told(self, trainer: L.Trainer, number: signal.Signals) -> None:
         if self._signal is not None or not self._training:
@@ -109,6 +115,11 @@ class GracefulShutdown(Stop, Checkpoint):
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         super().on_train_start(trainer, module)
         self._training, self._saved = True, False
+        several = dist.is_available() and dist.is_initialized()
+        self._processes = dist.new_group(backend="gloo") if several else None
+        if several:
+            # Lightning's own question, before each batch, would wait for the device; ours is asked after each.
+            trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._training = False
@@ -136,7 +147,12 @@ class GracefulShutdown(Stop, Checkpoint):
 
     def _tell_lightning(self, trainer: L.Trainer) -> None:
         """Once the batch or the epoch is logged, Lightning raises SIGTERMException in all processes."""
-        if trainer.strategy.reduce_boolean_decision(self._signal is not None, all=False):
+        told = self._signal is not None
+        if self._processes is not None:
+            answer = torch.tensor(int(told))
+            dist.all_reduce(answer, dist.ReduceOp.MAX, self._processes)
+            told = bool(answer)
+        if told:
             trainer._signal_connector.received_sigterm = True
 
     def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:

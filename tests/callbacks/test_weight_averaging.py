@@ -6,6 +6,7 @@ from torch.utils.data import DataLoader
 
 from callbacks.weight_averaging import EMAWeightAveraging
 from tests.lightning_modules.every_module import trainer
+from tests.pretended_device import DEVICE, PretendedDevice
 
 
 class Walk(L.LightningModule):
@@ -82,3 +83,20 @@ def test_the_checkpoint_holds_the_weights_before_the_start(tmp_path):
 
     trainer(max_steps=3, max_epochs=-1, callbacks=[callback, Save()]).fit(Walk(), DataLoader(range(10)))
     assert torch.load(tmp_path / "3.ckpt", weights_only=True)["state_dict"]["weight"] == 3
+
+
+@pytest.mark.parametrize(("given", "where"), [(None, DEVICE), ("cpu", torch.device("cpu"))])
+def test_the_average_moves_with_the_module_unless_it_is_told_where_to_be(given, where):
+    """It is made before the module moves; weights of another device are copied to it in each update."""
+    callback, module = EMAWeightAveraging(device=given, decay=0.5), Walk()
+    callback.setup(None, module, "fit")
+    with PretendedDevice():
+        module.to(DEVICE)
+        callback.on_fit_start(None, module)
+        for weight in (1.0, 2.0):
+            with torch.no_grad():
+                module.weight.fill_(weight)
+            callback._average.update_parameters(module)
+        average = callback._average.module
+        assert {tensor.device for tensor in (*average.parameters(), *average.buffers())} == {where}
+        assert average.weight.item() == 1.5
