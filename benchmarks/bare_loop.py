@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor, nn
 
-from benchmarks.step_clock import lengthen, now, write
+from benchmarks.step_clock import lengthen, note, write
 from lightning_modules.gan import GAN
 from networks.image_range import from_pixels
 
@@ -22,10 +22,11 @@ class BareLoop(L.Callback):
 
     Args:
         out: the file to write, as `benchmarks.step_clock.StepClock`'s.
+        warm_up: as its.
     """
 
-    def __init__(self, out: str):
-        self.out = out
+    def __init__(self, out: str, warm_up: int = 0):
+        self.out, self.warm_up = out, warm_up
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         lengthen(trainer)
@@ -37,9 +38,9 @@ class BareLoop(L.Callback):
         averages = [call._average_model for call in trainer.callbacks if isinstance(call, WeightAveraging)]
         data, starts = trainer.datamodule, []
         for number, batch in enumerate(data.train_dataloader()):
-            batch = data.on_after_batch_transfer(batch, 0)
-            starts.append(now())
-            if len(starts) == trainer.limit_train_batches:
+            batch = trainer.strategy.batch_to_device(batch)
+            note(starts, self.warm_up, trainer)
+            if len(starts) == trainer.num_training_batches:
                 break
             step(batch, number)
             for average in averages:
@@ -97,4 +98,5 @@ def adversarial(trainer: L.Trainer, module: GAN) -> Step:
 
 def autocast(trainer: L.Trainer) -> torch.autocast:
     """The precision that the trainer was given: "bf16-mixed" or "32-true"."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=trainer.precision == "bf16-mixed")
+    device = trainer.strategy.root_device.type
+    return torch.autocast(device, torch.bfloat16, enabled=trainer.precision == "bf16-mixed")

@@ -63,15 +63,20 @@ def ours() -> Contestant:
     model = DDPM()
 
     def loss(images: Tensor, labels: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bfloat16()):
+        with autocast(images.device):
             return model.loss(images, labels)
 
     def sample(averaged: nn.Module, labels: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bfloat16()):
+        with autocast(labels.device):
             return averaged.sample(labels, guidance_scale=1.0, sampling_steps=STEPS)
 
     optimizer = torch.optim.AdamW(no_decay_on_vectors(model), model.hparams.lr, betas=(0.9, 0.99), fused=True)
     return contestant(model, optimizer, loss, sample, lambda share: model.lr_schedule(int(1000 * share), 1000))
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """To bfloat16, but on a CPU without it."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type != "cpu" or cpu_has_bfloat16())
 
 
 def diffusers_unet(parameters: int) -> Contestant:
@@ -96,13 +101,13 @@ def diffusers_unet(parameters: int) -> Contestant:
 
     def loss(images: Tensor, labels: Tensor) -> Tensor:
         x0 = from_pixels(images)
-        noise, t = torch.randn_like(x0), torch.randint(1000, (len(x0),))
+        noise, t = torch.randn_like(x0), torch.randint(1000, (len(x0),), device=x0.device)
         return F.mse_loss(model(noising.add_noise(x0, noise, t), t, class_labels=labels).sample, noise)
 
     def sample(averaged: nn.Module, labels: Tensor) -> Tensor:
         walk = DDIMScheduler(1000)
         walk.set_timesteps(STEPS)
-        x = torch.randn(len(labels), 3, 32, 32)
+        x = torch.randn(len(labels), 3, 32, 32, device=labels.device)
         for t in walk.timesteps:
             x = walk.step(averaged(x, t, class_labels=labels).sample, t, x).prev_sample
         return to_pixels(x)

@@ -31,6 +31,7 @@ from checkpoints.load_trained import load_trained
 from checkpoints.pretrained import inference_weights, read_config
 
 PRETRAINED = Path("pretrained")
+FOR_TRAINING = ("callbacks.weight_averaging", "callbacks.compile_networks", "callbacks.float32_matmul_precision")
 CHECKPOINTS = ("best.ckpt", "last.ckpt")  # the first one that a run has is published
 
 
@@ -54,7 +55,7 @@ def for_testing(config: dict) -> dict:
 
     The model's part also holds what follows from its data, as a run's config.yaml does: it can be built without them.
     """
-    given = [c for c in config["trainer"]["callbacks"] or [] if "weight_averaging" not in c["class_path"]]
+    given = [c for c in config["trainer"]["callbacks"] or [] if not c["class_path"].startswith(FOR_TRAINING)]
     own = [c for c in given if c["class_path"].startswith("callbacks.")]
     return {
         "seed_everything": config["seed_everything"],

@@ -55,6 +55,7 @@ FAMILIES = {  # configs, and what makes them train without a data set
     "svhn_gan": FONTS,
     "mnist_ddpm": FONTS,
     "pusht": (),
+    "cifar10_ddpm": FONTS,
 }
 CONTESTANTS = ("bare loop", "fit", "older fit")  # fit beside both that it is held against
 ALONE = (
@@ -69,37 +70,55 @@ LAST_WORDS = 600  # characters
 
 
 class Run(NamedTuple):
-    """Mean seconds of a step, by the clock and of CPU time, and a digest of the weights at the end."""
+    """Mean seconds of a step, by the clock and of CPU time, a digest of the weights at the end, and bytes of a GPU."""
 
     seconds: float
     cpu_seconds: float
     weights: str
+    memory: int = 0
 
 
 def timed(checkout: Path, family: str, callback: str, extra: tuple[str, ...], steps: int, warm_up: int) -> Run:
-    """One run of a checkout's `train.py fit` with a callback that notes when each step begins.
+    """One run of a checkout's `train.py fit` on the CPU, with a callback that notes when each step begins.
 
     Raises ValueError with its last words where it ends before.
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "clock.json"
         shutil.copy(CLOCK, folder)
+        given = ("--trainer.accelerator", "cpu", *extra)
         command = [
-            *(sys.executable, "-W", "ignore", "train.py", "fit", "--config", f"configs/{family}.yaml"),
-            *("--trainer.accelerator", "cpu", "--trainer.default_root_dir", folder),
-            *("--trainer.max_epochs", "1", "--trainer.limit_train_batches", str(warm_up + steps + 1)),
-            *("--trainer.limit_val_batches", "0", "--trainer.num_sanity_val_steps", "0"),
-            *("--trainer.enable_model_summary", "false", *FAMILIES[family], *extra),
+            *(sys.executable, "-W", "ignore", "train.py"),
+            *words(family, steps, warm_up, folder, given),
             *(f"--trainer.callbacks+={callback}", f"--trainer.callbacks.out={out}"),
         ]
         environment = os.environ | {"PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1", "HF_HUB_OFFLINE": "1"}
-        words = in_a_terminal(command, checkout, environment | {"TERM": "xterm-256color", "COLUMNS": "120"})
+        said = in_a_terminal(command, checkout, environment | {"TERM": "xterm-256color", "COLUMNS": "120"})
         if not out.exists():
-            raise ValueError(f"{family} in {checkout} ended before its last step: {words[-LAST_WORDS:]}")
-        found = json.loads(out.read_text())
+            raise ValueError(f"{family} in {checkout} ended before its last step: {said[-LAST_WORDS:]}")
+        return read(out, warm_up)
+
+
+def words(family: str, steps: int, warm_up: int, folder: str, extra: tuple[str, ...]) -> list[str]:
+    """The words of a `train.py fit` that steps so often and one batch more, or an epoch where that is less.
+
+    Nothing is validated.
+    """
+    return [
+        *("fit", "--config", f"configs/{family}.yaml", "--trainer.default_root_dir", folder),
+        *("--trainer.max_epochs", "1", "--trainer.limit_train_batches", str(warm_up + steps + 1)),
+        *("--trainer.limit_val_batches", "0", "--trainer.num_sanity_val_steps", "0"),
+        *("--trainer.enable_model_summary", "false", *FAMILIES[family], *extra),
+    ]
+
+
+def read(out: Path, warm_up: int) -> Run:
+    """What `benchmarks.step_clock` wrote, of the steps that count."""
+    found = json.loads(out.read_text())
     counted = found["starts"][warm_up:]
+    steps = len(counted) - 1
     seconds, cpu_seconds = ((end - start) / steps for start, end in zip(counted[0], counted[-1], strict=True))
-    return Run(seconds, cpu_seconds, found["weights"])
+    return Run(seconds, cpu_seconds, found["weights"], found.get("memory", 0))
 
 
 def in_a_terminal(command: list[str], folder: Path, environment: dict[str, str]) -> str:

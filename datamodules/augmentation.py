@@ -222,7 +222,8 @@ def smooth_field(nodes: Tensor, size: tuple[int, int]) -> Tensor:
 def resample(images: Tensor, places: Tensor, fill: Fill = "zeros") -> Tensor:
     """Images (B, C, H, W) read at `places` (B, H, W, 2), pixels from the centre, bilinearly."""
     height, width = images.shape[-2:]
-    grid = places * places.new_tensor([2 / width, 2 / height])
+    # Filled on the device: a tensor made of Python's numbers would be copied there, and the copy waits for all work.
+    grid = places * torch.cat([places.new_full((1,), 2 / length) for length in (width, height)])
     pixels = images if images.is_floating_point() else images.float()
     padding_mode = {"zeros": "zeros", "edge": "border", "reflect": "reflection"}[fill]  # as torch calls them
     result = F.grid_sample(pixels, grid.to(pixels.dtype), padding_mode=padding_mode, align_corners=False)

@@ -8,17 +8,15 @@ from functools import cached_property
 from math import prod
 from typing import Any
 
-import lightning as L
 import torch
-from lightning.fabric.utilities.data import AttributeDict
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 import limits
 from datamodules import held_out
+from datamodules.device_resident import OnDevice, ResidentDataModule
 from datamodules.episode_statistics import action_scale, statistics
 from datamodules.episodes import Episodes, read_episodes
-from datamodules.stateful_loader import StatefulLoader, already_collated
 from datamodules.windows import Windows, check_window
 from envs.observations import arrays, map_observation
 from networks.observation_features import Statistics
@@ -26,7 +24,7 @@ from networks.observation_features import Statistics
 PART = 2**18  # numbers that are measured at once
 
 
-class Demonstrations(L.LightningDataModule):
+class Demonstrations(ResidentDataModule):
     """Windows of the demonstrations at `source` (`datamodules.windows`).
 
     An observation is one vector, of one column or several side by side, or, where columns are given by key, a
@@ -44,9 +42,8 @@ class Demonstrations(L.LightningDataModule):
         val_share: share of the episodes held out for the validation loss, at least one; 0 for none. Then there is no
             validation, and test uses the episodes that were trained on.
         split_seed: draws which ones.
+        on_device: whether demonstrations are held on the GPU (`datamodules.device_resident`).
     """
-
-    hparams: AttributeDict
 
     def __init__(
         self,
@@ -59,8 +56,9 @@ class Demonstrations(L.LightningDataModule):
         batch_size: int = 256,
         val_share: float = 0.04,
         split_seed: int = 0,
+        on_device: OnDevice = "auto",
     ):
-        super().__init__()
+        super().__init__(on_device)
         limits.whole(batch_size=batch_size)
         held_out.check(val_share, split_seed)
         self.n_obs_steps, self.horizon = n_obs_steps, horizon
@@ -135,20 +133,17 @@ class Demonstrations(L.LightningDataModule):
         starts, ends = self.episodes.starts, self.episodes.ends
         return torch.cat([torch.arange(starts[e], ends[e]) for e in self._train_episodes.sort().values.tolist()])
 
-    def _loader(self, windows: Windows, **options) -> DataLoader:
-        return StatefulLoader(windows, batch_size=self.hparams.batch_size, collate_fn=already_collated, **options)
-
     def train_dataloader(self) -> DataLoader:
-        return self._loader(
+        return self.loader(
             self.train_windows, shuffle=True, drop_last=len(self.train_windows) >= self.hparams.batch_size
         )
 
     def val_dataloader(self) -> DataLoader | list:
-        return self._loader(self.val_windows) if self.val_windows else held_out.no_validation(self)
+        return self.loader(self.val_windows) if self.val_windows else held_out.no_validation(self)
 
     # A policy is tested by acting (`callbacks.rollouts`), on starts that no demonstration has; what is left to show it
     # beside that are the held-out demonstrations.
     def test_dataloader(self) -> DataLoader:
-        return self._loader(self.val_windows or self.train_windows)
+        return self.loader(self.val_windows or self.train_windows)
 
     predict_dataloader = test_dataloader

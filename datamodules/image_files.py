@@ -4,6 +4,7 @@ N images, B of a batch, C channels, H height, W width.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,15 @@ from PIL import Image, ImageOps
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
-from torch.utils.data import Dataset
 
+from datamodules.device_resident import ResidentSet, index_on
 from datamodules.image_reader import read_image
 
 
-class ImageFiles(Dataset):
+class ImageFiles(ResidentSet):
     """Images and the files they come from, a batch at a time: {"image": (B, C, H, W) uint8, "file": list of B}."""
+
+    held = ("images",)
 
     def __init__(self, files: list[str], images: Tensor):
         self.files, self.images = files, images
@@ -26,8 +29,9 @@ class ImageFiles(Dataset):
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitems__(self, indices: list[int]) -> dict:
-        return {"image": self.images[torch.as_tensor(indices)], "file": [self.files[index] for index in indices]}
+    def __getitems__(self, indices: Sequence[int]) -> dict:
+        image = self.images[index_on(self.images.device, indices)]
+        return {"image": image, "file": [self.files[index] for index in indices]}
 
 
 def read_image_files(place: str | Path, shape: tuple[int, int, int]) -> ImageFiles:

@@ -11,31 +11,29 @@ N images of a set, B of a batch, C channels, H height, W width.
 from collections.abc import Sequence
 from pathlib import Path
 
-import lightning as L
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from lightning.fabric.utilities.data import AttributeDict
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 import limits
 from datamodules import augmentation, cache, fonts, held_out, sources
 from datamodules.augmentation import Augmentation
 from datamodules.channel_statistics import channel_statistics
+from datamodules.device_resident import OnDevice, ResidentDataModule, ResidentSet, index_on
 from datamodules.image_files import ImageFiles, dark_on_light, read_image_files
 from datamodules.image_reader import read_image
-from datamodules.stateful_loader import StatefulLoader, already_collated
 
 FONTS = "fonts"
 READING = 2  # raise it when images are read differently: old cache files are then left alone
 
 
-class ImageSet(Dataset):
+class ImageSet(ResidentSet):
     """Images and their classes, a batch at a time: {"image": (B, C, H, W) uint8, "label": (B,), "index": (B,)}.
 
     Args:
@@ -44,18 +42,17 @@ class ImageSet(Dataset):
         class_names: what the classes are called, where it is known.
     """
 
+    held = ("images", "labels")
+
     def __init__(self, images: Tensor, labels: Tensor, class_names: Sequence[str] = ()):
         self.images, self.labels, self.class_names = images, labels, tuple(class_names)
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
-        index = torch.as_tensor(indices)
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        index = index_on(self.images.device, indices)
         return {"image": self.images[index], "label": self.labels[index], "index": index}
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return {name: values[0] for name, values in self.__getitems__([index]).items()}
 
     def subset(self, indices: Tensor) -> "ImageSet":
         """A set of its own with a copy of some of the images."""
@@ -172,7 +169,7 @@ def _decode(files: list[bytes], shape: tuple[int, int, int], source: str) -> Ten
     return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
 
 
-class ImageDataModule(L.LightningDataModule):
+class ImageDataModule(ResidentDataModule):
     """Training, validation and test images of one data set. After `setup`: `train_set`, `val_set`, `test_set`.
 
     A subclass says what its data are (`shape`, `class_names`, names of columns) and where they are by default.
@@ -191,9 +188,9 @@ class ImageDataModule(L.LightningDataModule):
             names. Files on this machine are asked at once, others when `setup` reads them: of these say it here, so
             that the model has as many classes.
         invert: take the negative of every image: for dark ink on light paper where the model knows light on dark.
+        on_device: whether images are held on the GPU (`datamodules.device_resident`).
     """
 
-    hparams: AttributeDict
     shape: tuple[int, int, int]  # (C, H, W)
     class_names: tuple[str, ...]
     image_column = "image"
@@ -215,8 +212,9 @@ class ImageDataModule(L.LightningDataModule):
         label_column: str | None = None,
         class_names: list[str] | None = None,
         invert: bool = False,
+        on_device: OnDevice = "auto",
     ):
-        super().__init__()
+        super().__init__(on_device)
         if not hasattr(self, "shape"):
             raise ValueError(
                 f"{type(self).__name__} does not say what its images are; take datamodules.mnist.MNIST, "
@@ -274,6 +272,10 @@ class ImageDataModule(L.LightningDataModule):
         self.setup()
         return self.train_set, self.test_set
 
+    def prepare_data(self) -> None:
+        if self.hparams.images is None:  # of a user's own images nothing is kept that others could read
+            super().prepare_data()
+
     def setup(self, stage: str | None = None) -> None:
         if stage in (None, "fit", "validate") and not hasattr(self, "train_set"):
             self.train_set, self.val_set = self._split(self._read("train"))
@@ -311,20 +313,17 @@ class ImageDataModule(L.LightningDataModule):
         train, val = held_out.split(len(images), "images", self.hparams.val_share, self.hparams.split_seed)
         return images.subset(train), images.subset(val)
 
-    def _loader(self, images: ImageSet | ImageFiles, **options) -> DataLoader:
-        return StatefulLoader(images, batch_size=self.hparams.batch_size, collate_fn=already_collated, **options)
-
     def train_dataloader(self) -> DataLoader:
-        return self._loader(self.train_set, shuffle=True, drop_last=len(self.train_set) >= self.hparams.batch_size)
+        return self.loader(self.train_set, shuffle=True, drop_last=len(self.train_set) >= self.hparams.batch_size)
 
     def val_dataloader(self) -> DataLoader | list:
-        return self._loader(self.val_set) if len(self.val_set) else held_out.no_validation(self)
+        return self.loader(self.val_set) if len(self.val_set) else held_out.no_validation(self)
 
     def test_dataloader(self) -> DataLoader:
-        return self._loader(self.test_set)
+        return self.loader(self.test_set)
 
     def predict_dataloader(self) -> DataLoader:
-        return self._loader(self.test_set if self.hparams.images is None else self.predict_set)
+        return self.loader(self.test_set if self.hparams.images is None else self.predict_set)
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
         return self.augmented(batch, self.trainer.current_epoch) if self.trainer and self.trainer.training else batch

@@ -13,5 +13,7 @@ def mirror(observation: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
     one. (x, y) becomes (512 - y, 512 - x), and the T's left corners become its right ones.
     """
     points = (t_block.WORLD - observation.unflatten(-1, (9, 2))).flip(-1)
-    order = torch.cat([torch.zeros(1, dtype=torch.long), 1 + torch.from_numpy(t_block.MIRRORED_CORNERS)])
-    return points[..., order.to(points.device), :].flatten(-2), (t_block.WORLD - action).flip(-1)
+    pointer, *corners = points.unbind(-2)
+    # Taken one by one: a tensor of their order would have to be copied to a GPU in each step, which waits for it.
+    mirrored = torch.stack([pointer, *(corners[corner] for corner in t_block.MIRRORED_CORNERS)], -2)
+    return mirrored.flatten(-2), (t_block.WORLD - action).flip(-1)

@@ -4,15 +4,14 @@ N pairs, B of them in a batch, S tokens of the source, T of the target.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-import lightning as L
 import torch
-from lightning.fabric.utilities.data import AttributeDict
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
+from datamodules.device_resident import ResidentDataModule, ResidentSet, index_on
 from datamodules.stateful_loader import StatefulLoader
 from limits import whole
 from networks.vocabulary import PAD
@@ -22,7 +21,7 @@ SEEDS = 2**32  # of training; those of validation and test sets lie beyond
 BLOCK = 32  # batches that are sorted by length together
 
 
-class Pairs(Dataset):
+class Pairs(ResidentSet):
     """Right-padded sequences: {"source": (B, S), "source_mask": (B, S), "target": (B, T), "target_mask": (B, T)}.
 
     Masks are True at tokens. S and T are the longest of the batch, so neighbours should be of similar length
@@ -32,8 +31,11 @@ class Pairs(Dataset):
         source, target: (N, S) and (N, T) ids, padded with PAD.
     """
 
+    held = ("source", "target")
+
     def __init__(self, source: Tensor, target: Tensor):
         self.source, self.target = source, target
+        # These stay on the CPU: they say how wide a batch is, and asking a GPU for that would wait for it.
         self.source_lengths, self.target_lengths = (source != PAD).sum(1), (target != PAD).sum(1)
 
     @classmethod
@@ -44,20 +46,17 @@ class Pairs(Dataset):
     def __len__(self) -> int:
         return len(self.source)
 
-    def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
-        index = torch.as_tensor(indices)
-        source = self.source[index, : self.source_lengths[index].max()].long()
-        target = self.target[index, : self.target_lengths[index].max()].long()
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        chosen, index = torch.as_tensor(indices), index_on(self.source.device, indices)
+        source = self.source[index, : self.source_lengths[chosen].max()].long()
+        target = self.target[index, : self.target_lengths[chosen].max()].long()
         return {"source": source, "source_mask": source != PAD, "target": target, "target_mask": target != PAD}
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return {name: values[0] for name, values in self.__getitems__([index]).items()}
 
     def reordered(self, order: Tensor) -> "Pairs":
         return Pairs(self.source[order], self.target[order])
 
 
-class EpochPairs(Dataset):
+class EpochPairs(ResidentSet):
     """Pairs that are drawn anew in each epoch, when its first batch is read.
 
     Args:
@@ -73,14 +72,22 @@ class EpochPairs(Dataset):
     def __len__(self) -> int:
         return self.count
 
-    def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
+    def pairs(self) -> Pairs:
+        """Those of the epoch that is running."""
         epoch = self.epoch()
         if self._drawn is None or self._drawn[0] != epoch:
             self._drawn = epoch, self.draw(epoch)
-        return self._drawn[1].__getitems__(indices)
+        return self._drawn[1]
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return {name: values[0] for name, values in self.__getitems__([index]).items()}
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        return self.pairs().__getitems__(indices)
+
+    @property
+    def nbytes(self) -> int:
+        return self.pairs().nbytes
+
+    def to(self, device: torch.device | str) -> "EpochPairs":
+        return EpochPairs(lambda epoch: self.pairs().to(device), self.epoch, self.count)
 
 
 def padded(rows: list[list[int]]) -> Tensor:
@@ -104,7 +111,7 @@ def similar_lengths(lengths: Tensor, batch_size: int, generator: torch.Generator
     return torch.cat([*shuffled, *batches[full:]])
 
 
-class PairsDataModule(L.LightningDataModule, ABC):
+class PairsDataModule(ResidentDataModule, ABC):
     """Pairs that are drawn anew for each training epoch, and fixed ones for validation and test.
 
     A subclass has the hyperparameters `batch_size`, `train_size` and `seed`, and the `vocab_size` of its tokenizer. It
@@ -112,7 +119,6 @@ class PairsDataModule(L.LightningDataModule, ABC):
     of an epoch in `draw_training`.
     """
 
-    hparams: AttributeDict
     vocab_size: int
     val_pairs: Pairs
     test_pairs: list[Pairs]
@@ -140,9 +146,9 @@ class PairsDataModule(L.LightningDataModule, ABC):
         generator = torch.Generator().manual_seed(self.hparams.seed + epoch)
         return pairs.reordered(similar_lengths(pairs.source_lengths, self.hparams.batch_size, generator))
 
-    def loader(self, pairs: Pairs | EpochPairs, **options) -> DataLoader:
+    def loader(self, rows: ResidentSet, **options) -> StatefulLoader:
         """Batches of pairs in their order."""
-        return StatefulLoader(pairs, batch_size=self.hparams.batch_size, collate_fn=_as_is, in_order=True, **options)
+        return super().loader(rows, in_order=True, **options)
 
     def train_dataloader(self) -> DataLoader:
         pairs = EpochPairs(self.train_pairs, self._epoch, self.hparams.train_size)
@@ -159,8 +165,3 @@ class PairsDataModule(L.LightningDataModule, ABC):
 
     def test_dataloader(self) -> list[DataLoader]:
         return [self.loader(pairs) for pairs in self.test_pairs]
-
-
-def _as_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """`Pairs.__getitems__` gives a whole batch: there is nothing to collate."""
-    return batch

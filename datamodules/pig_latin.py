@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 from torch.utils.data import DataLoader
 
 from datamodules import sources
+from datamodules.device_resident import OnDevice
 from datamodules.everyday import everyday_sentences
 from datamodules.numbers import with_number
 from datamodules.pairs import Pairs, PairsDataModule
@@ -74,6 +75,7 @@ class PigLatin(PairsDataModule):
         pseudo_share: share of words that are replaced by pseudo-words.
         seed: epoch e is drawn from seed + e.
         text: a line to translate in `predict`, which needs neither corpus nor word list.
+        on_device: whether pairs are held on the GPU (`datamodules.device_resident`).
     """
 
     def __init__(
@@ -89,8 +91,9 @@ class PigLatin(PairsDataModule):
         pseudo_share: float = 0.3,
         seed: int = 0,
         text: str | None = None,
+        on_device: OnDevice = "auto",
     ):
-        super().__init__()
+        super().__init__(on_device)
         for name, share in [("word_share", word_share), ("pseudo_share", pseudo_share)]:
             if not 0 <= share <= 1:
                 raise ValueError(f"{name}={share} must lie between 0 and 1")

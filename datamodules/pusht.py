@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from datamodules.demonstrations import Demonstrations
+from datamodules.device_resident import OnDevice
 from datamodules.episodes import Episodes, read_episodes
 from datamodules.hindsight_alignment import align_ends
 from datamodules.mirror_image import mirror
@@ -45,6 +46,7 @@ class PushTDemos(Demonstrations):
         val_share: share of the episodes held out for the validation loss, at least one; 0 for none. Then there is no
             validation, and test uses the episodes that were trained on.
         split_seed: draws which ones.
+        on_device: whether demonstrations are held on the GPU (`datamodules.device_resident`).
     """
 
     def __init__(
@@ -58,8 +60,9 @@ class PushTDemos(Demonstrations):
         mirror: bool = True,
         val_share: float = 0.04,
         split_seed: int = 0,
+        on_device: OnDevice = "auto",
     ):
-        sizes = (n_obs_steps, horizon, pad_after, batch_size, val_share, split_seed)
+        sizes = (n_obs_steps, horizon, pad_after, batch_size, val_share, split_seed, on_device)
         super().__init__(source, KEYPOINTS, "action", *sizes)
         self.save_hyperparameters()
 

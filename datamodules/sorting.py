@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from datamodules.device_resident import OnDevice
 from datamodules.pairs import Pairs, PairsDataModule
 from datamodules.tokenization import number_tokenizer
 from limits import whole
@@ -52,6 +53,7 @@ class Sorting(PairsDataModule):
         seed: epoch e is drawn from seed + e. The validation and test sets are the same for all seeds.
         numbers: a list to sort in `predict`.
         text: the same as text, numbers set apart by blanks.
+        on_device: whether pairs are held on the GPU (`datamodules.device_resident`).
     """
 
     def __init__(
@@ -66,8 +68,9 @@ class Sorting(PairsDataModule):
         seed: int = 0,
         numbers: list[int] | None = None,
         text: str | None = None,
+        on_device: OnDevice = "auto",
     ):
-        super().__init__()
+        super().__init__(on_device)
         if not LENGTHS[0] <= min_length <= max_length <= LENGTHS[1]:
             raise ValueError(
                 f"min_length={min_length} and max_length={max_length} must be in this order and within "

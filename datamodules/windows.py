@@ -11,20 +11,21 @@ Before an episode's first step its first observation is repeated, after its last
 B windows of a batch, A action dimensions.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 import limits
+from datamodules.device_resident import ResidentSet, index_on
 from datamodules.episodes import Episodes
-from envs.observations import map_observation
+from envs.observations import arrays, map_observation
 
 LONGEST = 10_000  # steps of a window at most: nothing that anybody records acts on more at once
 
 
-class Windows(Dataset):
+class Windows(ResidentSet):
     """Windows of some episodes, a batch at a time.
 
     {"observation": (B, O, ...), "action": (B, T, A), "action_is_pad": (B, T), "index": (B,)}; the index is a window's
@@ -39,9 +40,12 @@ class Windows(Dataset):
         pad_after: how many actions of a window may be padding.
     """
 
+    held = ("actions", "steps", "first", "last")  # and the observations, which may be several tensors
+
     def __init__(self, recorded: Episodes, episodes: Tensor, n_obs_steps: int, horizon: int, pad_after: int):
         check_window(n_obs_steps, horizon, pad_after)
         self.recorded, self.n_obs_steps, self.horizon = recorded, n_obs_steps, horizon
+        self.observations, self.actions = recorded.observations, recorded.actions
         counts = (recorded.lengths - horizon + 1 + pad_after).clamp(max=recorded.lengths)[episodes]  # windows of each
         if (counts < 1).any():
             shortest = int(recorded.lengths[episodes].min())
@@ -56,14 +60,25 @@ class Windows(Dataset):
     def __len__(self) -> int:
         return len(self.steps)
 
-    def __getitems__(self, indices: list[int]) -> dict[str, Any]:
-        index = torch.as_tensor(indices)
+    @property
+    def nbytes(self) -> int:
+        """The memory that `to` takes."""
+        return super().nbytes + sum(values.nbytes for values in arrays(self.observations))
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same windows on a device."""
+        moved = super().to(device)
+        moved.observations = map_observation(lambda values: values.to(device), self.observations)
+        return moved
+
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
+        index = index_on(self.steps.device, indices)
         now, first, last = (values[index, None] for values in (self.steps, self.first, self.last))  # (B, 1)
-        past = (now + torch.arange(1 - self.n_obs_steps, 1)).maximum(first)  # (B, O)
-        future = now + torch.arange(self.horizon)  # (B, T)
+        past = (now + torch.arange(1 - self.n_obs_steps, 1, device=index.device)).maximum(first)  # (B, O)
+        future = now + torch.arange(self.horizon, device=index.device)  # (B, T)
         return {
-            "observation": map_observation(lambda values: values[past], self.recorded.observations),
-            "action": self.recorded.actions[future.minimum(last)],
+            "observation": map_observation(lambda values: values[past], self.observations),
+            "action": self.actions[future.minimum(last)],
             "action_is_pad": future > last,
             "index": index,
         }

@@ -40,6 +40,7 @@ EXCLUDED = {  # and why
     "numpy_core.activations.softmax": "arithmetic inside layers that have checked the axis",
     "numpy_core.activations.softmax_backward": "arithmetic inside layers that have checked the axis",
     "numpy_core.optimizers.Optimizer": "the base of those that are walked",
+    "datamodules.device_resident.index_on": "takes rows that a sampler has drawn",
     "datamodules.fonts.digits": "draws tens of thousands of digits by `draw`, which is walked",
     "datamodules.images.ImageDataModule": "says no shape; tests/datamodules/test_images.py walks a subclass",
     "datamodules.images.ImageDataModule.training_images": "likewise",

@@ -1,8 +1,11 @@
+import contextlib
+
 import numpy as np
 import pytest
 import torch
 
 from adversarial.diff_augment import Brightness, Contrast, Cutout, DiffAugmentation, Saturation, Translation, augment
+from tests.datamodules.one_device import copies
 
 EVERY = pytest.mark.parametrize("kind", [Brightness, Saturation, Contrast, Translation, Cutout])
 
@@ -22,6 +25,16 @@ def test_every_image_has_a_draw_of_its_own(kind):
     changed = kind()(same)
     assert changed.shape == same.shape
     assert len(changed.flatten(1).unique(dim=0)) > 5
+
+
+@EVERY
+def test_all_of_it_is_done_where_the_images_are(kind, monkeypatch):
+    monkeypatch.setattr(torch, "autocast", lambda *args, **options: contextlib.nullcontext())  # knows no "meta"
+    images = random_images().to("meta")
+    with copies() as noted:
+        changed = kind()(images)
+    assert not noted
+    assert changed.device == images.device
 
 
 def test_translation_is_numpys_roll_with_zeros():

@@ -21,6 +21,7 @@ from datamodules.augmentation import (
     sampling_places,
 )
 from datamodules.mnist import MNIST
+from tests.datamodules.one_device import copies
 
 
 def seeded(seed=0):
@@ -56,6 +57,15 @@ def test_same_shape_and_dtype_another_image_the_same_draw(augment, dtype):
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert torch.equal(images, before)
+
+
+@pytest.mark.parametrize("augment", [*ALL, AlternatingFlip()], ids=lambda augment: type(augment).__name__)
+def test_all_of_it_is_done_where_the_images_are(augment):
+    images, index = random_images().to("meta"), torch.arange(64, device="meta")
+    with copies() as noted:
+        changed = augment(images, index, 1)
+    assert not noted
+    assert (changed.device, changed.shape, changed.dtype) == (images.device, images.shape, images.dtype)
 
 
 @pytest.mark.parametrize(("fill", "mode"), [("zeros", "constant"), ("edge", "edge"), ("reflect", "reflect")])

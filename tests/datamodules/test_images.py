@@ -3,6 +3,7 @@ import itertools
 import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import lightning as L
 import numpy as np
@@ -84,6 +85,16 @@ def fit(data, epochs=1, **options):
     trainer = L.Trainer(max_epochs=epochs, accelerator="cpu", num_sanity_val_steps=0, **quiet | options)
     trainer.fit(module, data)
     return module.seen
+
+
+def test_what_one_process_has_prepared_the_others_find_decoded(write, monkeypatch):
+    first, second = Squares(write(), val_share=0.25), Squares(write(), val_share=0.25)
+    first.trainer = SimpleNamespace(num_devices=2, state=SimpleNamespace(fn="fit"))
+    first.prepare_data()
+    monkeypatch.setattr(images, "_decode", lambda *args: pytest.fail("decoded again"))
+    second.setup("fit")
+    assert (len(second.train_set), len(second.val_set)) == (30, 10)
+    assert not hasattr(first, "train_set")
 
 
 def test_decodes_what_was_drawn(write):

@@ -3,6 +3,7 @@ import torch
 
 from datamodules.mirror_image import mirror
 from envs.pusht import PushT
+from tests.datamodules.one_device import copies
 
 
 def test_the_mirror_image_of_an_episode_is_an_episode():
@@ -28,3 +29,11 @@ def test_mirroring_twice_changes_nothing():
     observation, action = torch.rand(4, 2, 18) * 512, torch.rand(4, 16, 2) * 512
     for once, twice in zip((observation, action), mirror(*mirror(observation, action)), strict=True):
         torch.testing.assert_close(once, twice)
+
+
+def test_all_of_it_is_done_where_the_demonstrations_are():
+    observation, action = torch.rand(4, 2, 18, device="meta"), torch.rand(4, 16, 2, device="meta")
+    with copies() as noted:
+        mirrored = mirror(observation, action)
+    assert not noted
+    assert [values.shape for values in mirrored] == [observation.shape, action.shape]

@@ -168,7 +168,7 @@ def test_resuming_equals_not_stopping(tmp_path):
 
     class InOrder(Noise):
         def train_dataloader(self):
-            return self._loader(self.train_set)
+            return self.loader(self.train_set)
 
     def run(folder, ckpt_path=None):
         torch.manual_seed(0)

@@ -1,0 +1,1 @@
+"""What a machine with one GPU does in a few minutes, as tables."""
