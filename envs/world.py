@@ -91,7 +91,10 @@ class World:
         return self
 
     def check(self, observation_shape: Any, action_dim: int) -> None:
-        """Raises ValueError unless the observations of a policy and its actions are those of this world."""
+        """Raises ValueError unless a policy's observations and actions are those of this world.
+
+        Also where `info` lacks what episodes keep.
+        """
         space = self.env.observation_space
         spaces = space.spaces if isinstance(space, gym.spaces.Dict) else space
         theirs: Any = map_observation(lambda box: list(box.shape), spaces)
@@ -107,19 +110,32 @@ class World:
                 f"the policy has action_dim={action_dim}, and {self.env_id} takes actions of the shape "
                 f"{self.env.action_space.shape}; name another environment"
             )
+        if wanted := self._kept():
+            env = self.make()
+            env.reset(seed=0)
+            info = env.step(env.action_space.sample())[-1]
+            env.close()
+            if missing := [key for key in wanted if key not in info]:
+                raise ValueError(
+                    f"success_key={missing[0]!r}: info of {self.env_id} has {', '.join(info) or 'nothing'}; name one "
+                    "of these, or none"
+                )
 
     def vector(self, n: int, n_obs_steps: int, n_action_steps: int, parallel: bool = True) -> VectorEnv:
         """`n` worlds stepped together by action chunks; in `parallel`, each in its own process."""
         whole(1, MAX_PARALLEL, n=n, n_obs_steps=n_obs_steps, n_action_steps=n_action_steps)
 
         def made() -> gym.Env[Any, Any]:
-            kept = dict.fromkeys((*self.kept, *([self.success_key] if self.success_key else [])))
-            return ActionChunking(gym.wrappers.ClipAction(self.make()), n_action_steps, n_obs_steps, list(kept))
+            return ActionChunking(gym.wrappers.ClipAction(self.make()), n_action_steps, n_obs_steps, self._kept())
 
         options: dict[str, Any] = {"autoreset_mode": AutoresetMode.DISABLED}
         if parallel:
             return gym.vector.AsyncVectorEnv([made] * n, **options)
         return gym.vector.SyncVectorEnv([made] * n, **options)
+
+    def _kept(self) -> list[str]:
+        """Keys of `info` that episodes keep."""
+        return list(dict.fromkeys((*self.kept, *([self.success_key] if self.success_key else []))))
 
     def rollout(
         self,

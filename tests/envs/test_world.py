@@ -105,6 +105,14 @@ def test_observations_of_a_dict_are_stacked_by_key():
         ),
         (lambda: World("test/Line-v0").check([1], 1), r"observes \[1\], and test/Line-v0 shows {'image'"),
         (lambda: World("test/Line-v0").check({"plce": [1]}, 1), "by the environment's keys"),
+        (
+            lambda: World("Pendulum-v1", success_key="won").check([3], 1),
+            "success_key='won': info of Pendulum-v1 has noth",
+        ),
+        (
+            lambda: World("test/Line-v0", success_key="won").check({"place": [1]}, 1),
+            "has home, place; name one of these",
+        ),
         (lambda: World("Pendulum-v1").rollout(by_seed, [-1], 2, 3), r"seeds=\[-1\]"),
         (lambda: World("Pendulum-v1").rollout(by_seed, [0], 2, 0), "n_action_steps=0"),
     ],
