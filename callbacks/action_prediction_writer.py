@@ -57,7 +57,7 @@ class ActionPredictionWriter(PredictionFiles):
         if self._file is None:
             schema = pa.schema({name: pa.int64() if name == "index" else VECTORS for name in columns})
             self._file = pq.ParquetWriter(self._path, schema)
-        self._file.write_table(pa.table(columns, self._file.schema))
+        self._file.write_table(pa.table(columns, schema=self._file.schema))
         self.written += count
 
     def on_predict_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:

@@ -65,15 +65,17 @@ def read_episodes(
         if not source:
             raise ValueError("source=[] names no demonstrations; name at least one file, folder or Hub id")
         return joined([read_episodes(one, observation, action, sizes) for one in source])
-    named = [column for columns in arrays(observation) for column in _listed(columns)] + _listed(action)
-    if not all(named) or not arrays(observation):
+    groups = [_listed(columns) for columns in (*arrays(observation), action)]
+    named = [column for group in groups for column in group]
+    if not all(groups) or not all(named) or len(groups) == 1:
         raise ValueError(f"observation={observation!r}, action={action!r}: name at least one column for each")
     place = Path(sources.resolve(source))
     folder = LeRobotFolder.at(place, named)
     videos = [column for column in named if folder and column in folder.video_keys]
-    stored = [column for column in dict.fromkeys(named) if column not in videos]
+    stored = [column for column in dict.fromkeys([*named, EPISODE]) if column not in videos]
+    optional = [column for column in (FRAME, TIME) if column not in stored]
     try:
-        parts = sources.load_files(source, columns=[*stored, EPISODE], optional=[FRAME, TIME])
+        parts = sources.load_files(source, columns=stored, optional=optional)
     except ValueError:  # of a Hub id, the rows alone were looked at; what they lack may be in its videos
         copy = None if place.exists() else fetched(source, named)
         if copy is None:
@@ -111,7 +113,7 @@ def _read(
 
     def images(column: str) -> Tensor:
         if folder and column in videos:
-            times = np.asarray(rows.with_format("numpy")[TIME])[order] if TIME in rows.column_names else None
+            times = _values(rows, TIME)[order] if TIME in rows.column_names else None
             return folder.frames(column, indices[EPISODE][order], times)
         return decode_images(rows.data.table[column].take(order), f"column {column} of {source!r}")
 
@@ -138,8 +140,12 @@ def _read(
     )
 
 
+def _values(rows: Rows, column: str) -> np.ndarray:
+    return np.asarray(rows.select_columns(column).with_format("numpy")[:][column])
+
+
 def _whole_numbers(rows: Rows, name: str, source: str) -> np.ndarray:
-    values = np.asarray(rows.with_format("numpy")[name])
+    values = _values(rows, name)
     if values.dtype.kind not in "iu" or values.ndim != 1:
         raise ValueError(f"column {name} of {source!r} must hold whole numbers; it has {rows.features[name]}")
     return values
@@ -148,7 +154,7 @@ def _whole_numbers(rows: Rows, name: str, source: str) -> np.ndarray:
 def _numbers(rows: Rows, column: str, source: str, size: int | None, shape: Sequence[int] | None) -> np.ndarray:
     """(rows, n) numbers. Raises ValueError where they are none, or of another size than is expected."""
     try:
-        array = np.asarray(rows.select_columns(column).with_format("numpy")[:][column])
+        array = _values(rows, column)
     except ValueError:  # rows of different lengths
         array = np.asarray(None)
     if array.dtype.kind == "O":

@@ -62,7 +62,8 @@ def write_dataset(
         (unfinished / folder).mkdir(parents=True)
     with pq.ParquetWriter(unfinished / "data" / FILE, schema, compression="zstd") as writer:
         for episode in columns:  # a row group of its own, so that a reader can pick one
-            writer.write_table(pa.table([_array(episode[name], schema.field(name)) for name in schema.names], schema))
+            arrays = [_array(episode[name], schema.field(name)) for name in schema.names]
+            writer.write_table(pa.table(arrays, schema=schema))
     _write_meta(unfinished, columns, schema, fps, task, robot_type)
     (unfinished / OWN).write_text(json.dumps(dict(provenance), indent=1) + "\n")
     if (path / OWN).exists():
@@ -117,16 +118,15 @@ def _schema(episodes: Sequence[dict[str, np.ndarray]]) -> pa.Schema:
 
 def _array(values: np.ndarray, field: pa.Field) -> pa.Array:
     if values.ndim == 1:
-        return pa.array(values, field.type)
-    flat = pa.array(values.astype(np.float64).ravel(), field.type.value_type)
-    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+        return pa.array(values.astype(field.type.to_pandas_dtype()))
+    kind = field.type.value_type
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.astype(kind.to_pandas_dtype()).ravel()), values.shape[1])
 
 
 def _statistics(values: np.ndarray) -> dict[str, list[float]]:
     """Of each dimension, over the steps (L,) or (L, n): lists of 1 or n."""
-    rows = values.reshape(len(values), -1)
-    exact = rows.astype(np.float64)
-    found = {"min": rows.min(0), "max": rows.max(0), "mean": exact.mean(0), "std": exact.std(0)}
+    exact = values.reshape(len(values), -1).astype(np.float64)
+    found = {"min": exact.min(0), "max": exact.max(0), "mean": exact.mean(0), "std": exact.std(0)}
     return {**{name: one.tolist() for name, one in found.items()}, "count": [len(values)]}
 
 
@@ -152,9 +152,7 @@ def _write_meta(
     (folder / "meta/info.json").write_text(json.dumps(info, indent=4) + "\n")
     whole = {name: _statistics(np.concatenate([episode[name] for episode in episodes])) for name in schema.names}
     (folder / "meta/stats.json").write_text(json.dumps(whole, indent=4) + "\n")
-    named = {"index_columns": ["task"], "columns": [], "column_indexes": []}  # pandas then takes the words as its index
-    tasks = pa.table({"task_index": [0], "task": [task]}).replace_schema_metadata({"pandas": json.dumps(named)})
-    pq.write_table(tasks, folder / "meta/tasks.parquet")
+    pq.write_table(_tasks(task), folder / "meta/tasks.parquet")
     rows: dict[str, list[Any]] = {
         "episode_index": list(range(len(episodes))),
         "tasks": [[task]] * len(episodes),
@@ -178,3 +176,15 @@ def _feature(field: pa.Field) -> dict[str, Any]:
     kind = field.type.value_type if vector else field.type
     words = {pa.float32(): "float32", pa.bool_(): "bool", pa.int64(): "int64"}
     return {"dtype": words[kind], "shape": [field.type.list_size if vector else 1], "names": None}
+
+
+def _tasks(task: str) -> pa.Table:
+    """The one task; by the table's metadata its words are the index of a table of pandas, in which LeRobot looks."""
+    kinds = {"task_index": ("int64", "int64"), "task": ("unicode", "object")}
+    columns = [
+        {"name": name, "field_name": name, "pandas_type": ours, "numpy_type": numpys, "metadata": None}
+        for name, (ours, numpys) in kinds.items()
+    ]
+    metadata = {"index_columns": ["task"], "column_indexes": [], "columns": columns, "pandas_version": "2.0.0"}
+    table = pa.table({"task_index": [0], "task": [task]})
+    return table.replace_schema_metadata({"pandas": json.dumps(metadata)})

@@ -7,7 +7,7 @@ N worlds, O observed steps, L steps of an episode, A action dimensions.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import gymnasium as gym
@@ -80,11 +80,7 @@ class World:
 
     def make(self, **options: Any) -> gym.Env[Any, Any]:
         """One of them. Raises ValueError, in one line, where it cannot be made."""
-        try:
-            return gym.make(self.env_id, **{**self.options, **options})
-        except (gym.error.Error, TypeError, ImportError, ValueError) as error:
-            said = " ".join(str(error).split())
-            raise ValueError(f"env_id={self.env_id!r} cannot be made with {dict(self.options)}: {said:.300}") from error
+        return _make(self.env_id, {**self.options, **options})
 
     def observed_as(self, observation: str | None) -> "World":
         """The same world, showing this kind of observation where it has several; None where it has not."""
@@ -125,13 +121,12 @@ class World:
         """`n` worlds stepped together by action chunks; in `parallel`, each in its own process."""
         whole(1, MAX_PARALLEL, n=n, n_obs_steps=n_obs_steps, n_action_steps=n_action_steps)
 
-        def made() -> gym.Env[Any, Any]:
-            return ActionChunking(gym.wrappers.ClipAction(self.make()), n_action_steps, n_obs_steps, self._kept())
-
+        # What travels to a process is how an environment is made, not the one that was made to be looked at.
+        one = partial(_chunked, self.env_id, dict(self.options), n_action_steps, n_obs_steps, self._kept())
         options: dict[str, Any] = {"autoreset_mode": AutoresetMode.DISABLED}
         if parallel:
-            return gym.vector.AsyncVectorEnv([made] * n, **options)
-        return gym.vector.SyncVectorEnv([made] * n, **options)
+            return gym.vector.AsyncVectorEnv([one] * n, **options)
+        return gym.vector.SyncVectorEnv([one] * n, **options)
 
     def _kept(self) -> list[str]:
         """Keys of `info` that episodes keep."""
@@ -189,6 +184,20 @@ class World:
                 yield _image(env, self.env_id, size)
         finally:
             env.close()
+
+
+def _make(env_id: str, options: Mapping[str, Any]) -> gym.Env[Any, Any]:
+    try:
+        return gym.make(env_id, **options)
+    except (gym.error.Error, TypeError, ImportError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise ValueError(f"env_id={env_id!r} cannot be made with {dict(options)}: {said:.300}") from error
+
+
+def _chunked(
+    env_id: str, options: Mapping[str, Any], n_action_steps: int, n_obs_steps: int, kept: Sequence[str]
+) -> gym.Env[Any, Any]:
+    return ActionChunking(gym.wrappers.ClipAction(_make(env_id, options)), n_action_steps, n_obs_steps, kept)
 
 
 def _image(env: gym.Env[Any, Any], env_id: str, size: int) -> np.ndarray:

@@ -552,6 +552,8 @@ CASES: dict[str, Case] = {
         itself,
     ),
     "lightning_modules.diffusion_policy.DiffusionPolicy": build(
+        observation_shape=[18],
+        action_dim=2,
         n_obs_steps=2,
         horizon=8,
         n_action_steps=4,

@@ -186,7 +186,7 @@ def test_any_environment_is_tested_and_logged(tmp_path, capsys):
     metrics = trainer(tmp_path, [callback]).test(Swinger(), LOADER, verbose=False)[0]
     played = roll_out(Swinger(), World("Pendulum-v1", {"g": 5.0}), range(100_000, 100_003), progress=False)
     assert metrics["test/mean_return"] == pytest.approx(np.mean([one.rewards.sum() for one in played]), rel=1e-6)
-    assert "Pendulum-v1, 3 episodes, starts of seeds 100000 to 100002" in capsys.readouterr().out.replace("\n", " ")
+    assert "Pendulum-v1, 3 episodes, starts of seeds 100000 to 100002" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(
