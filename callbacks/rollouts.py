@@ -190,8 +190,10 @@ def roll_out(
 
 
 def _tensor(values: np.ndarray, device: torch.device) -> torch.Tensor:
-    """Float32, but for images of bytes."""
-    return torch.as_tensor(values, dtype=None if values.dtype == np.uint8 else torch.float32, device=device)
+    """(N, O, ...) as float32; images of bytes as they are, their channels first."""
+    if values.dtype == np.uint8 and values.ndim == 5:
+        return torch.as_tensor(values, device=device).movedim(-1, -3)
+    return torch.as_tensor(values, dtype=torch.float32, device=device)
 
 
 def run_policy(

@@ -37,6 +37,12 @@ class Trajectory:
     kept: dict[str, np.ndarray] = field(default_factory=dict)  # (L,) after each step, by key of `info`
 
 
+def _seen(box: Any) -> list[int]:
+    """The shape in which a policy sees what a `Box` shows: images (H, W, C) of bytes as (C, H, W)."""
+    shape = list(box.shape)
+    return [shape[2], *shape[:2]] if box.dtype == np.uint8 and len(shape) == 3 else shape
+
+
 @dataclass(frozen=True)
 class World:
     """A registered environment with `Box` actions, whose observations are a `Box` or a `Dict` of them.
@@ -62,9 +68,7 @@ class World:
         observed = self.env.observation_space
         boxes = observed.spaces.values() if isinstance(observed, gym.spaces.Dict) else [observed]
         if not all(isinstance(box, gym.spaces.Box) for box in boxes):
-            raise ValueError(
-                f"env_id={self.env_id!r} has the observations {observed}; a Box, or a Dict of them, is seen"
-            )
+            raise ValueError(f"env_id={self.env_id!r} shows {observed}; a policy sees a Box, or a Dict of them")
         if not (self.env.spec and self.env.spec.max_episode_steps):
             raise ValueError(
                 f"env_id={self.env_id!r} ends after no number of steps; give one, as in env_options: "
@@ -77,6 +81,9 @@ class World:
         env = self.make()
         env.close()
         return env
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "env"}  # not every one can be copied
 
     def make(self, **options: Any) -> gym.Env[Any, Any]:
         """One of them. Raises ValueError, in one line, where it cannot be made."""
@@ -93,7 +100,7 @@ class World:
         """
         space = self.env.observation_space
         spaces = space.spaces if isinstance(space, gym.spaces.Dict) else space
-        theirs: Any = map_observation(lambda box: list(box.shape), spaces)
+        theirs: Any = map_observation(_seen, spaces)
         own: Any = map_observation(list, observation_shape)
         both = isinstance(own, dict) and isinstance(theirs, dict)
         if own != ({key: theirs.get(key) for key in own} if both else theirs):

@@ -124,6 +124,7 @@ def test_mistakes_are_named(make, words):
 
 def test_a_policy_may_see_some_of_the_keys():
     World("test/Line-v0").check({"place": [1]}, 1)
+    World("test/Line-v0").check({"image": [3, 2, 2]}, 1)  # its channels first
 
 
 def test_a_limit_of_steps_is_an_option():
