@@ -117,24 +117,25 @@ def _read(
             return folder.frames(column, indices[EPISODE][order], times)
         return decode_images(rows.data.table[column].take(order), f"column {column} of {source!r}")
 
+    def of_images(columns: Columns) -> list[str]:
+        return [column for column in _listed(columns) if column in videos or is_image(rows.features[column])]
+
     def read(columns: Columns) -> Tensor:
         listed = _listed(columns)
-        pictures = [column for column in listed if column in videos or is_image(rows.features[column])]
-        if not pictures:
+        if not (own := of_images(columns)):
             return torch.cat([vector(column) for column in listed], 1)
         if len(listed) > 1:
             raise ValueError(
-                f"{', '.join(listed)} cannot be one vector, as {pictures[0]} holds images; give images a key of their "
-                "own, as in {image: " + pictures[0] + "}"
+                f"{', '.join(listed)} cannot be one vector, as {own[0]} holds images; give images a key of their own, "
+                "as in {image: " + own[0] + "}"
             )
         return images(listed[0])
 
-    actions = read(action)
-    if actions.ndim != 2:
+    if of_images(action):
         raise ValueError(f"action={action!r} names images in {source!r}; name columns of numbers")
     return Episodes(
         observations=map_observation(read, observation),
-        actions=actions,
+        actions=read(action),
         starts=torch.from_numpy(starts),
         ends=torch.from_numpy(np.concatenate([borders, [len(order)]])),
     )

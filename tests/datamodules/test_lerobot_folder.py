@@ -61,7 +61,8 @@ def test_a_set_of_the_hub_is_fetched_where_its_rows_lack_a_camera(tmp_path, monk
     monkeypatch.setattr(lerobot_folder, "hf_hub_download", lambda source, file, repo_type: str(folder / file))
     monkeypatch.setattr(lerobot_folder, "snapshot_download", snapshot)
     assert len(read_episodes("someone/demos", CAMERA).observations) == 9
-    assert asked == [("someone/demos", "dataset", ["meta/*", "data/*", f"videos/*{CAMERA}/*"])]
+    patterns = ["meta/*", "data/*", f"videos/*{CAMERA}/*", "videos/*action/*"]
+    assert asked == [("someone/demos", "dataset", patterns)]
 
 
 def remove_row(folder):

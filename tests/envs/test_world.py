@@ -26,7 +26,10 @@ class Line(gym.Env):
         return self._seen(), -1.0, self.place >= 5, False, {"home": self.place >= 3, "place": self.place}
 
     def _seen(self):
-        return {"place": np.array([self.place], np.float32), "image": np.full((2, 2, 3), int(self.place), np.uint8)}
+        return {
+            "place": np.array([self.place], np.float32),
+            "image": np.full((2, 2, 3), abs(int(self.place)), np.uint8),
+        }
 
 
 class Endless(Line):
