@@ -30,8 +30,11 @@ def _decoded(path: Path, times: np.ndarray, tolerance: float) -> Tensor:
     frames, apart, reached = None, np.full(len(times), np.inf), 0  # the nearest frame so far, how far it is
     try:
         with av.open(str(path)) as container:
-            container.streams.video[0].thread_type = "AUTO"
-            for frame in container.decode(video=0):
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            for frame in container.decode(stream):
+                if frame.time is None:
+                    continue
                 now = float(frame.time)
                 while reached < len(order) and times[order[reached]] < now - tolerance:
                     reached += 1

@@ -4,42 +4,8 @@ import pytest
 import torch
 
 from datamodules import demonstrations, sources
-from datamodules.episodes import Episodes
 from datamodules.pusht import PushTDemos
-from datamodules.windows import Windows
 from tests.datamodules.conftest import table
-
-
-@pytest.fixture
-def demos():
-    """Two episodes, of 5 and 4 steps, whose numbers tell their step."""
-    steps = torch.arange(9.0)
-    return Episodes(
-        steps[:, None].repeat(1, 18), steps[:, None].repeat(1, 2), torch.tensor([0, 5]), torch.tensor([5, 9])
-    )
-
-
-def test_windows_repeat_the_ends_and_say_what_is_padding(demos):
-    windows = Windows(demos, torch.arange(2), n_obs_steps=2, horizon=3, pad_after=2)
-    assert len(windows) == 9
-    batch = windows.__getitems__([0, 4, 5, 7])
-    assert batch["observation"][..., 0].tolist() == [[0, 0], [3, 4], [5, 5], [6, 7]]
-    assert batch["action"][..., 0].tolist() == [[0, 1, 2], [4, 4, 4], [5, 6, 7], [7, 8, 8]]
-    assert batch["action_is_pad"].tolist() == [[0, 0, 0], [0, 1, 1], [0, 0, 0], [0, 0, 1]]
-
-
-def test_without_padding_windows_end_with_their_episode(demos):
-    windows = Windows(demos, torch.tensor([1]), n_obs_steps=1, horizon=3, pad_after=0)
-    batch = windows.__getitems__(range(len(windows)))
-    assert batch["action"][..., 0].tolist() == [[5, 6, 7], [6, 7, 8]]
-
-
-def test_single_items_equal_batches(demos):
-    windows = Windows(demos, torch.arange(2), 2, 3, 2)
-    batch = windows.__getitems__([3, 6])
-    for i, index in enumerate([3, 6]):
-        for name, values in windows[index].items():
-            assert torch.equal(values, batch[name][i])
 
 
 def test_augmentation_only_while_training(write_demonstrations):
