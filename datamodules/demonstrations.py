@@ -48,8 +48,8 @@ class Demonstrations(ResidentDataModule):
     def __init__(
         self,
         source: list[str] | str,
-        observation: str | list[str] | dict[str, str | list[str]] = "observation.state",
-        action: str | list[str] = "action",
+        observation: dict[str, list[str] | str] | list[str] | str = "observation.state",
+        action: list[str] | str = "action",
         n_obs_steps: int = 2,
         horizon: int = 16,
         pad_after: int | None = None,
