@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := .venv-oldest
-BENCHMARKS := pusht_env_speed policy_latency numpy_core generation image_pipeline gan_svhn step_time
+BENCHMARKS := pusht_env_speed policy_latency numpy_core generation image_pipeline gan_svhn step_time processes
 
 define LOWER_BOUNDS
 import re, tomllib

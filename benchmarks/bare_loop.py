@@ -97,6 +97,10 @@ def adversarial(trainer: L.Trainer, module: GAN) -> Step:
 
 
 def autocast(trainer: L.Trainer) -> torch.autocast:
-    """The precision that the trainer was given: "bf16-mixed" or "32-true"."""
-    device = trainer.strategy.root_device.type
-    return torch.autocast(device, torch.bfloat16, enabled=trainer.precision == "bf16-mixed")
+    """The precision that the trainer was given: "bf16-mixed" or "32-true".
+
+    Like Lightning's, it casts a weight anew wherever it is used: with one cast for several uses, such as a
+    discriminator's on real and on generated images, their gradients would be added in bf16.
+    """
+    device, mixed = trainer.strategy.root_device.type, trainer.precision == "bf16-mixed"
+    return torch.autocast(device, torch.bfloat16, enabled=mixed, cache_enabled=False)

@@ -3,6 +3,7 @@
     python -m benchmarks.ddpm_guidance pretrained/cifar10_ddpm --samples 2000
 
 takes a folder of pretrained/, a run or a checkpoint. All rows draw from the same noise; the last is of held-out images.
+With --interval FIRST LAST, only those of the training's steps are guided.
 """
 
 import argparse
@@ -25,10 +26,12 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--scales", type=float, nargs="+", default=[1, 1.5, 2, 3, 5, 8])
     parser.add_argument("--thresholdings", nargs="+", choices=THRESHOLDINGS, default=list(THRESHOLDINGS))
+    parser.add_argument("--interval", type=int, nargs=2, metavar=("FIRST", "LAST"))
     parser.add_argument("--samples", type=int, default=2000)
     given = parser.parse_args()
     keep_freed_memory()
     model = load_trained(given.model, DDPM)
+    model.hparams.guidance_interval = given.interval
     judge = Judge(model.hparams.shape[0])
     labels = judge.labels(given.samples)
     table = Table(

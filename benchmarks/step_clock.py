@@ -47,18 +47,23 @@ def lengthen(trainer: L.Trainer) -> None:
     images = getattr(data, "train_set", None)
     if not hasattr(images, "subset"):
         return
-    rows = trainer.limit_train_batches * data.hparams.batch_size
+    rows = trainer.limit_train_batches * data.hparams.batch_size * trainer.world_size
     if len(images) < rows:
         data.train_set = images.subset(torch.arange(rows) % len(images))
 
 
 def note(starts: list[tuple[float, float]], warm_up: int, trainer: L.Trainer) -> None:
-    """Add the time at which a step begins: seconds on the clock, and those that all cores spent on this process."""
+    """Add the time at which a step begins."""
     if len(starts) in (warm_up, trainer.num_training_batches - 1):
         wait()
     if len(starts) == warm_up and torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    starts.append((time.perf_counter(), time.process_time()))
+    starts.append(now())
+
+
+def now() -> tuple[float, float]:
+    """Seconds on the clock, and those that all cores spent on this process."""
+    return time.perf_counter(), time.process_time()
 
 
 def wait() -> None:

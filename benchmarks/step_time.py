@@ -33,7 +33,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from rich.console import Console
@@ -67,6 +67,7 @@ ALONE = (
     "false",
 )
 LAST_WORDS = 600  # characters
+R = TypeVar("R")
 
 
 class Run(NamedTuple):
@@ -138,9 +139,9 @@ def in_a_terminal(command: list[str], folder: Path, environment: dict[str, str])
     return written.decode(errors="replace")
 
 
-def race(contestants: dict[str, Callable[[], Run]], rounds: int, advance: Callable[[], None]) -> dict[str, list[Run]]:
+def race(contestants: dict[str, Callable[[], R]], rounds: int, advance: Callable[[], None]) -> dict[str, list[R]]:
     """The runs of each contestant, one a round, in the order A B B A."""
-    runs: dict[str, list[Run]] = {name: [] for name in contestants}
+    runs: dict[str, list[R]] = {name: [] for name in contestants}
     for number in range(rounds):
         for name in list(contestants)[:: -1 if number % 2 else 1]:
             runs[name].append(contestants[name]())

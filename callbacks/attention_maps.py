@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import lightning as L
+from lightning.pytorch.utilities import rank_zero_warn
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -23,7 +24,8 @@ class AttentionMaps(L.Callback):
     """Logs the attention weights of the middle row of the validation set (`callbacks.log_media`).
 
     Each layer is an image "attention/LAYER", its heads side by side. Rows of a map are the tokens that attend, columns
-    those that are attended to; black is 1, white 0.
+    those that are attended to; black is 1, white 0. Tokens are numbered where the network is not of
+    `networks.transformer`; a network whose attention weights cannot be read is named in a warning.
     """
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
@@ -40,7 +42,7 @@ class AttentionMaps(L.Callback):
             log_image(trainer, f"attention/{name}", pixels(figure))
 
     def figures(self, module: L.LightningModule, batch: dict[str, Tensor]) -> dict[str, Figure]:
-        """A figure for each attention of the module that reads this batch of one row."""
+        """A figure for each attention of the module that reads this batch of one row; warns where there is none."""
         batch = {name: value.to(module.device) for name, value in batch.items()}
         transformer = cast(AttentiveModule, module)
         read: dict[str, list[str]] = {}  # what each part of the network reads, a source before its target
@@ -58,10 +60,19 @@ class AttentionMaps(L.Callback):
         finally:
             for handle in handles:
                 handle.remove()
+        if not maps:
+            rank_zero_warn(
+                f"AttentionMaps shows nothing of {type(transformer.network).__name__}, which has no "
+                "networks.attention.ScaledDotProductAttention; leave the callback out of trainer.callbacks"
+            )
         figures = {}
         for name, heads in maps.items():
-            asking = next(tokens for reader, tokens in read.items() if name.startswith(reader))
-            attended = next(iter(read.values())) if name.endswith("cross_attention") else asking
+            asking, attended = (list(map(str, range(size))) for size in heads.shape[2:])
+            for reader, tokens in read.items():
+                if name.startswith(reader):
+                    asking = tokens
+                    attended = next(iter(read.values())) if name.endswith("cross_attention") else tokens
+                    break
             figures[name] = draw(heads[0], asking, attended)
         return figures
 

@@ -91,7 +91,7 @@ class AttentiveModule(Protocol):
     network: nn.Module
 
     def attention_maps(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weights of each attention: {name: (B, heads, asking tokens, attended tokens)}."""
+        """Weights of each attention that can be read: {name: (B, heads, asking tokens, attended tokens)}."""
 
 
 class Policy(Protocol):

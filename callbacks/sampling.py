@@ -8,7 +8,7 @@ import torch
 
 from callbacks.resume.random_state import random_state, set_random_state
 from lightning_modules import data_contract
-from networks.evaluation import evaluating
+from networks.evaluation_mode import evaluating
 
 HIGHEST_SEED = 2**64 - 1
 MOST = 1000  # rows, columns or frames of an image

@@ -5,6 +5,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch import callbacks
 
+from limits import number
 from optim.weight_average import WeightAverage
 
 
@@ -20,6 +21,7 @@ class EMAWeightAveraging(callbacks.EMAWeightAveraging):
     _average_model: WeightAverage | None
 
     def __init__(self, use_buffers: bool = False, decay: float = 0.999, **options):
+        number("[0, 1]", decay=decay)
         super().__init__(use_buffers=use_buffers, decay=decay, **options)
         self.decay = decay
 

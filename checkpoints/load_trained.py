@@ -1,6 +1,8 @@
 """A trained model, ready to use: built from the config.yaml beside its weights."""
 
+import inspect
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, TypeVar, overload
 
 import lightning as L
@@ -9,6 +11,7 @@ from jsonargparse import ArgumentParser
 from checkpoints.atomic_checkpoint_io import AtomicCheckpointIO
 from checkpoints.own_defaults import start_from_own_defaults
 from checkpoints.pretrained import load_weights, put_weights, trained_file
+from checkpoints.renamed_arguments import renamed
 from checkpoints.run_model import model_beside
 
 Module = TypeVar("Module", bound=L.LightningModule)
@@ -57,7 +60,8 @@ def load_trained(given: str | Path, kind: type[L.LightningModule] = L.LightningM
 def build(model: dict[str, Any]) -> L.LightningModule:
     """The untrained module of a config's `model` part, as the command line builds it.
 
-    Raises ValueError where that names something else, or arguments that it does not take.
+    Raises ValueError where that names something else, or arguments that it does not take, with their new names where
+    they were renamed.
     """
     start_from_own_defaults()
     parser = ArgumentParser(exit_on_error=False)
@@ -69,4 +73,15 @@ def build(model: dict[str, Any]) -> L.LightningModule:
         while isinstance(first.__cause__, Exception):  # the parser wraps what was raised first
             first = first.__cause__
         said = " ".join(str(first).split())
-        raise ValueError(f"{model.get('class_path')} cannot be built as its config says: {said:.500}") from error
+        hints = "".join(f"; {hint}" for hint in _renamed(model))
+        raise ValueError(f"{model.get('class_path')} cannot be built as its config says: {said:.500}{hints}") from error
+
+
+def _renamed(model: dict[str, Any]) -> list[str]:
+    """The new names of arguments that the class of a config's `model` part no longer takes, in words."""
+    try:
+        takes = inspect.signature(resolve_name(model["class_path"])).parameters
+    except Exception:  # whatever importing that class raises; the caller says that it cannot be built
+        return []
+    old = [name for name in model.get("init_args") or {} if name not in takes]
+    return [hint for name in old if (hint := renamed(name, takes))]

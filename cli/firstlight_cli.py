@@ -25,6 +25,7 @@ from callbacks.resume.run_config import RunConfig
 from checkpoints import runs
 from checkpoints.atomic_checkpoint_io import AtomicCheckpointIO
 from checkpoints.pretrained import load_weights, put_weights, trained_file
+from checkpoints.renamed_arguments import renamed
 from checkpoints.run_model import model_beside, other_hyperparameters, taken
 from cli.command_words import says, split
 from cli.config_files import model_arguments, read_configs
@@ -165,7 +166,9 @@ class FirstlightCLI(LightningCLI):
         if kept := {name: both for name, both in apart.items() if name not in self.changed}:
             say(f"of {path}, not of the config: {runs.words(kept, 'there')}; an option such as --model.lr changes one")
         if unknown:
-            say(f"{path} has {', '.join(unknown)}, which {theirs['class_path']} no longer takes: left out")
+            known = set(self._model_arguments().keys())
+            hints = "".join(f"; {hint}" for name in unknown if (hint := renamed(name, known)))
+            say(f"{path} has {', '.join(unknown)}, which {theirs['class_path']} no longer takes: left out{hints}")
 
     def _tell_of_the_seed(self, path: str) -> None:
         run = runs.run_of(path) if self.config.subcommand == "fit" else None

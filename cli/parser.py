@@ -16,6 +16,7 @@ from jsonargparse import set_dumper
 from lightning.pytorch.cli import LightningArgumentParser
 
 from checkpoints.own_defaults import start_from_own_defaults
+from checkpoints.renamed_arguments import renamed
 from cli.renamed_keys import RENAMED
 from cli.yaml_dump import dump_yaml
 
@@ -107,13 +108,10 @@ def _reason(message: str) -> str | None:
 
 
 def _renamed_key(name: str, known: set[str]) -> str | None:
-    """A hint at a key's new name, the first that this parser knows."""
-    old = next((part for part in (name, name.partition(".")[0]) if part in RENAMED), None)
-    news = RENAMED.get(old or "", ())
-    for new in (news,) if isinstance(news, str) else news:
-        if new.partition(".")[0] in known:
-            return f"; `{old}` is now `{new}`"
-    return None
+    """A hint at a key's new name."""
+    old = name if name in RENAMED else name.partition(".")[0]
+    hint = renamed(old, known, RENAMED)
+    return f"; {hint}" if hint else None
 
 
 def _renamed_class(text: str) -> str:

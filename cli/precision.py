@@ -14,8 +14,15 @@ def cpu_has_bfloat16(capabilities: Mapping[str, Any] | None = None) -> bool:
     Args:
         capabilities: as `torch.cpu.get_capabilities` names them; by default, those of this machine.
     """
-    capabilities = torch.cpu.get_capabilities() if capabilities is None else capabilities
+    capabilities = _cpu_capabilities() if capabilities is None else capabilities
     return any(present for name, present in capabilities.items() if name.endswith("bf16"))
+
+
+def _cpu_capabilities() -> Mapping[str, Any]:
+    if hasattr(torch.cpu, "get_capabilities"):
+        return torch.cpu.get_capabilities()
+    # Before torch 2.10: the same questions, without a public name, and none about Arm.
+    return {"avx512_bf16": torch.cpu._is_avx512_bf16_supported(), "amx_bf16": torch.cpu._is_amx_tile_supported()}
 
 
 def gpu_has_bfloat16() -> bool:

@@ -14,7 +14,7 @@ from decoding.beam_search import MOST_BEAMS, beam_search
 from decoding.decoding_state import DecodingState
 from devices import asynchronous
 from limits import whole
-from networks.evaluation import evaluating
+from networks.evaluation_mode import evaluating
 from networks.sequence_network import DecoderNetwork
 from networks.vocabulary import EOS, PAD
 

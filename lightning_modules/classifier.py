@@ -44,6 +44,8 @@ class Classifier(OptimizedModule):
         mean: of each channel, in [0, 1]; the training data's where it is neither given nor loaded.
         std: standard deviation of each channel, likewise.
         label_smoothing: share of the target that is spread evenly over all classes, in the training loss only.
+        loss: that is minimised, of logits (B, K) and labels (B,), such as `torch.nn.MultiMarginLoss()`; by default
+            cross-entropy with `label_smoothing`. Other metrics stay what they are.
         lr: the highest learning rate.
         optimizer: as `OptimizedModule`'s.
         lr_schedule: as `OptimizedModule`'s.
@@ -66,6 +68,7 @@ class Classifier(OptimizedModule):
         mean: list[float] | None = None,
         std: list[float] | None = None,
         label_smoothing: float = 0.0,
+        loss: nn.Module | None = None,
         lr: float = 1e-3,
         optimizer: OptimizerFactory = optim.AdamW,
         lr_schedule: LRSchedule | None = None,
@@ -79,6 +82,10 @@ class Classifier(OptimizedModule):
         whole(2, num_classes=num_classes)
         whole(0, tta_shift=tta_shift)
         number("[0, 1)", label_smoothing=label_smoothing)
+        if loss is not None and label_smoothing:
+            raise ValueError(
+                f"label_smoothing={label_smoothing} is of the default loss: set it to 0 beside {type(loss).__name__}"
+            )
         if (mean is None) != (std is None) or any(len(given) != channels for given in (mean, std) if given is not None):
             raise ValueError(f"mean={mean} and std={std}: give both, a number for each of {channels} channels, or none")
         for value in std or ():
@@ -107,6 +114,7 @@ class Classifier(OptimizedModule):
         self.accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.plain_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.confusion = MulticlassConfusionMatrix(num_classes)  # of the validation or test that ran last
+        self.loss = nn.CrossEntropyLoss(label_smoothing=label_smoothing) if loss is None else loss
         self.progressive_resizing, self.selection = progressive_resizing, selection
         self.network = network(tuple(shape), num_classes)
         self.proxy = None if selection is None else selection.proxy(tuple(shape), num_classes)
@@ -210,7 +218,9 @@ class Classifier(OptimizedModule):
 
     def _training_loss(self, batch: dict[str, Tensor]) -> Tensor:
         logits = self.training_logits(batch["image"])
-        loss = F.cross_entropy(logits, batch["label"], label_smoothing=self.hparams.label_smoothing)
+        loss = self.loss(logits, batch["label"])
+        if loss.ndim:
+            raise ValueError(f"{type(self.loss).__name__} gave a loss of shape {tuple(loss.shape)}; give one number")
         log_step(self, "train/loss", loss, prog_bar=True)
         log_step(self, "train/accuracy", (logits.argmax(1) == batch["label"]).float().mean(), prog_bar=True)
         return loss

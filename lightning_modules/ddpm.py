@@ -29,7 +29,7 @@ from lightning_modules.step_log import log_step
 from limits import number, whole
 from metrics import distributed_mean
 from networks.class_labels import MOST_CLASSES, MOST_SAMPLES, class_labels, wanted
-from networks.evaluation import evaluating
+from networks.evaluation_mode import evaluating
 from networks.image_range import from_pixels, to_pixels
 from networks.image_shape import check_images
 from networks.unet2d import UNet2D

@@ -34,7 +34,7 @@ from lightning_modules.step_log import log_step
 from limits import number, whole
 from metrics import distributed_mean
 from networks.chunk_mlp import ChunkMLP
-from networks.evaluation import evaluating
+from networks.evaluation_mode import evaluating
 from networks.normalized_features import NormalizedFeatures
 from networks.observation_features import ObservationFeatures, ObservationShape
 from networks.statistics_flag import StatisticsFlag

@@ -32,7 +32,7 @@ from limits import number, whole
 from metrics import distributed_mean
 from networks.class_labels import MOST_CLASSES, MOST_SAMPLES, class_labels, wanted
 from networks.dcgan import Discriminator, Generator
-from networks.evaluation import evaluating
+from networks.evaluation_mode import evaluating
 from networks.image_range import from_pixels, to_pixels
 from networks.image_shape import check_images
 from optim.lr_schedule import Constant, LRSchedule, LRSchedulerFactory

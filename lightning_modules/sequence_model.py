@@ -19,7 +19,7 @@ from lightning_modules.step_log import log_step
 from limits import whole
 from metrics.distributed_mean import StepMean, log_mean
 from networks import attention
-from networks.evaluation import evaluating
+from networks.evaluation_mode import evaluating
 from networks.vocabulary import EOS, PAD, SPECIAL, Vocabulary, with_eos
 from optim.lr_schedule import LRSchedule
 from optim.parameter_groups import OptimizerFactory

@@ -14,7 +14,7 @@ def log_step(module: L.LightningModule, name: str, value: Tensor, prog_bar: bool
     a progress bar shows that value until the next.
     """
     if asynchronous(value.device) and module._trainer is not None:
-        if not (module.trainer._logger_connector.should_update_logs or module.trainer.fast_dev_run):
+        if not (module.trainer._logger_connector.should_update_logs or module.trainer.fast_dev_run):  # type: ignore[attr-defined]
             return
         value = value.detach().cpu()
     module.log(name, value, prog_bar=prog_bar)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from networks.evaluation import evaluating
+from networks.evaluation_mode import evaluating
 from networks.kv_cache import KVCache
 from networks.positions import check_heads, rotate
 
@@ -101,7 +101,8 @@ def _join(x: Tensor) -> Tensor:
 def weights(network: nn.Module, *inputs, **options) -> dict[str, Tensor]:
     """What every head of a network attends to for these inputs: {name of the attention: (B, H, T, L)}, rows sum to 1.
 
-    The network reads them in evaluation mode; its own mode is restored afterwards.
+    The network reads them in evaluation mode; its own mode is restored afterwards. Nothing is found, nor read, in a
+    network without a `ScaledDotProductAttention`.
     """
     found: dict[str, Tensor] = {}
 
@@ -118,6 +119,8 @@ def weights(network: nn.Module, *inputs, **options) -> dict[str, Tensor]:
         for name, module in network.named_modules()
         if isinstance(module, ScaledDotProductAttention)
     ]
+    if not handles:
+        return found
     try:
         with evaluating(network):
             network(*inputs, **options)

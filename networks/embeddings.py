@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from limits import number
+LONGEST = 10_000  # period, in steps, divided by 2 pi
 
 
 class SinusoidalEmbedding(nn.Module):
@@ -19,17 +19,15 @@ class SinusoidalEmbedding(nn.Module):
 
     Args:
         width: even; half of it are sines, half cosines.
-        max_period: the longest period, in steps, divided by 2 pi.
     """
 
     frequencies: Tensor
 
-    def __init__(self, width: int, max_period: float = 10_000.0):
+    def __init__(self, width: int):
         super().__init__()
-        number("[1, 1e9]", max_period=max_period)
         if not 2 <= width <= 2**14 or width % 2:
             raise ValueError(f"width={width} must be even and from 2 to {2**14}: half of it are sines, half cosines")
-        frequencies = torch.exp(-math.log(max_period) * torch.arange(width // 2) / (width // 2))
+        frequencies = torch.exp(-math.log(LONGEST) * torch.arange(width // 2) / (width // 2))
         self.register_buffer("frequencies", frequencies, persistent=False)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "SinusoidalEmbedding":

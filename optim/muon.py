@@ -7,6 +7,7 @@ from torch.nn import Parameter
 
 from limits import number
 from optim.combined_optimizer import CombinedOptimizer
+from optim.distributed_muon import DistributedMuon
 
 EMBEDDINGS = ("embedding", "positions", "head")  # parts of names of matrices that are not hidden layers
 
@@ -52,7 +53,7 @@ class MuonWithAdamW(CombinedOptimizer):
         optimizers: list[optim.Optimizer] = []
         if hidden:
             groups = [{"params": named, "weight_decay": decay} for decay, named in hidden.items()]
-            optimizers.append(optim.Muon(groups, lr, momentum=momentum, adjust_lr_fn="match_rms_adamw"))
+            optimizers.append(DistributedMuon(groups, lr, momentum=momentum, adjust_lr_fn="match_rms_adamw"))
         if others:
             optimizers.append(optim.AdamW(others, lr, betas=betas, weight_decay=0.0))
         super().__init__(*optimizers)

@@ -9,6 +9,7 @@ from torch.nn import Parameter
 
 from limits import number, whole
 from optim.combined_optimizer import CombinedOptimizer
+from optim.distributed_muon import DistributedMuon
 
 
 class MuonWithSGD(CombinedOptimizer):
@@ -68,7 +69,7 @@ class MuonWithSGD(CombinedOptimizer):
         optimizers: list[optim.Optimizer] = []
         if filters:
             with _as_matrices(self._filters):
-                optimizers.append(optim.Muon(filters, lr, weight_decay=0.0, momentum=momentum, ns_steps=ns_steps))
+                optimizers.append(DistributedMuon(filters, lr, weight_decay=0.0, momentum=momentum, ns_steps=ns_steps))
         groups = [
             {"params": chosen, "lr": rate, "weight_decay": weight_decay / rate}
             for chosen, rate in ((biases, bias_lr), (others, head_lr))

@@ -325,7 +325,7 @@ CASES: dict[str, Case] = {
         num_classes=2,
     ),
     "networks.dcgan.stages": call(shape=[3, 16, 16]),
-    "networks.embeddings.SinusoidalEmbedding": network(lambda a: (torch.arange(3),), width=8, max_period=1e4),
+    "networks.embeddings.SinusoidalEmbedding": network(lambda a: (torch.arange(3),), width=8),
     "decoding.decoding_state.DecodingState": Case(
         lambda: {"decoder": decoder(), "prompt": PROMPT, "prompt_mask": None, "memory": None, "max_new_tokens": 4},
         lambda made, _: made.first(),
@@ -598,6 +598,7 @@ CASES: dict[str, Case] = {
     "adversarial.diff_augment.Saturation": diff_augmentation(strength=0.5),
     "adversarial.diff_augment.Translation": diff_augmentation(share=0.5),
     "adversarial.slerp.slerp": call(start=torch.randn(2, 3), end=torch.randn(2, 3), share=0.5),
+    "optim.distributed_muon.shares": Case(lambda: {"matrices": [torch.ones(2, 3)], "count": 2}, itself),
     "optim.muon_with_sgd.MuonWithSGD": Case(
         lambda: {
             "params": no_decay_on_vectors(nn.Linear(2, 2)),
@@ -636,6 +637,9 @@ CASES: dict[str, Case] = {
         },
         itself,
     ),
+    "lightning_modules.sequence_model.packed": Case(
+        lambda: {"tokens": torch.ones(2, 3, dtype=torch.long), "mask": torch.ones(2, 3).bool(), "enough": 4}, itself
+    ),
     "lightning_modules.sequence_model.SequenceModel": build(
         vocab_size=12, network=partial(AnswerDecoder, width=8, depth=1, heads=2, max_length=16), lr=0.1
     ),
@@ -645,6 +649,7 @@ CASES: dict[str, Case] = {
     },
     "diffusion.sample_noise.noise_of": Case(lambda: {"batch": {"index": STEPS}, "seed": 0}),
     # callbacks
+    "callbacks.weight_averaging.EMAWeightAveraging": build(decay=0.9, update_every_n_steps=1),
     "callbacks.best_checkpoint.BestCheckpoint": build(monitor="val/loss", save_top_k=1),
     "callbacks.classification_report.ClassificationReport": build(mistakes=4, filters=4),
     "callbacks.denoising_strip.DenoisingStrip": build(classes=2, frames=3),

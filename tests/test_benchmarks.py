@@ -126,13 +126,15 @@ def test_a_run_that_fails_says_why(tmp_path):
 def test_images_are_repeated_where_an_epoch_needs_more():
     images = ImageSet(torch.arange(3, dtype=torch.uint8)[:, None, None, None], torch.arange(3), ("a", "b", "c"))
     data = SimpleNamespace(train_set=images, hparams=SimpleNamespace(batch_size=2))
-    step_clock.lengthen(SimpleNamespace(limit_train_batches=4, datamodule=data))
+    step_clock.lengthen(SimpleNamespace(limit_train_batches=4, world_size=1, datamodule=data))
     assert data.train_set.labels.tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
     assert data.train_set.images.flatten().tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    step_clock.lengthen(SimpleNamespace(limit_train_batches=4, world_size=2, datamodule=data))
+    assert len(data.train_set) == 16
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["mnist_mlp", "pusht"])
+@pytest.mark.parametrize("family", ["mnist_mlp", "sorting_encoder_decoder", "svhn_gan", "pusht"])
 def test_the_bare_loop_trains_as_the_trainer_does(family):
     runs = [contestant() for contestant in step_time.contestants_of(family, 2, 1, against=None).values()]
     bare, fit = runs

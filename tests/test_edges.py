@@ -57,6 +57,8 @@ EXCLUDED = {  # and why
     "optim.training_length.total_steps": "takes Lightning's own estimate, which is infinite where there is none",
     "lightning_modules.optimized_module.scheduled": "takes Lightning's own estimate, which is infinite where none is",
     "optim.muon.MuonWithAdamW": "torch refuses its numbers, by its own names",
+    "optim.distributed_muon.DistributedMuon": "torch refuses its numbers, by its own names",
+    "optim.weight_average.WeightAverage": "its number names a device",
     "cli.precision.fast_precision": "hands Lightning's own argument on",
     "metrics.distributed_mean.log_mean": "takes the length of a batch that is there",
     "diffusion.noise.randn": "takes the shape of a batch that is there",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-# From the lowest to the highest, each with the floors that it may import from; `limits` is the ground under all but
+# From the lowest to the highest, each with the floors that it may import from; `limits` and `devices` lie under all but
 # numpy_core.
 FLOORS = {
     "numpy_core": set(),
@@ -28,7 +28,7 @@ FLOORS["callbacks"] = MATHS | {"datamodules", "lightning_modules"}
 FLOORS["cli"] = FLOORS["callbacks"] | {"callbacks"}
 TOPS = {"train", "demo", "benchmarks", "examples", "tests"}  # nothing imports these
 NOT_THERE = {
-    "numpy_core": {"torch", "lightning", "limits"},
+    "numpy_core": {"torch", "lightning", "limits", "devices"},
     "networks": {"lightning"},
     "decoding": {"lightning"},
     "diffusion": {"lightning"},
@@ -83,7 +83,8 @@ def test_imports_point_downward(path):
 
 
 def test_the_ground_imports_nothing_of_ours():
-    assert not imported(ROOT / "limits.py") & {*FLOORS, *TOPS}
+    for ground in ("limits.py", "devices.py"):
+        assert not imported(ROOT / ground) & {*FLOORS, *TOPS}
 
 
 def test_there_is_no_cycle():

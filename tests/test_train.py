@@ -18,6 +18,7 @@ from PIL import Image
 
 import train
 from checkpoints.load_trained import load_trained
+from tests.families import FAMILIES
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
@@ -33,8 +34,8 @@ TINY = {
 }
 
 PIG_LATIN, MNIST = (
-    ["predict", "--config", f"pretrained/{name}/config.yaml", "--ckpt_path", f"pretrained/{name}/model.safetensors"]
-    for name in ("pig_latin_encoder_decoder", "mnist_mlp")
+    ["predict", "--config", folder / "config.yaml", "--ckpt_path", folder / "model.safetensors"]
+    for folder in (ROOT / "pretrained/pig_latin_encoder_decoder", ROOT / "pretrained/mnist_mlp")
 )
 
 
@@ -49,6 +50,18 @@ def call(*args, cwd=ROOT, **environment):
         timeout=300,
         env=os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"} | environment,
     )
+
+
+@pytest.fixture
+def run_here(tmp_path, monkeypatch):
+    """The same within this process, which saves its start, in the test's own folder and without any data set."""
+
+    def run(*args) -> None:
+        with contextlib.chdir(tmp_path):
+            train.main([*map(str, args)])
+
+    monkeypatch.setenv("FIRSTLIGHT_DATA", "")
+    return run
 
 
 def with_small_rollouts(tmp_path) -> Path:
@@ -72,12 +85,12 @@ def finished_run(tmp_path_factory):
     return folder
 
 
-def test_alone_it_explains_itself_and_lists_the_configs():
-    done = call()
-    assert done.returncode == 0
+def test_alone_it_explains_itself_and_lists_the_configs(capsys):
+    train.main([])
+    said = capsys.readouterr().out
     for path in [*CONFIGS, *OVERLAYS]:
-        assert path.relative_to(ROOT).as_posix() in done.stdout
-        assert path.read_text().splitlines()[0].lstrip("# ") in done.stdout
+        assert path.relative_to(ROOT).as_posix() in said
+        assert path.read_text().splitlines()[0].lstrip("# ") in said
 
 
 def test_it_tells_its_version(capsys):
@@ -152,8 +165,9 @@ def test_two_spawned_processes_train_to_the_end(tmp_path):
 
 
 def fits(overlay: Path | None, config: Path) -> bool:
-    """Whether an overlay is for a config: that of demonstrations is for policies alone."""
-    return overlay is None or overlay.name != "own.yaml" or config.name.startswith("pusht")
+    """Whether an overlay is for a config: own demonstrations are for policies, photographs for their DDPM."""
+    kinds = {"own.yaml": "pusht", "gpu_ddpm.yaml": "cifar10_ddpm"}
+    return overlay is None or config.name.startswith(kinds.get(overlay.name, ""))
 
 
 @pytest.mark.parametrize(
@@ -212,17 +226,9 @@ def test_checkpoints_hold_the_averaged_weights(finished_run):
 
 
 @pytest.mark.parametrize("subcommand", ["validate", "predict"])
-def test_other_subcommands_take_a_checkpoint(finished_run, subcommand, tmp_path):
+def test_other_subcommands_take_a_checkpoint(finished_run, subcommand, run_here):
     run = finished_run / "runs" / "small" / "version_0"
-    done = call(
-        subcommand,
-        "--config",
-        finished_run / "small.yaml",
-        "--ckpt_path",
-        run / "checkpoints/last.ckpt",
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_here(subcommand, "--config", finished_run / "small.yaml", "--ckpt_path", run / "checkpoints/last.ckpt")
 
 
 def test_two_processes_train_and_roll_out(finished_run, tmp_path):
@@ -234,80 +240,47 @@ def test_two_processes_train_and_roll_out(finished_run, tmp_path):
     assert torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"] == 4
 
 
-@pytest.mark.parametrize(
-    ("config", "options"),
-    [
-        ("mnist_mlp", ["--data.source", "fonts"]),
-        pytest.param("mnist_softmax", ["--data.source", "fonts"], marks=pytest.mark.slow),
-        pytest.param(  # minutes on a processor without bf16
-            "cifar10_fast", ["--data.source", "fonts", "--data.batch_size", "50"], marks=pytest.mark.slow
-        ),
-        pytest.param("cifar10_resnet", ["--data.source", "fonts"], marks=pytest.mark.slow),
-        ("svhn_gan", ["--data.source", "fonts", "--model.generator.width", "8", "--model.num_samples", "4"]),
-        pytest.param("svhn_classifier", ["--data.source", "fonts"], marks=pytest.mark.slow),
-        (
-            "mnist_ddpm",
-            [
-                "--data.source",
-                "fonts",
-                "--data.batch_size",
-                "8",
-                "--model.network.widths",
-                "[64,64]",
-                "--model.network.blocks",
-                "1",
-                "--model.num_samples",
-                "4",
-            ],
-        ),
-        pytest.param(
-            "cifar10_ddpm",
-            ["--data.source", "fonts", "--data.batch_size", "8", "--model.num_samples", "4"],
-            marks=pytest.mark.slow,
-        ),
-        ("sorting_encoder", []),
-        pytest.param("sorting_decoder", [], marks=pytest.mark.slow),
-        pytest.param("sorting_encoder_decoder", [], marks=pytest.mark.slow),
-        ("pig_latin_encoder_decoder", ["--data.batch_size", "8"]),
-        pytest.param("pig_latin_decoder", ["--data.batch_size", "8"], marks=pytest.mark.slow),
-    ],
-)
-def test_every_family_trains_fast_and_answers(config, options, tmp_path):
-    """With nothing but what ships: fit with the fast overlay, then predict from what it left.
+SAME_MODEL = {"svhn_classifier": "cifar10_resnet", "cifar10_ddpm": "mnist_ddpm"}  # as a config of `FAMILIES`
+QUICK = ("mnist_mlp", "svhn_gan", "mnist_ddpm", "sorting_encoder", "pig_latin_encoder_decoder")
+TRAINED = [config for config in (*FAMILIES, *SAME_MODEL) if config != "pusht"]  # which `finished_run` trains
 
-    In 32 bits: bf16 takes minutes on processors that lack it.
-    """
-    given = ["--config", ROOT / f"configs/{config}.yaml", "--trainer.precision", "32-true"]
-    done = call("fit", *given, "--config", ROOT / "configs/with/fast.yaml", *options, cwd=tmp_path, FIRSTLIGHT_DATA="")
-    assert done.returncode == 0, done.stderr[-3000:]
+
+@pytest.mark.parametrize(
+    "config", [pytest.param(config, marks=[] if config in QUICK else pytest.mark.slow) for config in TRAINED]
+)
+def test_every_family_trains_fast_and_answers(config, run_here, tmp_path, capsys):
+    """With nothing but what ships: fit a tiny model with the fast overlay, then predict from what it left."""
+    words = FAMILIES[SAME_MODEL.get(config, config)].words(quiet=False)
+    given = ["--config", ROOT / f"configs/{config}.yaml", *words]
+    if config.endswith(("gan", "ddpm")):
+        given += ["--model.num_samples", "4"]
+    run_here("fit", *given, "--config", ROOT / "configs/with/fast.yaml")
+    capsys.readouterr()
     checkpoint = tmp_path / f"runs/{config}/version_0/checkpoints/last.ckpt"
+    assert torch.load(checkpoint, weights_only=True)["global_step"] == 50
     questions = {"sorting": ["--data.numbers", "[5, 3, 9]"], "pig_latin": ["--data.text", "the quick brown fox"]}
-    asked = next((words for family, words in questions.items() if config.startswith(family)), options)
-    done = call("predict", *given, *asked, "--ckpt_path", checkpoint, cwd=tmp_path, FIRSTLIGHT_DATA="")
-    assert done.returncode == 0, done.stderr[-3000:]
+    asked = next((words for family, words in questions.items() if config.startswith(family)), [])
+    run_here("predict", *given, *asked, "--ckpt_path", checkpoint)
+    said = capsys.readouterr().out
     for family, question in [("sorting", "5 3 9 -> "), ("pig_latin", "the quick brown fox -> ")]:
-        assert (question in done.stdout) == config.startswith(family)
+        assert (question in said) == config.startswith(family)
 
 
 @pytest.mark.parametrize("name", ["mnist_ddpm", "svhn_gan"])
-def test_shipped_weights_draw_without_data_as_many_images_as_asked(name, tmp_path):
+def test_shipped_weights_draw_without_data_as_many_images_as_asked(name, run_here, tmp_path):
     folder = ROOT / "pretrained" / name
     given = ["--config", folder / "config.yaml", "--ckpt_path", folder / "model.safetensors"]
     given += ["--trainer.precision", "32-true", "--model.num_samples", "3"]
-    done = call("predict", *given, cwd=tmp_path, FIRSTLIGHT_DATA="")
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_here("predict", *given)
     files = sorted(path.name for path in tmp_path.glob("runs/*/*/drawn/*.png"))
     assert files == ["00000-0.png", "00001-1.png", "00002-2.png", "grid.png"]
-    done = call("predict", *given, "--data.images", str(tmp_path), cwd=tmp_path, FIRSTLIGHT_DATA="")
-    assert done.returncode != 0
-    assert "draws images and reads none: leave out --data.images" in done.stderr.strip().splitlines()[-1]
+    with pytest.raises(ValueError, match=r"draws images and reads none: leave out --data\.images"):
+        run_here("predict", *given, "--data.images", tmp_path)
 
 
-def test_a_line_is_translated_without_the_corpus_and_with_any_quotes(tmp_path):
-    given = ["--data.source", "none.txt", "--data.words", "none.txt", "--data.text", "“Don’t go”"]
-    done = call(*PIG_LATIN, *given, FIRSTLIGHT_DATA=str(tmp_path))
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert '"Don\'t go" -> "On\'tday ogay"' in done.stdout
+def test_a_line_is_translated_without_the_corpus_and_with_any_quotes(run_here, capsys):
+    run_here(*PIG_LATIN, "--data.source", "none.txt", "--data.words", "none.txt", "--data.text", "“Don’t go”")
+    assert '"Don\'t go" -> "On\'tday ogay"' in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -321,29 +294,26 @@ def test_two_processes_share_a_batch_of_images(tmp_path):
     assert checkpoint["global_step"] == 4
 
 
-def test_predict_writes_a_table_of_the_users_images(tmp_path):
+def test_predict_writes_a_table_of_the_users_images(run_here, tmp_path, capsys):
     """What is read, what is left out, and where the table lies."""
     (tmp_path / "mine").mkdir()
     Image.new("RGB", (300, 200), (90, 120, 250)).save(tmp_path / "mine/sky.jpg")
     (tmp_path / "mine/torn.png").write_bytes(b"no image")
-    model = ROOT / "pretrained/mnist_mlp"
-    given = ["--config", model / "config.yaml", "--ckpt_path", model / "model.safetensors", "--data.images", "mine"]
-    done = call("predict", *given, cwd=tmp_path, FIRSTLIGHT_DATA="")
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "left out mine/torn.png" in done.stderr
+    run_here(*MNIST, "--data.images", "mine")
+    assert "left out mine/torn.png" in capsys.readouterr().err
     (table,) = tmp_path.glob("runs/**/predictions.csv")
     header, row = table.read_text().splitlines()
     assert header == "file,class,probability"
     assert row.startswith("sky.jpg,")
 
 
-def test_test_prints_a_table_with_all_three_metrics(finished_run, tmp_path):
+def test_test_prints_a_table_with_all_three_metrics(finished_run, run_here, capsys):
     run = finished_run / "runs" / "small" / "version_0"
-    done = call("test", "--config", run / "config.yaml", "--ckpt_path", run / "checkpoints/best.ckpt", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_here("test", "--config", run / "config.yaml", "--ckpt_path", run / "checkpoints/best.ckpt")
+    said = capsys.readouterr().out
     for metric in ("score", "success_rate", "mean_final_coverage"):
-        assert metric in done.stdout
-    assert "2 episodes" in done.stdout
+        assert metric in said
+    assert "2 episodes" in said
 
 
 def test_resume_goes_on_where_it_stopped(finished_run, tmp_path):
@@ -351,8 +321,8 @@ def test_resume_goes_on_where_it_stopped(finished_run, tmp_path):
     shutil.copytree(finished_run, run)
     checkpoint = run / "runs/small/version_0/checkpoints/last.ckpt"
     options = TINY | {"trainer.max_steps": "6", "ckpt_path": str(checkpoint)}
-    done = call("fit", "--config", run / "small.yaml", *(f"--{k}={v}" for k, v in options.items()), cwd=run)
-    assert done.returncode == 0, done.stderr[-3000:]
+    with contextlib.chdir(run):
+        train.main(["fit", "--config", "small.yaml", *(f"--{k}={v}" for k, v in options.items())])
     resumed = torch.load(checkpoint, map_location="cpu", weights_only=True)
     assert resumed["global_step"] == 6
     assert [folder.name for folder in (run / "runs/small").iterdir()] == ["version_0"]
@@ -365,8 +335,9 @@ def test_the_memory_of_freed_tensors_is_kept():
     The median of eleven: once in a while the C library places one of them anew.
     """
     script = (
-        "import resource, statistics, sys, torch, train\n"
-        "if sys.argv[1] == 'kept': train.keep_freed_memory()\n"
+        "import resource, statistics, sys, torch\n"
+        "from cli.freed_memory import keep_freed_memory\n"
+        "if sys.argv[1] == 'kept': keep_freed_memory()\n"
         "def faults():\n"
         "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "    torch.ones(10_000_000)\n"

@@ -60,7 +60,8 @@ def _of_tests(found: dict) -> list[str]:
             lines += ["", f"{kind}: `{one['test']}`", "", "```", str(one["said"]).strip(), "```"]
     for name, done in found["shares"].items():
         if done["code"] not in (0, 1) or "ended" in done:  # pytest's 1: tests failed, which are named above
-            lines += ["", f"share {name}: {done.get('ended', '')}", *_said(done)]
+            before = ", ".join(f"{test} {outcome}" for test, outcome in done.get("before_the_end", ()))
+            lines += ["", f"share {name}: {done.get('ended', '')}; before: {before}", *_said(done)]
     measured = [[name, str(values)] for name, values in found["measured"].items()]
     return [*lines, "", *_rows(["test", "measured"], measured)]
 
@@ -87,7 +88,7 @@ def _of_cifar10(found: dict) -> list[str]:
 
 
 def _of_ddpm(found: dict) -> list[str]:
-    lines = [f"max_time {found.get('max_time')}"]
+    lines = [f"max_time {found.get('max_time')}, {found.get('steps')} steps"]
     samples = found.get("samples", {})
     figures = samples.get("figures", {})
     lines += ["", ", ".join(f"{key}: {value}" for key, value in figures.items() if key != "scales")] if figures else []

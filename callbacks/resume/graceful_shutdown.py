@@ -103,7 +103,7 @@ class GracefulShutdown(Stop, Checkpoint):
     def __init__(self):
         super().__init__()
         self._training = self._saved = False
-        self._processes: dist.ProcessGroup | None = None
+        self._processes: Any = None  # a group of torch.distributed
 
     def _told(self, trainer: L.Trainer, number: signal.Signals) -> None:
         if self._signal is not None or not self._training:

@@ -2,11 +2,13 @@ from functools import partial
 
 import pytest
 import torch
+from torch import nn
 
 from callbacks.attention_maps import AttentionMaps, draw
 from lightning_modules.language_model import LanguageModel
 from lightning_modules.seq2seq import Seq2Seq
 from lightning_modules.sequence_tagger import SequenceTagger
+from networks.attention import ScaledDotProductAttention
 from networks.transformer import AnswerDecoder, Encoder, EncoderDecoder
 from networks.vocabulary import Vocabulary
 
@@ -68,3 +70,37 @@ def test_maps_are_those_of_evaluation_and_leave_the_mode(sorting):
     assert (first.images[0].get_array() == again.images[0].get_array()).all()
     assert module.training
     assert torch.equal(before, torch.get_rng_state())
+
+
+class Own(nn.Module):
+    """A network that is not of networks.transformer, with our attention or without."""
+
+    def __init__(self, vocab_size, attentive):
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, 4)
+        self.attend = ScaledDotProductAttention() if attentive else nn.Identity()
+
+    def features(self, tokens, mask=None):
+        x = self.embedding(tokens)
+        return self.attend(*[x[:, None]] * 3)[:, 0]
+
+    def logits(self, features):
+        return features @ self.embedding.weight.T
+
+    forward = features
+
+
+def test_tokens_of_an_own_network_are_numbered(sorting):
+    module = SequenceTagger(104, partial(Own, attentive=True))
+    module.vocabulary.adopt(sorting.tokenizer)
+    batch = sorting.val_pairs.__getitems__([3])
+    (figure,) = AttentionMaps().figures(module, batch).values()
+    length = int(batch["source_mask"].sum()) + 1  # and BOS
+    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == list(map(str, range(length)))
+
+
+def test_a_network_without_our_attention_is_named(sorting):
+    module = SequenceTagger(104, partial(Own, attentive=False))
+    module.vocabulary.adopt(sorting.tokenizer)
+    with pytest.warns(UserWarning, match=r"AttentionMaps shows nothing of Own, .* leave the callback out"):
+        assert AttentionMaps().figures(module, sorting.val_pairs.__getitems__([3])) == {}

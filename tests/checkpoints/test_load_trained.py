@@ -102,6 +102,33 @@ def test_a_config_that_cannot_be_built_is_one_line(path, arguments, words):
     assert not Path("made").exists()
 
 
+def test_an_older_config_is_told_the_new_names():
+    older = {
+        "class_path": "lightning_modules.ddpm.DDPM",
+        "init_args": {"shape": [1, 8, 8], "train_steps": 9, "betas": []},
+    }
+    with pytest.raises(ValueError, match=r"; `train_steps` is now `num_train_timesteps`; `betas` is now `optimizer"):
+        build(older)
+    older = {"class_path": "lightning_modules.gan.GAN", "init_args": {"betas": [0, 0.9]}}
+    with pytest.raises(ValueError, match=r"; `betas` is now `generator_optimizer.init_args.betas`$"):
+        build(older)
+    with pytest.raises(ValueError, match=r"cannot be built as its config says: [^;]*$"):  # no class, no names
+        build({"class_path": "nowhere.Model", "init_args": {"betas": [0, 0.9]}})
+
+
+def test_the_command_line_tells_the_new_names_too(run, tmp_path, capsys):
+    older = Path(shutil.copytree(run, tmp_path / "run"))
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["model"]["init_args"] |= {"betas": [0.5, 0.6], "colour": "red"}
+    (older / "config.yaml").write_text(yaml.safe_dump(config))
+    toy("validate", "--data.size=6", f"--ckpt_path={older}/checkpoints/last.ckpt")
+    said = next(line for line in capsys.readouterr().err.splitlines() if "no longer takes" in line)
+    assert said.endswith(
+        "has betas, colour, which tests.cli.toys.ToyModel no longer takes: left out; "
+        "`betas` is now `optimizer.init_args.betas`"
+    )
+
+
 def test_the_config_of_a_run_lies_in_its_folder(run, tmp_path):
     assert config_beside(run / "checkpoints/last.ckpt") == (run / "config.yaml").absolute()
     assert config_beside("pretrained/x/model.safetensors") is None

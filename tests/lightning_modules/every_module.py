@@ -147,6 +147,7 @@ CLASSIFIER = {
     "mean": ([0.9] * 3, {"mean": [0.1] * 3, "std": [1.0] * 3}),
     "std": ([0.2] * 3, {"mean": [0.1] * 3, "std": [1.0] * 3}),
     "label_smoothing": 0.3,
+    "loss": torch.nn.MultiMarginLoss(),
     "lr": 0.02,
     "optimizer": torch.optim.RAdam,
     "lr_schedule": WarmupCosine(0.6),

@@ -127,6 +127,21 @@ def test_the_training_loss_smooths_labels():
     torch.testing.assert_close(module.training_step(batch, 0), -(target * log_p).sum(1).mean())
 
 
+def test_another_loss_is_minimised():
+    torch.manual_seed(0)
+    module = MLPClassifier(**TINY, loss=torch.nn.MultiMarginLoss(margin=2.0))
+    module.log = lambda *args, **options: None
+    batch = image_set(8).__getitems__(list(range(8)))
+    logits, of_label = module(batch["image"]), F.one_hot(batch["label"], 3).bool()
+    errors = (2 - logits[of_label][:, None] + logits).clamp(min=0)[~of_label]
+    torch.testing.assert_close(module.training_step(batch, 0), errors.sum() / 3 / 8)
+    with pytest.raises(ValueError, match=r"label_smoothing=0\.1 .* set it to 0 beside MultiMarginLoss"):
+        MLPClassifier(**TINY, loss=torch.nn.MultiMarginLoss(), label_smoothing=0.1)
+    module = MLPClassifier(**TINY, loss=torch.nn.MultiMarginLoss(reduction="none"))
+    with pytest.raises(ValueError, match=r"MultiMarginLoss gave a loss of shape \(8,\); give one number"):
+        module.training_step(batch, 0)
+
+
 def test_statistics_are_measured_on_the_training_images_and_kept(tmp_path):
     module, data = MLPClassifier(**TINY), Noise()
     runner = trainer()

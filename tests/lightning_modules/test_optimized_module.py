@@ -1,29 +1,18 @@
 """Optimizers and schedules of the user's choice, in Lightning's own trainer."""
 
-from datetime import timedelta
 from functools import partial
 
 import lightning as L
 import pytest
 import torch
-from lightning.pytorch.callbacks import LambdaCallback, LearningRateFinder, Timer
+from lightning.pytorch.callbacks import LambdaCallback, LearningRateFinder
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
 from lightning_modules.optimized_module import OptimizedModule, scheduled
 from optim.lr_schedule import Constant, WarmupCosine, WarmupLinear
-
-
-class Clock(Timer):
-    """A timer that is told how many seconds were used."""
-
-    def __init__(self, duration, used=0.0):
-        super().__init__(timedelta(seconds=duration))
-        self.used = used
-
-    def time_elapsed(self, stage="train"):
-        return self.used
+from tests.optim.test_lr_schedule import Clock
 
 
 class Line(OptimizedModule):

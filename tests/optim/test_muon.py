@@ -62,6 +62,29 @@ def test_hidden_matrices_follow_torchs_muon_and_all_others_adamw_without_decay()
     assert not same(ours, network())
 
 
+def test_a_step_is_the_papers_in_closed_form():
+    """Two steps of a tall matrix. Newton-Schulz changes singular values alone: five times s -> a s + b s^3 + c s^5.
+
+    torch computes it in bfloat16, on which all releases agree to its 8 bits.
+    """
+    torch.manual_seed(0)
+    net = nn.Linear(12, 30, bias=False)
+    expected, momentum = net.weight.detach().double(), torch.zeros(30, 12, dtype=torch.float64)
+    optimizer = MuonWithAdamW(no_decay_on_vectors(net), LR, weight_decay=DECAY)
+    for _ in range(2):
+        gradient = torch.randn(30, 12)
+        net.weight.grad = gradient.clone()
+        optimizer.step()
+        momentum = 0.95 * momentum + 0.05 * gradient
+        left, values, right = torch.linalg.svd(0.05 * gradient + 0.95 * momentum, full_matrices=False)
+        values = values / values.norm()
+        for _ in range(5):
+            values = 3.4445 * values - 4.775 * values**3 + 2.0315 * values**5
+        update = 0.2 * 30**0.5 * (left * values) @ right
+        expected = (1 - LR * DECAY) * expected - LR * update
+    assert (net.weight - expected).norm() < 0.05 * LR * update.norm()  # torch iterates in bfloat16
+
+
 def test_a_schedule_and_the_state_reach_both_parts():
     def started(net):
         optimizer = muon(net)
