@@ -17,7 +17,7 @@ from rich.progress import track
 
 from benchmarks.command import as_command
 from checkpoints.load_trained import load_trained
-from datamodules.demonstrations import read_demonstrations
+from datamodules.pusht import read_keypoints
 from envs import t_block, video
 from envs.action_chunking import ActionChunking
 from envs.arguments import whole_number
@@ -76,7 +76,7 @@ def main() -> None:
     )
     parser.add_argument("--size", type=whole_number(16, 1024), default=160, help="pixels of one world's side")
     options = parser.parse_args()
-    people = read_demonstrations(PEOPLE)
+    people = read_keypoints(PEOPLE)
     if unknown := [episode for episode in options.episodes if episode >= len(people.starts)]:
         parser.error(f"--episodes {unknown[0]}: there are 0 to {len(people.starts) - 1}")
     policy = load_trained(options.policy, DiffusionPolicy)

@@ -2,7 +2,7 @@
 
 A callback checks its module in `setup`, so that a module that does not fit is refused before anything is computed.
 
-B batch, C channels, H height, W width, F features, K classes, Z latent, O observations, T actions.
+B batch, C channels, H height, W width, F features, K classes, Z latent, O observations, T actions, A action dimensions.
 """
 
 import inspect
@@ -108,10 +108,12 @@ class Policy(Protocol):
 
     hparams: Any
     device: torch.device
-    observation: str  # a kind of observation of `envs.pusht.PushT`
+    observation: str | None  # a kind of observation of the environment, where it has several
+    observation_shape: Any  # of one step, by key where there are several
+    action_dim: int
 
-    def act(self, observations: Tensor, generator: Generators) -> Tensor:
-        """Actions in raw units: (B, O, ...) -> (B, T, 2)."""
+    def act(self, observations: Any, generator: Generators) -> Tensor:
+        """Actions in raw units: (B, O, ...), by key where there are several -> (B, T, A)."""
 
 
 def check_module(callback: object, module: object, protocol: type) -> None:

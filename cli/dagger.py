@@ -1,4 +1,4 @@
-"""Let the planner go on where a policy failed: `python -m cli.dagger --checkpoint PATH --out corrections.parquet`.
+"""Let the planner go on where a policy failed: `python -m cli.dagger --checkpoint PATH --out corrections`.
 
 DAgger (`planning.dagger`): rolls the policy out from many seeds. From states of the episodes that did not succeed, the
 planner finds a way to the target; those ways are written as episodes of their own, in the columns of the human data. A
@@ -15,7 +15,7 @@ import numpy as np
 
 from callbacks.rollouts import run_checkpoint
 from cli.policy_arguments import add_policy_arguments, start_seeds
-from envs.arguments import parquet_file, processes, whole_number
+from envs.arguments import megabytes, processes, recording, whole_number
 from envs.pusht import MAX_EPISODE_STEPS
 from envs.recording import EpisodeActions, record
 from planning.beam_search import BeamSearch
@@ -28,7 +28,7 @@ def main(args: list[str] | None = None) -> None:
     """`python -m cli.dagger`."""
     parser = argparse.ArgumentParser(prog="python -m cli.dagger", description=(__doc__ or "").split("\n\n")[0])
     add_policy_arguments(parser, seeds=1000)
-    parser.add_argument("--out", type=parquet_file, required=True, help="the Parquet file to write")
+    parser.add_argument("--out", type=recording, required=True, help="the folder, or .parquet file, to write")
     parser.add_argument(
         "--after-steps",
         type=whole_number(1, MAX_EPISODE_STEPS),
@@ -73,7 +73,7 @@ def main(args: list[str] | None = None) -> None:
     )
     unfinished.unlink()
     print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items()))
-    print(f"{len(solved)} episodes ({rows} steps, {options.out.stat().st_size / 1e6:.2f} MB) in {options.out}")
+    print(f"{len(solved)} episodes ({rows} steps, {megabytes(options.out):.2f} MB) in {options.out}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What a model takes from its data: the data say it once, and it is linked to the model's constructor.
 
-    data.shape, data.num_classes, data.vocab_size ─► model.init_args.shape, ...
+    data.shape, data.num_classes, data.observation_shape ─► model.init_args.shape, ...
 
 Where the data do not say it, or the model's constructor does not take it, nothing is linked. What was linked is in the
 run's config.yaml, so that the model can be built without its data.
@@ -11,7 +11,7 @@ from typing import Any
 
 from lightning.pytorch.cli import LightningArgumentParser
 
-LINKED = ("shape", "num_classes", "vocab_size")
+LINKED = ("shape", "num_classes", "vocab_size", "observation_shape", "action_dim")
 
 
 class DataLink:

@@ -1,4 +1,4 @@
-"""Let a trained policy make demonstrations: `python -m cli.record --checkpoint PATH --out demos.parquet`.
+"""Let a trained policy make demonstrations: `python -m cli.record --checkpoint PATH --out demos`.
 
 Rolls the policy out several times from each of many seeds, keeps the episodes that succeed (coverage above 0.95), of
 each start the shortest and of those the shortest ones, and writes them in the columns of the human data.
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from callbacks.rollouts import run_checkpoint
 from cli.policy_arguments import add_policy_arguments, start_seeds
-from envs.arguments import LARGEST_COUNT, one_or_more, parquet_file
+from envs.arguments import LARGEST_COUNT, megabytes, one_or_more, recording
 from envs.recording import EpisodeActions, record
 from planning.self_imitation import shortest_successes
 
@@ -19,7 +19,7 @@ def main(args: list[str] | None = None) -> None:
     """`python -m cli.record`."""
     parser = argparse.ArgumentParser(prog="python -m cli.record", description=(__doc__ or "").split("\n\n")[0])
     add_policy_arguments(parser, seeds=350)
-    parser.add_argument("--out", type=parquet_file, required=True, help="the Parquet file to write")
+    parser.add_argument("--out", type=recording, required=True, help="the folder, or .parquet file, to write")
     parser.add_argument("--attempts", type=one_or_more, default=4, help="how many times each (default 4)")
     parser.add_argument("--keep", type=one_or_more, default=300, help="how many episodes to keep (default 300)")
     options = parser.parse_args(args)
@@ -50,7 +50,7 @@ def main(args: list[str] | None = None) -> None:
             "seed_of_each_episode": [e.seed for e in kept],
         },
     )
-    size = options.out.stat().st_size / 1e6
+    size = megabytes(options.out)
     print(
         f"{successes} of {len(episodes)} episodes succeeded; kept {len(kept)} "
         f"({rows} steps, {size:.2f} MB) to {options.out}"

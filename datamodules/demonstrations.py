@@ -1,110 +1,149 @@
-"""Demonstrations of Push-T, read from a source: episodes of observations and the actions that followed.
+"""Demonstrations of any robot: LeRobot's data sets, or Parquet files with a row for each step.
 
-N steps in all, E episodes.
+B windows of a batch, O observed steps, T actions of a window, A action dimensions.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
+from functools import cached_property
+from math import prod
+from typing import Any
 
-import numpy as np
 import torch
-from datasets import Dataset as Rows
 from torch import Tensor
+from torch.utils.data import DataLoader
 
-from datamodules import sources
+import limits
+from datamodules import held_out
+from datamodules.device_resident import OnDevice, ResidentDataModule
+from datamodules.episode_statistics import action_scale, statistics
+from datamodules.episodes import Episodes, read_episodes
+from datamodules.windows import Windows, check_window
+from envs.observations import arrays, map_observation
+from networks.observation_features import Statistics
 
-EPISODE, FRAME = "episode_index", "frame_index"
-COLUMNS = ["observation.state", "observation.environment_state", "action", EPISODE]
-BUNDLED = "bundled"
-BUNDLED_FILES = sorted((Path(__file__).parent / "bundled").glob("pusht*.parquet"))
-
-
-@dataclass
-class Demonstrations:
-    """Episodes, one after the other. N steps in all, E episodes."""
-
-    observations: Tensor  # (N, 18) pixels
-    actions: Tensor  # (N, 2) pixels
-    starts: Tensor  # (E,) index of each episode's first step
-    ends: Tensor  # (E,) index after each episode's last step
-
-    def __post_init__(self):
-        self.lengths = self.ends - self.starts
+PART = 2**18  # numbers that are measured at once
 
 
-def read_demonstrations(source: str | Sequence[str]) -> Demonstrations:
-    """All episodes at a source (see `datamodules.sources`) or several, one source after the other.
+class Demonstrations(ResidentDataModule):
+    """Windows of the demonstrations at `source` (`datamodules.windows`).
 
-    An episode is the rows of one file with one `episode_index`, in order of their `frame_index`; without that column,
-    rows that follow one another. "bundled" are the episodes that come with Firstlight.
+    An observation is one vector, of one column or several side by side, or, where columns are given by key, a
+    dictionary of them, under the keys that the environment gives its observations.
 
-    Raises FileNotFoundError where there is nothing at a source, ValueError where it holds no whole episodes.
+    Args:
+        source: a Hub id, a folder, a Parquet file (`datamodules.sources`), or a list of them.
+        observation: the column, a list of columns, or a dictionary of these by key. Columns of images have a key of
+            their own, or are the only one.
+        action: the column, or a list of columns.
+        n_obs_steps: O, how many observations the policy sees.
+        horizon: T, how many actions it predicts.
+        pad_after: how many actions of a window may lie past its episode's end; all but the first by default.
+        batch_size: windows in a batch.
+        val_share: share of the episodes held out for the validation loss, at least one; 0 for none. Then there is no
+            validation, and test uses the episodes that were trained on.
+        split_seed: draws which ones.
+        on_device: whether demonstrations are held on the GPU (`datamodules.device_resident`).
     """
-    if source == BUNDLED:
-        source = [str(file) for file in BUNDLED_FILES]
-    if not isinstance(source, str):
-        if not source:
-            raise ValueError("source=[] names no demonstrations; name at least one file, folder or Hub id")
-        return _joined([read_demonstrations(one) for one in source])
-    parts = sources.load_files(source, columns=COLUMNS, optional=[FRAME])
-    return _joined([_read(rows, source) for rows in parts if len(rows)])
 
+    def __init__(
+        self,
+        source: list[str] | str,
+        observation: dict[str, list[str] | str] | list[str] | str = "observation.state",
+        action: list[str] | str = "action",
+        n_obs_steps: int = 2,
+        horizon: int = 16,
+        pad_after: int | None = None,
+        batch_size: int = 256,
+        val_share: float = 0.04,
+        split_seed: int = 0,
+        on_device: OnDevice = "auto",
+    ):
+        super().__init__(on_device)
+        limits.whole(batch_size=batch_size)
+        held_out.check(val_share, split_seed)
+        self.n_obs_steps, self.horizon = n_obs_steps, horizon
+        self.pad_after = horizon - 1 if pad_after is None else pad_after
+        check_window(n_obs_steps, horizon, self.pad_after)
+        self.save_hyperparameters()
 
-def _read(rows: Rows, source: str) -> Demonstrations:
-    """The episodes of one file."""
-    values = rows.with_format("numpy")[:]
-    pointer, corners, action = (np.asarray(values[column]) for column in COLUMNS[:3])
-    for name, array, width in [(COLUMNS[0], pointer, 2), (COLUMNS[1], corners, 16), (COLUMNS[2], action, 2)]:
-        if array.shape != (len(rows), width):
-            raise ValueError(f"column {name} of {source!r} holds rows of shape {array.shape[1:]}; expected ({width},)")
-        if array.dtype.kind not in "fiu":
-            raise ValueError(f"column {name} of {source!r} holds {array.dtype}; expected numbers")
-        if not np.isfinite(array.astype(np.float64)).all():
-            raise ValueError(f"column {name} of {source!r} holds values that are not finite")
-    for name in rows.column_names[3:]:
-        if np.asarray(values[name]).dtype.kind not in "iu":
-            raise ValueError(f"column {name} of {source!r} must hold whole numbers; it has {rows.features[name]}")
-    order, borders = _episodes(np.asarray(values[EPISODE]), values.get(FRAME), source)
-    return Demonstrations(
-        observations=torch.from_numpy(np.concatenate([pointer, corners], 1)[order].astype(np.float32)),
-        actions=torch.from_numpy(action[order].astype(np.float32)),
-        starts=torch.from_numpy(np.concatenate([[0], borders])),
-        ends=torch.from_numpy(np.concatenate([borders, [len(order)]])),
-    )
+    @property
+    def observation_shape(self) -> list[int] | dict[str, list[int]]:
+        """Of one step, without O: [n], or [C, H, W] of images; by key where there are several."""
+        return map_observation(lambda values: list(values.shape[1:]), self.episodes.observations)
 
+    @property
+    def action_dim(self) -> int:
+        """A."""
+        return self.episodes.actions.shape[1]
 
-def _episodes(episode: np.ndarray, frame: np.ndarray | None, source: str) -> tuple[np.ndarray, np.ndarray]:
-    """The order of rows in which episodes follow one another, frame by frame, and where one ends and the next begins.
+    @cached_property
+    def episodes(self) -> Episodes:
+        """All of them, read at the first use."""
+        return self.read()
 
-    Raises ValueError where rows of an episode are missing, or are there twice.
-    """
-    if frame is None:
-        changes = np.flatnonzero(np.diff(episode)) + 1
-        if len(changes) + 1 != len(np.unique(episode)):
-            raise ValueError(
-                f"the episodes of {source!r} are interleaved, and no column {FRAME} says which row follows which"
-            )
-        return np.arange(len(episode)), changes
-    order = np.lexsort([frame, episode])
-    episode, frame = episode[order], frame[order]
-    borders = np.flatnonzero(np.diff(episode)) + 1
-    lengths = np.diff(borders, prepend=0, append=len(episode))
-    wrong = np.flatnonzero(frame != np.arange(len(frame)) - np.repeat(np.cumsum(lengths) - lengths, lengths))
-    if len(wrong):
-        own = frame[episode == episode[wrong[0]]]
-        raise ValueError(
-            f"episode {episode[wrong[0]]} of {source!r} has {len(own)} rows with {FRAME} from {own[0]} to {own[-1]}; "
-            "the steps of an episode must count from 0, each once in its file"
+    def read(self) -> Episodes:
+        """The episodes at the source. Raises as `datamodules.episodes.read_episodes` does."""
+        return read_episodes(self.hparams.source, self.hparams.observation, self.hparams.action)
+
+    def setup(self, stage: str | None = None) -> None:
+        if hasattr(self, "train_windows"):
+            return
+        hp, episodes = self.hparams, self.episodes
+        train, val = held_out.split(len(episodes.starts), "episodes", hp.val_share, hp.split_seed, at_least=1)
+        sizes = (hp.n_obs_steps, hp.horizon, self.pad_after)
+        self.val_windows = Windows(episodes, val.sort().values, *sizes) if len(val) else None
+        self.train_windows = Windows(episodes, train.sort().values, *sizes)
+        self._train_episodes = train
+
+    def observation_statistics(self) -> Statistics | dict[str, Statistics | None] | None:
+        """Mean and deviation of the training episodes' observations, by key; None for images.
+
+        As they were recorded, each step once. Raises ValueError before `setup("fit")`.
+        """
+        rows = self._train_rows()
+        return map_observation(
+            lambda values: statistics(values[rows]) if values.ndim == 2 else None, self.episodes.observations
         )
-    return order, borders
 
+    def action_statistics(self) -> Statistics:
+        """Mean and deviation of the training episodes' actions, each step once: (A,) each.
 
-def _joined(parts: list[Demonstrations]) -> Demonstrations:
-    offsets = np.cumsum([0, *(len(part.actions) for part in parts)])[:-1].tolist()
-    return Demonstrations(
-        observations=torch.cat([part.observations for part in parts]),
-        actions=torch.cat([part.actions for part in parts]),
-        starts=torch.cat([part.starts + offset for part, offset in zip(parts, offsets, strict=True)]),
-        ends=torch.cat([part.ends + offset for part, offset in zip(parts, offsets, strict=True)]),
-    )
+        Raises ValueError before `setup("fit")`.
+        """
+        return statistics(self.episodes.actions[self._train_rows()])
+
+    def action_scale(self, origin: Callable[[Any], Tensor]) -> Tensor:
+        """(T, A): root mean square of the training actions at each step of a window, relative to an origin.
+
+        0 where no action reaches a step. As they were recorded, once each. Raises ValueError before `setup("fit")`.
+
+        Args:
+            origin: observations (B, O, ...) -> (B, 1, A).
+        """
+        self._train_rows()
+        shapes = [values.shape[1:] for values in arrays(self.episodes.observations)]
+        numbers = self.horizon * self.action_dim + self.n_obs_steps * sum(map(prod, shapes))
+        parts = torch.arange(len(self.train_windows)).split(max(1, PART // numbers))
+        return action_scale((self.train_windows.__getitems__(part.tolist()) for part in parts), origin)
+
+    def _train_rows(self) -> Tensor:
+        """Which steps belong to training episodes."""
+        if not hasattr(self, "train_windows"):
+            raise ValueError('the demonstrations are not read yet; call setup("fit") first')
+        starts, ends = self.episodes.starts, self.episodes.ends
+        return torch.cat([torch.arange(starts[e], ends[e]) for e in self._train_episodes.sort().values.tolist()])
+
+    def train_dataloader(self) -> DataLoader:
+        return self.loader(
+            self.train_windows, shuffle=True, drop_last=len(self.train_windows) >= self.hparams.batch_size
+        )
+
+    def val_dataloader(self) -> DataLoader | list:
+        return self.loader(self.val_windows) if self.val_windows else held_out.no_validation(self)
+
+    # A policy is tested by acting (`callbacks.rollouts`), on starts that no demonstration has; what is left to show it
+    # beside that are the held-out demonstrations.
+    def test_dataloader(self) -> DataLoader:
+        return self.loader(self.val_windows or self.train_windows)
+
+    predict_dataloader = test_dataloader

@@ -1,90 +1,38 @@
-"""Push-T demonstrations as windows: what a policy saw, and the actions that followed.
+"""Push-T demonstrations: windows of keypoints, and the pointer's targets that followed (`datamodules.windows`).
 
-For step t of an episode, with O = n_obs_steps and T = horizon:
+    observation  (B, O, 18) pointer and the block's 8 corners, pixels
+    action       (B, T, 2)  targets of the pointer, pixels
 
-    observation    t-O+1 .. t         (O, 18) pointer and the block's 8 corners, pixels
-    action                t .. t+T-1  (T, 2)  targets of the pointer, pixels
-    action_is_pad         t .. t+T-1  (T,)    whether that action lies past the end of the episode
-
-Before an episode's first step its first observation is repeated, after its last one its last action, as padding.
-
-B windows of a batch.
+B windows of a batch, O observed steps, T actions of a window.
 """
 
-from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-import limits
-from datamodules import held_out
-from datamodules.action_scale import action_scale
-from datamodules.demonstrations import Demonstrations, read_demonstrations
-from datamodules.device_resident import OnDevice, ResidentDataModule, ResidentSet, index_on
+from datamodules.demonstrations import Demonstrations
+from datamodules.device_resident import OnDevice
+from datamodules.episodes import Episodes, read_episodes
 from datamodules.hindsight_alignment import align_ends
 from datamodules.mirror_image import mirror
 
-LONGEST = 10_000  # steps of a window at most: nothing that anybody records acts on more at once
-PART = 2**18  # actions that are measured at once
+KEYPOINTS = ["observation.state", "observation.environment_state"]
+SIZES = {"observation.state": 2, "observation.environment_state": 16, "action": 2}
+BUNDLED = "bundled"
+BUNDLED_FILES = sorted((Path(__file__).parent / "bundled").glob("pusht*.parquet"))
 
 
-class Windows(ResidentSet):
-    """Windows of some episodes, a batch at a time.
+def read_keypoints(source: str | list[str]) -> Episodes:
+    """All episodes at a source or several; "bundled" are those that come with Firstlight.
 
-    {"observation": (B, O, 18), "action": (B, T, 2), "action_is_pad": (B, T), "index": (B,)}; the index is a window's
-    place among all. A window starts at every step of an episode from which at most `pad_after` of its actions lie past
-    the end.
-
-    Args:
-        demos: all episodes.
-        episodes: which of them, by number.
-        n_obs_steps: O.
-        horizon: T.
-        pad_after: how many actions of a window may be padding.
+    Raises as `datamodules.episodes.read_episodes` does.
     """
-
-    held = ("observations", "actions", "steps", "first", "last")
-
-    def __init__(self, demos: Demonstrations, episodes: Tensor, n_obs_steps: int, horizon: int, pad_after: int):
-        _check_window(n_obs_steps, horizon, pad_after)
-        self.demos, self.n_obs_steps, self.horizon = demos, n_obs_steps, horizon
-        self.observations, self.actions = demos.observations, demos.actions
-        counts = (demos.lengths - horizon + 1 + pad_after).clamp(max=demos.lengths)[episodes]  # windows per episode
-        if (counts < 1).any():
-            shortest = int(demos.lengths[episodes].min())
-            raise ValueError(
-                f"an episode of {shortest} steps is shorter than the horizon: horizon={horizon} with pad_after="
-                f"{pad_after} needs at least {horizon - pad_after}; use a smaller horizon or leave the episode out"
-            )
-        self.steps = torch.cat([demos.starts[e] + torch.arange(n) for e, n in zip(episodes, counts, strict=True)])
-        self.first = demos.starts[episodes].repeat_interleave(counts)
-        self.last = demos.ends[episodes].repeat_interleave(counts) - 1
-
-    def __len__(self) -> int:
-        return len(self.steps)
-
-    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        index = index_on(self.steps.device, indices)
-        now, first, last = (values[index, None] for values in (self.steps, self.first, self.last))  # (B, 1)
-        past = (now + torch.arange(1 - self.n_obs_steps, 1, device=index.device)).maximum(first)  # (B, O)
-        future = now + torch.arange(self.horizon, device=index.device)  # (B, T)
-        return {
-            "observation": self.observations[past],
-            "action": self.actions[future.minimum(last)],
-            "action_is_pad": future > last,
-            "index": index,
-        }
+    places = [str(file) for file in BUNDLED_FILES] if source == BUNDLED else source
+    return read_episodes(places, KEYPOINTS, sizes=SIZES)
 
 
-def _check_window(n_obs_steps: int, horizon: int, pad_after: int) -> None:
-    limits.whole(1, LONGEST, n_obs_steps=n_obs_steps, horizon=horizon)
-    limits.whole(0, LONGEST, pad_after=pad_after)
-    if pad_after >= horizon:
-        raise ValueError(f"pad_after={pad_after} must be less than horizon={horizon}")
-
-
-class PushTDemos(ResidentDataModule):
+class PushTDemos(Demonstrations):
     """Demonstrations from `source`: a Hub id, a folder, a Parquet file of recordings, or "bundled".
 
     Args:
@@ -114,50 +62,24 @@ class PushTDemos(ResidentDataModule):
         split_seed: int = 0,
         on_device: OnDevice = "auto",
     ):
-        super().__init__(on_device)
-        limits.whole(batch_size=batch_size)
-        held_out.check(val_share, split_seed)
-        _check_window(n_obs_steps, horizon, horizon - 1 if pad_after is None else pad_after)
+        sizes = (n_obs_steps, horizon, pad_after, batch_size, val_share, split_seed, on_device)
+        super().__init__(source, KEYPOINTS, "action", *sizes)
         self.save_hyperparameters()
-        self.n_obs_steps, self.horizon = n_obs_steps, horizon
 
-    def setup(self, stage: str | None = None) -> None:
-        if hasattr(self, "train_windows"):
-            return
-        hp = self.hparams
-        demos = read_demonstrations(hp.source)
-        if hp.align_ends:
-            demos = align_ends(demos)
-        train, val = held_out.split(len(demos.starts), "episodes", hp.val_share, hp.split_seed, at_least=1)
-        pad_after = hp.horizon - 1 if hp.pad_after is None else hp.pad_after
-        sizes = (hp.n_obs_steps, hp.horizon, pad_after)
-        self.val_windows = Windows(demos, val.sort().values, *sizes) if len(val) else None
-        self.train_windows = Windows(demos, train.sort().values, *sizes)
+    @property
+    def observation_shape(self) -> list[int]:
+        """[18], known without reading anything."""
+        return [SIZES[KEYPOINTS[0]] + SIZES[KEYPOINTS[1]]]
 
-    def action_scale(self) -> Tensor:
-        """(T, 1) pixels: root mean square of the training actions at each step, relative to the pointer.
+    @property
+    def action_dim(self) -> int:
+        """2."""
+        return SIZES["action"]
 
-        As they were recorded, once each: mirroring does not change it. Raises ValueError before `setup("fit")`.
-        """
-        if not hasattr(self, "train_windows"):
-            raise ValueError('the demonstrations are not read yet; call setup("fit") first')
-        parts = torch.arange(len(self.train_windows)).split(max(1, PART // self.horizon))
-        return action_scale(self.train_windows.__getitems__(part.tolist()) for part in parts)
-
-    def train_dataloader(self) -> DataLoader:
-        return self.loader(
-            self.train_windows, shuffle=True, drop_last=len(self.train_windows) >= self.hparams.batch_size
-        )
-
-    def val_dataloader(self) -> DataLoader | list:
-        return self.loader(self.val_windows) if self.val_windows else held_out.no_validation(self)
-
-    # A policy is tested by acting (`callbacks.rollouts`), on starts that no demonstration has; what is left to show it
-    # beside that are the held-out demonstrations.
-    def test_dataloader(self) -> DataLoader:
-        return self.loader(self.val_windows or self.train_windows)
-
-    predict_dataloader = test_dataloader
+    def read(self) -> Episodes:
+        """The episodes at the source, aligned where that is asked for."""
+        episodes = read_keypoints(self.hparams.source)
+        return align_ends(episodes) if self.hparams.align_ends else episodes
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
         if not (self.trainer and self.trainer.training):

@@ -1,54 +1,71 @@
 """Action chunking (receding horizon): an environment stepped by action chunks that shows its last observations."""
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
 
 import limits
 from envs.pusht import MAX_EPISODE_STEPS
 
 
-class ActionChunking(gym.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
+class ActionChunking(gym.Wrapper[Any, np.ndarray, Any, np.ndarray]):
     """`step(chunk)` carries out an action chunk (n_action_steps, A) and stops early where the episode ends.
 
-    Observations are the last `n_obs_steps` ones, stacked (n_obs_steps, ...); before the first step, the first one is
-    repeated. The reward is the sum over the action chunk. `info` gets `coverages` (n_action_steps,), NaN for the
-    actions that were not carried out. Stepping an episode that has ended does nothing: a batch of environments can wait
-    for the longest one.
+    Observations are the last `n_obs_steps` ones, stacked (n_obs_steps, ...), those of a `Dict` by key; before the first
+    step, the first one is repeated. The reward is the sum over the action chunk. `info` gets `steps`: the `reward` and
+    the `kept` keys of `info` after each action, (n_action_steps,) float64 each, NaN for the actions that were not
+    carried out. Stepping an episode that has ended does nothing: a batch of environments can wait for the longest one.
+
+    Args:
+        env: whose actions are a `Box`.
+        n_action_steps: actions of a chunk.
+        n_obs_steps: observations that are shown.
+        kept: keys of `info` whose numbers are kept, step by step; ValueError at the first step where one is missing.
     """
 
-    def __init__(self, env: gym.Env[np.ndarray, np.ndarray], n_action_steps: int, n_obs_steps: int):
+    def __init__(
+        self,
+        env: gym.Env[Any, np.ndarray],
+        n_action_steps: int,
+        n_obs_steps: int,
+        kept: Sequence[str] = (),
+    ):
         limits.whole(1, MAX_EPISODE_STEPS, n_action_steps=n_action_steps, n_obs_steps=n_obs_steps)
         super().__init__(env)
-        self.n_action_steps, self.n_obs_steps = n_action_steps, n_obs_steps
-        self.action_space = gym.vector.utils.batch_space(env.action_space, n_action_steps)
-        self.observation_space = gym.vector.utils.batch_space(env.observation_space, n_obs_steps)
-        self._observations: deque[np.ndarray] = deque(maxlen=n_obs_steps)
+        self.n_action_steps, self.n_obs_steps, self.kept = n_action_steps, n_obs_steps, tuple(kept)
+        self.action_space = batch_space(env.action_space, n_action_steps)
+        self.observation_space = batch_space(env.observation_space, n_obs_steps)
+        self._observations: deque[Any] = deque(maxlen=n_obs_steps)
         self._terminated = self._truncated = False
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode; the observation (n_obs_steps, ...) is the first one, repeated."""
         observation, info = self.env.reset(seed=seed, options=options)
         self._observations.extend([observation] * self.n_obs_steps)
         self._terminated = self._truncated = False
         return self._stacked(), info
 
-    def step(self, chunk: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, chunk: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Carry out an action chunk (n_action_steps, A)."""
         total, info = 0.0, dict[str, Any]()
-        coverages = np.full(self.n_action_steps, np.nan)
+        steps = {name: np.full(self.n_action_steps, np.nan) for name in ("reward", *self.kept)}
         for i, action in enumerate(chunk):
             if self._terminated or self._truncated:
                 break
             observation, reward, self._terminated, self._truncated, info = self.env.step(action)
             self._observations.append(observation)
             total += float(reward)
-            coverages[i] = info["coverage"]
-        return self._stacked(), total, self._terminated, self._truncated, {**info, "coverages": coverages}
+            steps["reward"][i] = reward
+            for name in self.kept:
+                if name not in info:
+                    raise ValueError(f"this environment's info has no {name!r}; it has {', '.join(info) or 'nothing'}")
+                steps[name][i] = info[name]
+        return self._stacked(), total, self._terminated, self._truncated, {**info, "steps": steps}
 
-    def _stacked(self) -> np.ndarray:
-        return np.stack(self._observations)
+    def _stacked(self) -> Any:
+        space = self.env.observation_space
+        return concatenate(space, list(self._observations), create_empty_array(space, self.n_obs_steps))

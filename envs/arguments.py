@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from envs.lerobot_dataset import check_place
+
 LARGEST_COUNT = 1_000_000
 LARGEST_SEED = 2**32 - 1  # of the paper's own start states
 FIRST_RECORDING_SEED = 1_000_000  # far from those of validation (0 to 999) and test (100000 and up)
@@ -33,8 +35,21 @@ def seeds_from(first: int, count: int) -> range:
     return range(first, first + count)
 
 
-def parquet_file(text: str) -> Path:
-    """The path of a Parquet file, which need not exist yet."""
-    if not text.endswith(".parquet"):
-        raise argparse.ArgumentTypeError(f"{text} must end in .parquet")
-    return Path(text)
+def recording(text: str) -> Path:
+    """Where demonstrations go, which need not exist yet: a file that ends in .parquet, or a folder."""
+    path = Path(text)
+    wrong_end = path.suffix and path.suffix != ".parquet" and not path.is_dir()
+    if wrong_end or not path.name:
+        raise argparse.ArgumentTypeError(f"{text} must be a folder, or a file that ends in .parquet")
+    if path.suffix != ".parquet":
+        try:
+            check_place(path)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+    return path
+
+
+def megabytes(path: Path) -> float:
+    """The size of a file, or of all files in a folder."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files) / 1e6

@@ -20,7 +20,7 @@ import numpy as np
 
 import limits
 from envs import t_block
-from envs.arguments import LARGEST_SEED, parquet_file, start_seed, whole_number
+from envs.arguments import LARGEST_SEED, recording, start_seed, whole_number
 from envs.pusht import PushT, pointer_target
 from envs.recording import EpisodeActions, record
 
@@ -188,7 +188,7 @@ def make_server(game: Game, port: int) -> ThreadingHTTPServer:
 def main(args: list[str] | None = None) -> None:
     """`python -m envs.play`."""
     parser = argparse.ArgumentParser(prog="python -m envs.play", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--out", type=parquet_file, help="a Parquet file for the episodes that you keep")
+    parser.add_argument("--out", type=recording, help="the folder, or .parquet file, for the episodes that you keep")
     parser.add_argument(
         "--seed", type=start_seed, default=FIRST_SEED, help=f"the first start state (default {FIRST_SEED})"
     )

@@ -1,4 +1,4 @@
-"""Demonstrations as Parquet files, in the columns of the human data.
+"""Demonstrations of Push-T in the columns of the human data: a folder of LeRobot's format, or one Parquet file.
 
 The world is deterministic: an episode follows from its start and its actions. It is written by stepping it again, so
 what is in the file is what happens in the environment.
@@ -13,7 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from envs.lerobot_dataset import write_dataset
 from envs.pusht import CONTROL_HZ, PushT
+
+TASK, ROBOT = "Push the T-shaped block onto the T-shaped target.", "2d pointer"
 
 _POINTS = pa.list_(pa.float32())
 SCHEMA = pa.schema(
@@ -50,37 +53,56 @@ class EpisodeActions(NamedTuple):
 def record(
     episodes: Iterable[EpisodeActions], path: str | Path, provenance: dict[str, Any], legacy_resets: bool = True
 ) -> int:
-    """Step every episode again and write its rows to `path`; `provenance` becomes the file's metadata.
+    """Step every episode again and write its rows to `path`, with how they were made.
 
-    Returns the number of rows. The file appears under its name only when it is complete.
+    A path that ends in .parquet becomes one file, whose metadata say it; any other a folder (`envs.lerobot_dataset`).
+    Either appears under its name only when it is complete. Returns the number of rows.
     """
     env = PushT("keypoints", legacy_resets=legacy_resets, count_contacts=True)
-    columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
-    for episode, (reset, actions) in enumerate(episodes):
-        observation, info = env.reset(**reset)
-        for frame, action in enumerate(actions):
-            pose = info["block_pose"]
-            following, reward, success, _, info = env.step(action)
-            row = {
-                "observation.state": _rounded(observation[:2]),
-                "observation.environment_state": _rounded(observation[2:]),
-                "action": np.asarray(action),
-                "episode_index": episode,
-                "frame_index": frame,
-                "timestamp": frame / CONTROL_HZ,
-                "next.reward": reward,
-                "next.done": frame == len(actions) - 1,
-                "next.success": success,
-                "index": len(columns["index"]),
-                "task_index": 0,
-                "block_pose": pose,
-                "n_contacts": info["n_contacts"],
-            }
-            for name, value in row.items():
-                columns[name].append(value)
-            observation = following
+    stepped = [_stepped(env, episode) for episode in episodes]
+    if Path(path).suffix != ".parquet":
+        return write_dataset(path, stepped, CONTROL_HZ, TASK, ROBOT, provenance)
+    return _write_file(Path(path), stepped, provenance)
+
+
+def _stepped(env: PushT, episode: EpisodeActions) -> dict[str, np.ndarray]:
+    """What happens in an episode: its columns, without those that count rows."""
+    observation, info = env.reset(**episode.reset)
+    rows = []
+    for frame, action in enumerate(episode.actions):
+        pose = info["block_pose"]
+        following, reward, success, _, info = env.step(action)
+        last = frame == len(episode.actions) - 1
+        rows.append((_rounded(observation), np.asarray(action), reward, last, success, pose, info["n_contacts"]))
+        observation = following
+    keypoints, action, reward, done, success, poses, contacts = map(np.array, zip(*rows, strict=True))
+    return {
+        "observation.state": keypoints[:, :2],
+        "observation.environment_state": keypoints[:, 2:],
+        "action": action,
+        "next.reward": reward,
+        "next.done": done,
+        "next.success": success,
+        "block_pose": poses,
+        "n_contacts": contacts.astype(np.float32),
+    }
+
+
+def _write_file(path: Path, episodes: list[dict[str, np.ndarray]], provenance: dict[str, Any]) -> int:
+    lengths = [len(episode["action"]) for episode in episodes]
+    frame = np.concatenate([np.arange(length) for length in lengths])
+    counted = {
+        "episode_index": np.repeat(np.arange(len(lengths)), lengths),
+        "frame_index": frame,
+        "timestamp": frame / CONTROL_HZ,
+        "index": np.arange(len(frame)),
+        "task_index": np.zeros(len(frame), int),
+    }
+    columns = {
+        name: list(counted[name] if name in counted else np.concatenate([episode[name] for episode in episodes]))
+        for name in SCHEMA.names
+    }
     metadata = {"firstlight": json.dumps(provenance)}
-    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
     pq.write_table(
@@ -92,4 +114,4 @@ def record(
         use_byte_stream_split=[f"{field.name}.list.element" for field in SCHEMA if field.type == _POINTS],
     )
     unfinished.replace(path)
-    return len(columns["index"])
+    return len(frame)

@@ -1,6 +1,6 @@
 """Episodes as videos: a grid of worlds that play at the same time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -25,14 +25,22 @@ def wall(episodes: Sequence[Episode], columns: int, size: int = 192, legacy_rese
 
     L is the length of the longest one; the last image of the others is repeated.
     """
+    return tiled([frames(episode, size, legacy_resets) for episode in episodes], columns)
+
+
+def tiled(videos: Sequence[Iterable[np.ndarray]], columns: int) -> np.ndarray:
+    """Videos of images (H, W, 3) uint8 side by side, row by row: (L, rows * H, columns * W, 3) uint8.
+
+    L is the length of the longest one; the last image of the others is repeated.
+    """
     limits.whole(1, MAX_COLUMNS, columns=columns)
-    if not episodes:
+    if not videos:
         raise ValueError("a video needs at least one episode; got none")
-    replayed = [list(frames(episode, size, legacy_resets)) for episode in episodes]
+    replayed = [list(images) for images in videos]
     length = max(map(len, replayed))
-    videos = [np.stack(images + images[-1:] * (length - len(images))) for images in replayed]
-    videos += [np.full_like(videos[0], 255)] * (-len(videos) % columns)
-    rows = [np.concatenate(videos[i : i + columns], 2) for i in range(0, len(videos), columns)]
+    equal = [np.stack(images + images[-1:] * (length - len(images))) for images in replayed]
+    equal += [np.full_like(equal[0], 255)] * (-len(equal) % columns)
+    rows = [np.concatenate(equal[i : i + columns], 2) for i in range(0, len(equal), columns)]
     return np.concatenate(rows, 1)
 
 

@@ -3,11 +3,12 @@
 A module takes everything from here, once, when it is set up. `data_of` is the only place that reads the trainer's
 datamodule. A datamodule need not offer all of it: what it lacks is refused in one line where a module needs it.
 
-N images, C channels, H height, W width, T actions in a window, K classes, V tokens in the vocabulary.
+N images, C channels, H height, W width, O observed steps, T actions in a window, A action dimensions, K classes,
+V tokens in the vocabulary, B batch.
 """
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, cast
 
 import lightning as L
 from torch import Tensor
@@ -60,8 +61,17 @@ class SequenceData(Protocol):
 class ActionData(Protocol):
     """Demonstrations: observations, and the actions that followed."""
 
-    def action_scale(self) -> Tensor:
-        """(T, 1) pixels: root mean square of the training actions at each step of a window, relative to the pointer."""
+    def observation_statistics(self) -> Any:
+        """`networks.observation_features.Statistics` of the training observations, by key; None for images."""
+
+    def action_statistics(self) -> Any:
+        """`networks.observation_features.Statistics` of the training actions."""
+
+    def action_scale(self, origin: Callable[[Any], Tensor]) -> Tensor:
+        """(T, A): root mean square of the training actions at each step of a window, relative to `origin`.
+
+        `origin` takes observations (B, O, ...) and gives (B, 1, A). 0 at steps that no action reaches.
+        """
 
 
 def data_of(module: L.LightningModule) -> object | None:
@@ -81,9 +91,11 @@ def training_images(module: L.LightningModule, count: int, what: str) -> Tensor:
     return _asked(module, "training_images", f"{what} are", "or start from weights")(count)
 
 
-def action_scale(module: L.LightningModule) -> Tensor:
-    """`ActionData.action_scale` of the module's data. Raises ValueError where they have none."""
-    return _asked(module, "action_scale", "the scale of actions is", "or start from weights")()
+def demonstrations(module: L.LightningModule) -> ActionData:
+    """The module's data, asked for their statistics. Raises ValueError where they have none."""
+    for method in ("observation_statistics", "action_statistics", "action_scale"):
+        _asked(module, method, "statistics of observations and actions are", "or start from weights")
+    return cast(ActionData, data_of(module))
 
 
 def class_names(module: L.LightningModule) -> tuple[str, ...] | None:

@@ -8,10 +8,10 @@ actions, carry out the first `n_action_steps` of them, observe again (receding h
     predict          a    a   ...   a    a   ...   a       T = 16
     act              a    a   ...   a                      n_action_steps = 8
 
-B batch, O observed steps, T predicted actions, N numbers of an observation, A action dimensions.
+B batch, O observed steps, T predicted actions, A action dimensions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from diffusion.samplers import DDIMSampler, Sampler
 from diffusion.scheduler import NoiseScheduler
 from diffusion.thresholding import NoThresholding, Thresholding
 from diffusion.timesteps import check_sampling_steps
+from envs.observations import arrays, map_observation
 from lightning_modules import data_contract
 from lightning_modules.optimized_module import OptimizedModule
 from lightning_modules.step_log import log_step
@@ -34,29 +35,33 @@ from limits import number, whole
 from metrics import distributed_mean
 from networks.chunk_mlp import ChunkMLP
 from networks.evaluation_mode import evaluating
-from networks.observation_features import ObservationFeatures
-from networks.pusht_features import PushTFeatures
+from networks.normalized_features import NormalizedFeatures
+from networks.observation_features import ObservationFeatures, ObservationShape
 from networks.statistics_flag import StatisticsFlag
 from optim.lr_schedule import LRSchedule, WarmupCosine
 from optim.parameter_groups import OptimizerFactory
 
 
 class DiffusionPolicy(OptimizedModule):
-    """Trained on {"observation": (B, O, N), "action": (B, T, A), "action_is_pad": (B, T)} in the units of the world.
+    """Trained on {"observation": (B, O, ...), "action": (B, T, A), "action_is_pad": (B, T)} in the units of the world.
 
-    Those of Push-T are pixels (`datamodules.pusht`). `action_is_pad` is True past the end of an episode; such actions
-    are not learned: a policy that learns to repeat the last action stands still where people stopped, short of success.
+    An observation is a tensor, or a dictionary of them by key; those of Push-T are pixels (`datamodules.pusht`), those
+    of another robot come from `datamodules.demonstrations`. `action_is_pad` is True past the end of an episode; such
+    actions are not learned: a policy that learns to repeat the last action stands still where people stopped, short of
+    success.
 
-    The network sees actions relative to an origin (`networks.observation_features`; in Push-T where the pointer is),
-    divided by their root mean square at each of the T steps, or by 1 where that is smaller or where no action in the
-    data reaches a step. Both the division and the features of the observation are part of the checkpoint, so `act`
-    takes and gives the units of the world.
+    The network sees actions relative to an origin and divided by a scale, both by the `features` (by default the mean
+    of the training data, and the root mean square at each of the T steps). Statistics and scale are part of the
+    checkpoint, so `act` takes and gives the units of the world.
 
     Args:
         network: makes the denoiser from T, A and the number of features of an observation. Its `encode` takes features
             (B, dim) once for each observation; it is called as `network(x_t, t, encoded)` with actions (B, T, A) and
             steps (B,), and gives (B, T, A). `networks.chunk_mlp`, `networks.chunk_unet`, or your own.
-        features: makes the features of an observation from O.
+        features: makes the features of an observation from O, the observation's shape and A
+            (`networks.observation_features`).
+        observation_shape: of one step, without O, by key where there are several; it follows from the data.
+        action_dim: A; it follows from the data.
         n_obs_steps: O, observations that the policy sees.
         horizon: T, actions that it predicts.
         n_action_steps: how many of them are carried out before it looks again.
@@ -78,7 +83,9 @@ class DiffusionPolicy(OptimizedModule):
     def __init__(
         self,
         network: Callable[[int, int, int], nn.Module] = ChunkMLP,
-        features: Callable[[int], ObservationFeatures] = PushTFeatures,
+        features: Callable[[int, Any, Any], ObservationFeatures] = NormalizedFeatures,
+        observation_shape: list[int] | dict[str, list[int]] | None = None,
+        action_dim: int | None = None,
         n_obs_steps: int = 2,
         horizon: int = 16,
         n_action_steps: int = 8,
@@ -104,6 +111,8 @@ class DiffusionPolicy(OptimizedModule):
             raise ValueError(f"n_action_steps={n_action_steps} must lie between 1 and horizon={horizon}")
         self.save_hyperparameters(
             {
+                "observation_shape": observation_shape,
+                "action_dim": action_dim,
                 "n_obs_steps": n_obs_steps,
                 "horizon": horizon,
                 "n_action_steps": n_action_steps,
@@ -114,50 +123,80 @@ class DiffusionPolicy(OptimizedModule):
                 "lr": lr,
             }
         )
-        self.features = features(n_obs_steps)
+        self.features = features(n_obs_steps, observation_shape, action_dim)
         self.network: Any = network(horizon, self.features.action_dim, self.features.dim)
         noise_schedule = SquaredCosineSchedule() if noise_schedule is None else noise_schedule
         self.scheduler = NoiseScheduler(noise_schedule(num_train_timesteps))
         self.prediction_type = VPrediction() if prediction_type is None else prediction_type
         self.thresholding = NoThresholding() if thresholding is None else thresholding
         self.sampler = DDIMSampler() if sampler is None else sampler
-        self.register_buffer("action_scale", torch.ones(horizon, 1))  # from the data when a training starts
-        self.measured = StatisticsFlag()  # action_scale
+        ones = torch.ones(horizon, self.features.action_dim)  # until a training measures them
+        self.register_buffer("action_scale", self.features.action_scale(ones))
+        self.measured = StatisticsFlag()  # action_scale and what the features take of the data
         self._mean = distributed_mean.StepMean()
 
     @property
-    def observation(self) -> str:
+    def observation(self) -> str | None:
         """The kind of observation that an environment must give, such as "keypoints" (`envs.pusht.PushT`)."""
         return self.features.observation
 
-    @torch.no_grad()
-    def act(self, observations: Tensor | np.ndarray, generator: Generators = None) -> Tensor | np.ndarray:
-        """The next T actions: (B, O, N) -> (B, T, A), or (O, N) -> (T, A), in the units of the world.
+    @property
+    def observation_shape(self) -> ObservationShape:
+        """Of one step, without O; by key where there are several."""
+        return self.features.observation_shape
 
-        Takes numbers of any precision and gives float32: for a tensor a tensor on its device, for an array an array.
+    @property
+    def action_dim(self) -> int:
+        """A."""
+        return self.features.action_dim
+
+    @torch.no_grad()
+    def act(self, observations: Any, generator: Generators = None) -> Tensor | np.ndarray:
+        """The next T actions: (B, O, ...) -> (B, T, A), or (O, ...) -> (T, A), in the units of the world.
+
+        Takes a tensor or an array of numbers of any precision, or a dictionary of these by key, as the policy was
+        trained on. Gives float32: for tensors a tensor on their device, for arrays an array.
         Noise comes from `generator`: one for the batch; or a list with one for each observation, which then acts the
         same in every batch up to rounding (`diffusion.noise.generators`); or, without, torch's global one. Modes
         (train, eval) are left as they were.
 
         Raises ValueError for observations of another shape, or with numbers that are not finite.
         """
-        observed = torch.as_tensor(observations, dtype=torch.float32, device=self.action_scale.device)
-        steps, size = expected = (self.hparams.n_obs_steps, self.features.observation_dim)
-        if observed.ndim not in (2, 3) or observed.shape[-2:] != expected:
-            raise ValueError(
-                f"this policy observes {steps} steps of {self.observation} ({size} numbers each), as "
-                f"envs.action_chunking.ActionChunking keeps them: shape {expected} for one world, "
-                f"(B, {steps}, {size}) for several; got observations of shape {tuple(observed.shape)}"
-            )
-        if not bool(observed.isfinite().all()):
-            raise ValueError("the observations hold numbers that are NaN or infinite; give pixels of the world")
-        actions = self._act(observed.reshape(-1, *expected), generator)
-        actions = actions.reshape(*observed.shape[:-2], *actions.shape[1:])
-        return actions.to(observations.device) if isinstance(observations, Tensor) else actions.cpu().numpy()
+        observed = self._checked(observations)
+        first, shape = arrays(observed)[0], arrays(self.observation_shape)[0]
+        batch = first.shape[: first.ndim - 1 - len(shape)]  # (B,) or ()
+        actions = self._act(observed if batch else map_observation(lambda values: values[None], observed), generator)
+        actions = actions.reshape(*batch, *actions.shape[1:])
+        given = arrays(observations)[0]
+        return actions.to(given.device) if isinstance(given, Tensor) else actions.cpu().numpy()
 
-    def _act(self, observations: Tensor, generator: Generators) -> Tensor:
-        shape = (len(observations), self.hparams.horizon, self.features.action_dim)
-        noise = self.hparams.temperature * randn(shape, generator, observations.device, torch.float32)
+    def _checked(self, observations: Any) -> Any:
+        """Observations as tensors on this device, float32 but for images. Raises ValueError where they do not fit."""
+        shapes = self.observation_shape
+        if isinstance(shapes, Mapping) and not (isinstance(observations, Mapping) and {*shapes} <= {*observations}):
+            given = ", ".join(map(str, observations)) if isinstance(observations, Mapping) else "a single array"
+            raise ValueError(f"this policy observes {', '.join(shapes)}, each by its key; got {given}")
+
+        def checked(shape: Sequence[int], values: Any) -> Tensor:
+            tensor = torch.as_tensor(values, device=self.action_scale.device)
+            tensor = tensor if tensor.dtype == torch.uint8 and len(shape) == 3 else tensor.float()
+            expected = (self.hparams.n_obs_steps, *shape)
+            if tensor.shape[-len(expected) :] != expected or tensor.ndim - len(expected) not in (0, 1):
+                numbers = f"{self.observation or 'observations'} ({' x '.join(map(str, shape))} numbers each)"
+                raise ValueError(
+                    f"this policy observes {expected[0]} steps of {numbers}, as "
+                    f"envs.action_chunking.ActionChunking keeps them: shape {expected} for one world, "
+                    f"(B, {', '.join(map(str, expected))}) for several; got observations of shape {tuple(tensor.shape)}"
+                )
+            if not bool(tensor.isfinite().all()):
+                raise ValueError("the observations hold numbers that are NaN or infinite; give the units of the world")
+            return tensor
+
+        return map_observation(checked, shapes, observations)
+
+    def _act(self, observations: Any, generator: Generators) -> Tensor:
+        shape = (len(arrays(observations)[0]), self.hparams.horizon, self.action_dim)
+        noise = self.hparams.temperature * randn(shape, generator, self.action_scale.device, torch.float32)
         with evaluating(self):
             context = self._context(observations)
 
@@ -167,8 +206,8 @@ class DiffusionPolicy(OptimizedModule):
             x0 = self.sampler(denoise, noise, self.scheduler, self.hparams.sampling_steps, generator)
         return self.features.within_bounds(x0 * self.action_scale + self.features.origin(observations))
 
-    def _context(self, observations: Tensor) -> Tensor:
-        """Observations (B, O, N), encoded for the network."""
+    def _context(self, observations: Any) -> Tensor:
+        """Observations (B, O, ...), encoded for the network."""
         return self.network.encode(self.features(observations).to(self.dtype))
 
     def _predict(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
@@ -176,12 +215,14 @@ class DiffusionPolicy(OptimizedModule):
         return self.network(x.to(self.dtype), t, context).float()
 
     def setup(self, stage: str) -> None:
-        """Take the actions' scale from the data, unless the weights brought theirs."""
+        """Take statistics and the actions' scale from the data, unless the weights brought theirs."""
         if stage != "fit" or self.measured.known:
             return
-        scale = data_contract.action_scale(self)
-        self._check_window("horizon", len(scale), self.hparams.horizon)
-        self.action_scale.copy_(scale.clamp(min=1.0))
+        data = data_contract.demonstrations(self)
+        self.features.measure(data.observation_statistics(), data.action_statistics())
+        root_mean_square = data.action_scale(self.features.origin)
+        self._check_window("horizon", len(root_mean_square), self.hparams.horizon)
+        self.action_scale.copy_(self.features.action_scale(root_mean_square))
         self.measured.set()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
@@ -212,9 +253,8 @@ class DiffusionPolicy(OptimizedModule):
         distributed_mean.log_mean(self, f"{stage}/loss", loss, int((~batch["action_is_pad"]).sum()), prog_bar=True)
 
     def _loss(self, batch: dict[str, Tensor], generator: Generators = None) -> Tensor:
-        self._check_window("n_obs_steps", batch["observation"].shape[1], self.hparams.n_obs_steps)
         self._check_window("horizon", batch["action"].shape[1], self.hparams.horizon)
-        observation, repeats = batch["observation"].float(), self.hparams.noise_levels_per_sample
+        observation, repeats = self._batched(batch["observation"]), self.hparams.noise_levels_per_sample
         x0 = (batch["action"].float() - self.features.origin(observation)) / self.action_scale  # (B, T, A)
         context, is_real = self._context(observation), ~batch["action_is_pad"][..., None]
         noise = randn((len(x0), repeats, *x0.shape[1:]), generator, x0.device, x0.dtype).flatten(0, 1)
@@ -224,6 +264,18 @@ class DiffusionPolicy(OptimizedModule):
             lambda x, t: self._predict(x, t, context), self.scheduler, self.prediction_type, x0, noise, t
         )  # (B * noise_levels_per_sample, T, A)
         return (errors * is_real).sum() / (errors.shape[-1] * is_real.sum()).clamp(min=1)
+
+    def _batched(self, observation: Any) -> Any:
+        """A batch's observations, float but for images. Raises ValueError where they are not what the model sees."""
+        for values in arrays(observation):
+            self._check_window("n_obs_steps", values.shape[1], self.hparams.n_obs_steps)
+        shape = map_observation(lambda values: list(values.shape[2:]), observation)
+        own = map_observation(list, self.observation_shape)
+        if shape != own:
+            raise ValueError(f"the model has observation_shape={own}, its data {shape}; train it on data that it fits")
+        return map_observation(
+            lambda _, x: x if x.dtype == torch.uint8 else x.float(), self.observation_shape, observation
+        )
 
     @staticmethod
     def _check_window(name: str, of_data: int, expected: int) -> None:

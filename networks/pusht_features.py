@@ -7,14 +7,14 @@ finer near it), the pointer in the block's frame, and what moved since the obser
 B batch, O observed steps, T predicted actions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from envs.t_block import TARGET_POSE, WORLD, corners
 from limits import whole
-from networks.observation_features import ObservationFeatures
+from networks.observation_features import ObservationFeatures, ObservationShape
 
 
 class PushTFeatures(ObservationFeatures):
@@ -24,16 +24,27 @@ class PushTFeatures(ObservationFeatures):
 
     Args:
         n_obs_steps: O.
+        observation_shape: 18 numbers, where it is said.
+        action_dim: 2, where it is said.
     """
 
     observation = "keypoints"
-    observation_dim = 18
+    observation_shape = (18,)
     action_dim = 2
     target: Tensor
 
-    def __init__(self, n_obs_steps: int):
+    def __init__(
+        self, n_obs_steps: int, observation_shape: ObservationShape | None = None, action_dim: int | None = None
+    ):
         super().__init__()
         whole(1, 1000, n_obs_steps=n_obs_steps)
+        own = {"observation_shape": [18], "action_dim": 2}
+        for name, given in {"observation_shape": observation_shape, "action_dim": action_dim}.items():
+            if given is not None and own[name] != (list(given) if isinstance(given, Sequence) else given):
+                raise ValueError(
+                    f"{name}={given} is not that of Push-T's keypoints, {own[name]}; for other data use "
+                    "networks.normalized_features.NormalizedFeatures as features, or your own"
+                )
         target = torch.tensor(corners(TARGET_POSE).tolist(), dtype=torch.float32)
         self.register_buffer("target", target, persistent=False)  # (8, 2)
         with torch.no_grad():
@@ -42,6 +53,10 @@ class PushTFeatures(ObservationFeatures):
     def origin(self, observations: Tensor) -> Tensor:
         """Where the pointer is now: (B, O, 18) -> (B, 1, 2)."""
         return observations[:, -1:, :2]
+
+    def action_scale(self, root_mean_square: Tensor) -> Tensor:
+        """(T, 2) pixels -> (T, 1), as x and y are alike; 1 pixel at least."""
+        return root_mean_square.square().mean(1, keepdim=True).sqrt().clamp(min=1.0)
 
     def within_bounds(self, actions: Tensor) -> Tensor:
         """Actions (B, T, 2) in pixels, clipped to the world."""

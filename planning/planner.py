@@ -1,4 +1,4 @@
-"""Solve Push-T by search, and write demonstrations: `python -m planning.planner --episodes 500 --out demos.parquet`.
+"""Solve Push-T by search, and write demonstrations: `python -m planning.planner --episodes 500 --out demos`.
 
 From any state a plan is searched for in the exact dynamics (`planning.beam_search`) and then replayed in the
 environment itself: every plan that is returned or written has succeeded there. Episodes are planned on all cores, and
@@ -23,7 +23,15 @@ from rich.console import Console
 from rich.progress import track
 
 import limits
-from envs.arguments import FIRST_RECORDING_SEED, one_or_more, parquet_file, processes, seeds_from, start_seed
+from envs.arguments import (
+    FIRST_RECORDING_SEED,
+    megabytes,
+    one_or_more,
+    processes,
+    recording,
+    seeds_from,
+    start_seed,
+)
 from envs.physics import STATE_SIZE, get_state, set_state
 from envs.pusht import PushT, finite_vector
 from envs.recording import EpisodeActions, record
@@ -163,7 +171,7 @@ def _ignore_interrupts() -> None:
 def main(args: list[str] | None = None) -> None:
     """`python -m planning.planner`."""
     parser = argparse.ArgumentParser(prog="python -m planning.planner", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--out", type=parquet_file, required=True, help="the Parquet file to write")
+    parser.add_argument("--out", type=recording, required=True, help="the folder, or .parquet file, to write")
     parser.add_argument("--episodes", type=one_or_more, default=500, help="how many starts to plan for (default 500)")
     parser.add_argument(
         "--first-seed",
@@ -215,7 +223,7 @@ def main(args: list[str] | None = None) -> None:
     print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items()))
     if unsolved:
         print(f"unsolved seeds: {unsolved}")
-    print(f"{len(solved)} episodes ({rows} steps, {options.out.stat().st_size / 1e6:.2f} MB) in {options.out}")
+    print(f"{len(solved)} episodes ({rows} steps, {megabytes(options.out):.2f} MB) in {options.out}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 import envs  # noqa: F401  (registers Push-T)
 import numpy_core as nc
 from datamodules.augmentation import HorizontalFlip
-from datamodules.demonstrations import Demonstrations
+from datamodules.episodes import Episodes
 from datamodules.tokenization import number_tokenizer
 from decoding.decoding_state import DecodingState
 from diffusion.noise_schedule import CosineSchedule
@@ -33,6 +33,7 @@ from envs.action_chunking import ActionChunking
 from envs.play import Game
 from envs.pusht import PushT
 from envs.rollout import Episode
+from envs.world import World
 from lightning_modules.ddpm import DDPM
 from lightning_modules.gan import GAN
 from lightning_modules.seq2seq import Seq2Seq
@@ -133,9 +134,9 @@ def positions() -> Case:
     return Case(lambda: {"width": 8, "heads": 2, "max_length": 16})
 
 
-def demonstrations() -> Demonstrations:
+def demonstrations() -> Episodes:
     starts, ends = torch.tensor([0, 20]), torch.tensor([20, 40])
-    return Demonstrations(torch.rand(40, 18), torch.rand(40, 2), starts, ends)
+    return Episodes(torch.rand(40, 18), torch.rand(40, 2), starts, ends)
 
 
 def augmentation(**arguments) -> Case:
@@ -367,7 +368,16 @@ CASES: dict[str, Case] = {
         )
     },
     "networks.positions.check_heads": call(width=8, heads=2),
-    "networks.pusht_features.PushTFeatures": network(lambda a: (torch.rand(2, a["n_obs_steps"], 18),), n_obs_steps=2),
+    "networks.pusht_features.PushTFeatures": network(
+        lambda a: (torch.rand(2, a["n_obs_steps"], 18),), n_obs_steps=2, observation_shape=[18], action_dim=2
+    ),
+    "networks.normalized_features.NormalizedFeatures": network(
+        lambda a: (torch.rand(2, a["n_obs_steps"], *a["observation_shape"]),),
+        n_obs_steps=2,
+        observation_shape=[3],
+        action_dim=2,
+    ),
+    "networks.normalized_features.Normalization": network(lambda a: (torch.rand(2, a["size"]),), size=3),
     "decoding.sampling.next_distribution": call(logits=torch.randn(2, 5), temperature=1.0, top_k=2, top_p=0.9),
     "decoding.sampling.uniform": call(seed=0, rows=range(2), count=3),
     "decoding.sampling.check": call(temperature=1.0, top_k=2, top_p=0.9),
@@ -482,9 +492,9 @@ CASES: dict[str, Case] = {
         },
         itself,
     ),
-    "datamodules.pusht.Windows": Case(
+    "datamodules.windows.Windows": Case(
         lambda: {
-            "demos": DEMONSTRATIONS,
+            "recorded": DEMONSTRATIONS,
             "episodes": torch.arange(2),
             "n_obs_steps": 2,
             "horizon": 8,
@@ -493,6 +503,10 @@ CASES: dict[str, Case] = {
         lambda made, _: made[0],
     ),
     "datamodules.pusht.PushTDemos": build(
+        source="bundled", n_obs_steps=2, horizon=8, pad_after=4, batch_size=8, val_share=0.1, split_seed=0
+    ),
+    "datamodules.windows.check_window": call(n_obs_steps=2, horizon=8, pad_after=4),
+    "datamodules.demonstrations.Demonstrations": build(
         source="bundled", n_obs_steps=2, horizon=8, pad_after=4, batch_size=8, val_share=0.1, split_seed=0
     ),
     "datamodules.sorting.draw": call(count=3, min_length=2, max_length=5, seed=0),
@@ -558,6 +572,8 @@ CASES: dict[str, Case] = {
         itself,
     ),
     "lightning_modules.diffusion_policy.DiffusionPolicy": build(
+        observation_shape=[18],
+        action_dim=2,
         n_obs_steps=2,
         horizon=8,
         n_action_steps=4,
@@ -664,7 +680,7 @@ CASES: dict[str, Case] = {
     "callbacks.nearest_neighbours.beside": call(
         samples=images(), images=images(), sample_features=torch.rand(2, 3), features=torch.rand(2, 3), count=1
     ),
-    "callbacks.rollouts.Rollouts": build(val_episodes=2, test_episodes=2, video_episodes=2),
+    "callbacks.rollouts.Rollouts": build(val_episodes=2, test_episodes=2, video_episodes=2, parallel_worlds=2),
     "callbacks.sample_grid.SampleGrid": build(every_n_steps=10, rows=2),
     "callbacks.sample_grid.grid": call(images=images().byte(), columns=2, scale=2),
     "callbacks.sample_quality.SampleQuality": build(classifier="pretrained/mnist_mlp", samples=10, seed=0),
@@ -704,9 +720,30 @@ CASES: dict[str, Case] = {
     "envs.play.Game.step": Case(lambda: {"self": game(), "target": [100.0, 100.0]}),
     "envs.pusht.PushT.reset": Case(lambda: {"self": PushT("state"), "seed": 0}, itself),
     "planning.self_imitation.shortest_successes": call(episodes=[EPISODE], keep=1),
-    "envs.rollout.make_worlds": Case(
-        lambda: {"n": 1, "n_obs_steps": 2, "n_action_steps": 2, "parallel": False},
+    "envs.world.World.vector": Case(
+        lambda: {"self": World("Pendulum-v1"), "n": 1, "n_obs_steps": 2, "n_action_steps": 2, "parallel": False},
         lambda made, _: made.reset(seed=0)[0],
+    ),
+    "envs.world.World.rollout": Case(
+        lambda: {
+            "self": World("Pendulum-v1"),
+            "act": lambda x, indices: np.zeros((len(x), 2, 1)),
+            "seeds": [],
+            "n_obs_steps": 2,
+            "n_action_steps": 2,
+            "parallel_worlds": 2,
+        },
+    ),
+    "envs.world.World.check": Case(lambda: {"self": World("Pendulum-v1"), "observation_shape": [3], "action_dim": 1}),
+    "envs.lerobot_dataset.write_dataset": Case(
+        lambda: {
+            "path": Path(mkdtemp()) / "demos",
+            "episodes": [{"action": np.zeros((3, 2))}],
+            "fps": 10,
+            "task": "none",
+            "robot_type": "none",
+            "provenance": {},
+        }
     ),
     "envs.rollout.rollout": build(
         act=lambda x, indices: np.zeros((len(x), 2, 2)), seeds=[], n_obs_steps=2, n_action_steps=2, parallel_worlds=2
@@ -726,5 +763,6 @@ CASES: dict[str, Case] = {
         walking_speed=30.0,
     ),
     "envs.video.frames": call(episode=EPISODE, size=16),
+    "envs.video.tiled": call(videos=[[np.zeros((8, 8, 3), np.uint8)]], columns=1),
     "envs.video.wall": call(episodes=[EPISODE], columns=1, size=16),
 }

@@ -16,7 +16,8 @@ from pyarrow import parquet
 from safetensors.torch import save_file
 
 import train
-from datamodules import sources
+from datamodules import episodes, sources
+from tests.datamodules.lerobot_folders import CAMERA, write_folder
 from tests.families import FAMILIES, FONTS
 from tests.test_train import ROOT
 
@@ -43,6 +44,7 @@ def refused(capsys, tmp_path, monkeypatch):
             place, *args, **options
         ),
     )
+    monkeypatch.setattr(episodes, "fetched", lambda source, keys: None)
     monkeypatch.delenv(train.DEBUG, raising=False)
     monkeypatch.setattr("sys.argv", ["train.py"])
 
@@ -424,6 +426,92 @@ def test_demonstrations_that_are_none(what, refused, tmp_path):
         refused(f"fit --config configs/pusht.yaml --data.source {tmp_path / 'mine.parquet'} --data.pad_after 7"),
         answers,
     )
+
+
+OWN = "fit --config examples/pendulum/pendulum.yaml"
+MINE = f"{OWN} --data.source mine.parquet"
+LEROBOT = f"{OWN} --data.source lerobot --trainer.callbacks null --checkpoint.monitor null"
+TOP = f"--data.observation {CAMERA}"
+WON = "env_id: MountainCarContinuous-v0, success_key: won"
+ROLLOUTS = "--trainer.callbacks '[{{class_path: callbacks.rollouts.Rollouts, init_args: {{{}}}}}]'"
+
+
+@pytest.mark.parametrize(
+    ("line", "answers"),
+    [
+        (f"{OWN} --data.source no/such", ["no/such", "FIRSTLIGHT_DATA"]),
+        (f"{OWN} --data.source '[]'", ["names no demonstrations"]),
+        (f"{MINE} --data.observation nothing", ["lacks the column nothing", "observation.state"]),
+        (f"{MINE} --data.observation '{{a: nothing}}'", ["lacks the column nothing"]),
+        (f"{MINE} --data.observation '[observation.state, nothing]'", ["lacks the column nothing"]),
+        (f"{MINE} --data.observation '[]'", ["name at least one column"]),
+        (f"{MINE} --data.action nothing", ["lacks the column nothing"]),
+        (f"{MINE} --data.action '[]'", ["name at least one column"]),
+        (f"{MINE} --data.action words", ["column words"]),
+        (f"{MINE} --data.observation ragged", ["column ragged", "equally many numbers"]),
+        (f"{MINE} --data.observation holes", ["column holes", "not finite"]),
+        (f"{MINE} --data.observation photo", ["image 0"]),
+        (f"{MINE} --data.n_obs_steps 0", ["n_obs_steps=0"]),
+        (f"{MINE} --data.horizon 0", ["horizon=0"]),
+        (f"{MINE} --data.pad_after 8", ["pad_after=8", "horizon=8"]),
+        (f"{MINE} --data.val_share 0.9", ["val_share=0.9", "2 episodes"]),
+        (f"{MINE} --data.on_device maybe", ["on_device", "maybe"]),
+        (f"{MINE} --data.horizon 30 --data.pad_after 0", ["20 steps is shorter than the horizon", "horizon=30"]),
+        (f"{MINE} --model.observation_shape [4]", ["observation_shape=[4]", "[2]", "leave it out"]),
+        (f"{MINE} --model.action_dim 3", ["action_dim=3", "leave it out"]),
+        (
+            f"{MINE} --model.features networks.pusht_features.PushTFeatures",
+            ["observation_shape=[2]", "[18]", "NormalizedFeatures"],
+        ),
+        (f"{MINE} --model.features Keypoints", ["features", "Keypoints"]),
+        (f"{MINE}", ["the policy observes [2]", "Pendulum-v1 shows [3]"]),
+        (f"{MINE} {ROLLOUTS.format('env_id: Nowhere-v0')}", ["env_id='Nowhere-v0' cannot be made"]),
+        (f"{MINE} {ROLLOUTS.format('env_id: nowhere:Some-v0')}", ["env_id='nowhere:Some-v0' cannot be made"]),
+        (f"{MINE} {ROLLOUTS.format('env_id: CartPole-v1')}", ["CartPole-v1", "Discrete", "a Box"]),
+        (f"{MINE} {ROLLOUTS.format('env_id: Pendulum-v1, env_options: {gravity: 1}')}", ["cannot be made", "gravity"]),
+        (f"{MINE} {ROLLOUTS.format('parallel_worlds: 0')}", ["parallel_worlds=0"]),
+        (f"{MINE} --data.action timestamp {ROLLOUTS.format(WON)}", ["success_key='won'", "or none"]),
+        (f"{LEROBOT} --data.observation nothing", ["lack nothing", "observation.state"]),
+        (f"{LEROBOT} {TOP}", ["holds images", "image_encoder"]),
+        (f"{LEROBOT} --data.observation '[{CAMERA}, observation.state]'", ["cannot be one vector", CAMERA]),
+        (f"{LEROBOT} --data.action {CAMERA}", ["names images", "columns of numbers"]),
+        (f"{LEROBOT} --data.source no_videos {TOP}", ["episode_000000.mp4 of episode 0 is missing"]),
+        (f"{LEROBOT} --data.source torn_video {TOP}", ["episode_000000.mp4 cannot be decoded"]),
+        (f"{LEROBOT} --data.source old", ["says version v1.6", "v2.0, v2.1, v3.0"]),
+        (f"{LEROBOT} --data.source other_size", ["rows of shape (3,)", "(9,), as meta/info.json says"]),
+        (f"{LEROBOT} --data.source fewer_rows", ["holds 9 of the 10 steps", "fetch it once more"]),
+        (f"{LEROBOT} --data.source torn_info", ["info.json is no readable JSON"]),
+        (f"{LEROBOT} --data.source sizes", ["actions have the shape (2,) in one file and (3,) in another"]),
+    ],
+    ids=lambda value: value.removeprefix(OWN)[:90] if isinstance(value, str) else "",
+)
+def test_demonstrations_of_ones_own_that_do_not_fit(line, answers, refused, tmp_path):
+    half = {"episode_index": [0] * 20 + [1] * 20, "frame_index": [*range(20)] * 2}
+    columns = {
+        "words": ["word"] * 40,
+        "ragged": [[1.0]] * 39 + [[1.0, 2.0]],
+        "holes": [[1.0]] * 39 + [[float("nan")]],
+        "photo": [{"bytes": b"none", "path": None}] * 40,
+    }
+    parquet.write_table(steps(**half, **columns), tmp_path / "mine.parquet")
+    (tmp_path / "sizes").mkdir()
+    parquet.write_table(steps(**half), tmp_path / "sizes/a.parquet")
+    parquet.write_table(steps(**half, action=[[1.0, 2.0, 3.0]] * 40), tmp_path / "sizes/b.parquet")
+    for name in ("lerobot", "no_videos", "torn_video", "old", "other_size", "fewer_rows", "torn_info"):
+        if name not in line:
+            continue
+        info = {"old": {"codebase_version": "v1.6"}, "fewer_rows": {"total_frames": 10}}.get(name, {})
+        folder = write_folder(tmp_path / name, "v2.1", videos=name == "lerobot", info=info)
+        if name == "torn_video":
+            video = folder / f"videos/chunk-000/{CAMERA}/episode_000000.mp4"
+            video.parent.mkdir(parents=True)
+            video.write_text("none")
+        if name == "other_size":
+            text = (folder / "meta/info.json").read_text()
+            (folder / "meta/info.json").write_text(text.replace('"shape": [3]', '"shape": [9]'))
+        if name == "torn_info":
+            (folder / "meta/info.json").write_text("{")
+    has(refused(line), answers)
 
 
 @pytest.mark.parametrize("config", ["mnist_mlp", "pusht"])

@@ -30,7 +30,7 @@ def test_a_few_demonstrations_are_enough(episodes, tmp_path, monkeypatch):
         ]
     )
     assert cli.trainer.global_step == 1
-    assert len(cli.datamodule.train_windows.demos.starts) == episodes
+    assert len(cli.datamodule.train_windows.recorded.starts) == episodes
     shipped = load_trained(ROOT / "pretrained" / "pusht")
     for name, value in shipped.network.state_dict().items():
         torch.testing.assert_close(cli.model.network.state_dict()[name], value, rtol=1e-5, atol=1e-6)

@@ -39,7 +39,10 @@ def test_fit_commands_run(command, tmp_path, monkeypatch):
     config = with_small_rollouts(tmp_path)
     tail = re.sub(r"--config configs/pusht\w*\.yaml", "", command.removeprefix("python train.py fit"))
     args = [str(ROOT / word) if word.startswith("configs/") else word for word in shlex.split(tail)]
-    args = [re.sub(r"\b\w+\.parquet", str(ROOT / "datamodules/bundled/pusht.parquet"), word) for word in args]
+    args = [
+        re.sub(r"\b\w+\.parquet|(?<![\w/])(demos|corrections)\b", str(ROOT / "datamodules/bundled/pusht.parquet"), word)
+        for word in args
+    ]
     if any("ddp" in word or "gpu" in word for word in args):
         pytest.skip("needs two processes or a GPU")
     monkeypatch.chdir(tmp_path)

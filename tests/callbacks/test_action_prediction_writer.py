@@ -9,11 +9,12 @@ from callbacks.action_prediction_writer import ActionPredictionWriter
 from datamodules.pusht import PushTDemos
 from lightning_modules.diffusion_policy import DiffusionPolicy
 from networks.chunk_mlp import ChunkMLP
+from networks.pusht_features import PushTFeatures
 
 
 def test_a_row_for_each_window_in_raw_units(tmp_path, capsys):
     torch.manual_seed(0)
-    policy = DiffusionPolicy(partial(ChunkMLP, width=16, depth=1, encoder_width=16, encoder_depth=1))
+    policy = DiffusionPolicy(partial(ChunkMLP, width=16, depth=1, encoder_width=16, encoder_depth=1), PushTFeatures)
     data = PushTDemos("bundled", batch_size=40)
     quiet = dict.fromkeys(["logger", "enable_progress_bar", "enable_model_summary"], False)
     trainer = L.Trainer(

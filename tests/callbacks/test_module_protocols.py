@@ -23,6 +23,7 @@ from lightning_modules.diffusion_policy import DiffusionPolicy
 from lightning_modules.gan import GAN
 from lightning_modules.mlp_classifier import MLPClassifier
 from lightning_modules.seq2seq import Seq2Seq
+from networks.pusht_features import PushTFeatures
 from networks.transformer import EncoderDecoder
 from networks.unet2d import UNet2D
 from tests.lightning_modules.test_gan import TINY
@@ -40,7 +41,7 @@ SMALL = {
     DDPM: lambda: DDPM(partial(UNet2D, widths=[64], attention=0), [1, 8, 8], 3),
     MLPClassifier: lambda: MLPClassifier(hidden=[5]),
     Seq2Seq: lambda: Seq2Seq(12, partial(EncoderDecoder, width=8, depth=1, heads=2)),
-    DiffusionPolicy: DiffusionPolicy,
+    DiffusionPolicy: lambda: DiffusionPolicy(features=PushTFeatures),
 }
 ALL = [kind for kind in vars(module_protocols).values() if getattr(kind, "_is_protocol", False)]
 

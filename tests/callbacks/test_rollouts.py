@@ -8,16 +8,18 @@ from torch.utils.data import DataLoader
 
 from callbacks import rollouts
 from callbacks.resume.random_state import random_state
-from callbacks.rollouts import Rollouts, run_policy, table
+from callbacks.rollouts import Rollouts, roll_out, run_policy, table
 from diffusion.noise import randn
 from envs.episode_statistics import summarize
-from envs.rollout import rollout
+from envs.pusht_world import PushTWorld
+from envs.rollout import episodes_of, rollout
+from envs.world import World
 
 
 class Chaser(L.LightningModule):
     """Not a learner: drives the pointer to the block's centre plus its one weight."""
 
-    observation = "keypoints"
+    observation, observation_shape, action_dim = "keypoints", [18], 2
 
     def __init__(self):
         super().__init__()
@@ -116,13 +118,13 @@ class Dicer(Chaser):
         self.weight = torch.randn(64, 36, generator=torch.Generator().manual_seed(0))
 
 
-def test_an_episode_does_not_depend_on_the_others_of_its_wave(monkeypatch):
+def test_an_episode_does_not_depend_on_the_others_of_its_wave():
     """Bit for bit: the same alone, beside others, in a later wave; another attempt at a start is another one."""
-    monkeypatch.setattr(rollouts, "WAVE", 2)
     policy = Dicer().train()
     state = random_state()
     seeds = [3, 100, 7, 3]
-    many = run_policy(policy, seeds, progress=False)
+    world = PushTWorld()
+    many = episodes_of(roll_out(policy, world, seeds, progress=False, parallel_worlds=2))
     assert policy.training
     assert torch.equal(state["torch"], torch.get_rng_state())
     few = run_policy(policy, [7, 3], progress=False)
@@ -131,6 +133,90 @@ def test_an_episode_does_not_depend_on_the_others_of_its_wave(monkeypatch):
         np.testing.assert_array_equal(one.coverages, other.coverages)
     assert not np.array_equal(many[-1].actions[:8], many[0].actions[:8])
     assert [episode.seed for episode in many] == seeds
+
+
+class Swinger(L.LightningModule):
+    """Not a learner: torques from its noise and from what it sees, in one array or by key."""
+
+    observation, observation_shape, action_dim = None, [3], 1
+
+    def __init__(self, n_action_steps=5):
+        super().__init__()
+        self.save_hyperparameters({"n_obs_steps": 2, "n_action_steps": n_action_steps})
+        self.weight = torch.randn(1, 6, generator=torch.Generator().manual_seed(0))
+        self.seen = []
+
+    def act(self, observations, generator=None):
+        self.seen.append(len(observations))
+        pushed = torch.nn.functional.linear(observations.flatten(1), self.weight).sin()
+        return randn((len(observations), 5, 1), generator) + pushed[:, None]
+
+    training_step = validation_step = test_step = lambda self, batch, batch_idx: None
+
+    def configure_optimizers(self):
+        return None
+
+
+def test_waves_of_any_size_give_the_same_figures():
+    """Seven at once, one at once, more than the policy sees at once; as the policy always sees equally many."""
+    world, seeds = World("Pendulum-v1"), range(8)
+    policy = Swinger()
+    expected = roll_out(policy, world, seeds, progress=False)
+    assert set(policy.seen) == {rollouts.BATCH}
+    assert world.summarize(expected)["mean_steps"] == (200, 200, 200)
+    for waves in (7, 1):
+        for one, other in zip(roll_out(policy, world, seeds, False, waves), expected, strict=True):
+            np.testing.assert_array_equal(one.actions, other.actions)
+            np.testing.assert_array_equal(one.rewards, other.rewards)
+
+
+def test_noise_comes_from_the_runs_seed(monkeypatch):
+    world = World("Pendulum-v1")
+
+    def actions(seed):
+        monkeypatch.setenv("PL_GLOBAL_SEED", seed)
+        return roll_out(Swinger(), world, [5], progress=False)[0].actions
+
+    assert np.array_equal(actions("3"), actions("3"))
+    assert not np.array_equal(actions("3"), actions("4"))
+
+
+def test_any_environment_is_tested_and_logged(tmp_path, capsys):
+    callback = Rollouts(1, 3, 0, "Pendulum-v1", {"g": 5.0})
+    metrics = trainer(tmp_path, [callback]).test(Swinger(), LOADER, verbose=False)[0]
+    played = roll_out(Swinger(), World("Pendulum-v1", {"g": 5.0}), range(100_000, 100_003), progress=False)
+    assert metrics["test/mean_return"] == pytest.approx(np.mean([one.rewards.sum() for one in played]), rel=1e-6)
+    assert "Pendulum-v1, 3 episodes, starts of seeds 100000 to 100002" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"env_id": "Nowhere-v0"}, "env_id='Nowhere-v0' cannot be made"),
+        ({"env_id": "nowhere:Some-v0"}, "env_id='nowhere:Some-v0' cannot be made"),
+        ({"env_id": "CartPole-v1"}, r"has the actions Discrete\(2\)"),
+        ({"env_id": "Pendulum-v1", "env_options": {"gravity": 1}}, "cannot be made with {'gravity': 1}"),
+        ({"parallel_worlds": 0}, "parallel_worlds=0"),
+        ({"parallel_worlds": 1001}, "parallel_worlds=1001"),
+    ],
+)
+def test_worlds_that_cannot_be_acted_in_are_named(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        Rollouts(**arguments)
+
+
+def test_a_policy_of_another_world_is_refused_before_work_begins(tmp_path):
+    for module, options, words in (
+        (Swinger(), {}, r"observes \[3\], and firstlight/PushT-v0 shows \[18\]"),
+        (Chaser(), {"env_id": "Pendulum-v1"}, r"observes \[18\], and Pendulum-v1 shows \[3\]"),
+        (
+            Swinger(),
+            {"env_id": "MountainCarContinuous-v0"},
+            r"observes \[3\], and MountainCarContinuous-v0 shows \[2\]",
+        ),
+    ):
+        with pytest.raises(ValueError, match=words):
+            trainer(tmp_path, [Rollouts(1, 1, 0, **options)]).test(module, LOADER, verbose=False)
 
 
 def test_the_same_seeds_give_the_same_episodes():

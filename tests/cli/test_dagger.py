@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cli import dagger
-from datamodules.demonstrations import read_demonstrations
+from datamodules.pusht import read_keypoints
 from envs.rollout import Episode
 from planning import planner
 from planning.dagger import states_after
@@ -29,7 +29,7 @@ def test_the_command_writes_ways_to_the_target_from_where_the_policy_was(option,
     out = tmp_path / "corrections.parquet"
     call = ["--checkpoint", "x.ckpt", "--out", str(out), "--workers", "1", "--after-steps", "20"]
     dagger.main([*call, "--first-seed", "1000001", "--seeds", "2", *option])
-    demos, rows = read_demonstrations(str(out)), pq.read_table(out)
+    demos, rows = read_keypoints(str(out)), pq.read_table(out)
     facts = json.loads(rows.schema.metadata[b"firstlight"])
     assert (facts["episodes_tried"], facts["episodes_that_failed"], facts["solved"]) == (2, 1, corrected)
     assert len(demos.starts) == corrected

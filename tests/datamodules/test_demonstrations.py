@@ -1,90 +1,85 @@
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import lightning as L
 import pytest
 import torch
 
-from datamodules import sources
-from datamodules.demonstrations import read_demonstrations
-from tests.datamodules.conftest import table
+from datamodules.demonstrations import Demonstrations
+from lightning_modules.diffusion_policy import DiffusionPolicy
+from networks.chunk_mlp import ChunkMLP
+from networks.normalized_features import NormalizedFeatures
+from tests.datamodules.lerobot_folders import CAMERA, SIZE, write_folder
+
+BY_KEY = {"joints": "observation.state", "goal": "observation.goal"}
 
 
-def test_several_sources_follow_one_another(tmp_path):
-    paths = [str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")]
-    for path, lengths in zip(paths, [(20,), (30, 25)], strict=True):
-        pq.write_table(table(lengths), path)
-    both, parts = read_demonstrations(paths), [read_demonstrations(path) for path in paths]
-    assert both.lengths.tolist() == [20, 30, 25]  # both files begin with an episode 0
-    assert torch.equal(both.actions, torch.cat([part.actions for part in parts]))
-    assert torch.equal(both.observations[both.starts[1] : both.ends[1]], parts[1].observations[:30])
-    with pytest.raises(ValueError, match="names no demonstrations"):
-        read_demonstrations([])
+def small(shape):
+    """An encoder: an image's mean in each channel."""
+
+    class Mean(torch.nn.Module):
+        dim = shape[0]
+
+        def forward(self, images):
+            return images.float().mean((2, 3)) / 255
+
+    return Mean()
 
 
-def in_order(path, lengths, first=0):
-    """A file whose actions tell their step, with frames; returns its columns."""
-    n = sum(lengths)
-    steps = np.arange(n, dtype=np.float32)
-    columns = {
-        "action": np.stack([steps, steps], 1).tolist(),
-        "episode_index": np.repeat(np.arange(len(lengths)) + first, lengths).tolist(),
-        "frame_index": np.concatenate([np.arange(length) for length in lengths]).tolist(),
-    }
-    rows = table(lengths, **columns)
-    pq.write_table(rows, path)
-    return rows
+def network(horizon, action_dim, condition_dim):
+    return ChunkMLP(horizon, action_dim, condition_dim, width=16, depth=1, encoder_width=16, encoder_depth=1)
 
 
-def test_files_that_each_begin_with_episode_0_are_episodes_of_their_own(tmp_path):
-    for name, lengths in (("part-10", (7,)), ("part-2", (5, 6)), ("more", (4,))):
-        in_order(tmp_path / f"{name}.parquet", lengths)
-    demos = read_demonstrations(str(tmp_path))
-    assert demos.lengths.tolist() == [4, 5, 6, 7]
-    steps = [torch.arange(n) for n in (4, 11, 7)]
-    assert torch.equal(demos.actions[:, 0], torch.cat(steps).float())
+def made(tmp_path, observation, **options):
+    source = str(write_folder(tmp_path / "demos", "v3.0"))
+    return Demonstrations(source, observation, horizon=4, batch_size=4, val_share=0.5, **options)
 
 
-@pytest.mark.parametrize("way", ["shuffled", "interleaved", "backwards"])
-def test_rows_in_any_order_are_the_same_episodes(way, tmp_path):
-    rows = in_order(tmp_path / "demos.parquet", (20, 30, 25))
-    expected = read_demonstrations(str(tmp_path / "demos.parquet"))
-    order = {
-        "shuffled": np.random.default_rng(0).permutation(75),
-        "interleaved": np.argsort(rows["frame_index"].to_numpy(), kind="stable"),
-        "backwards": np.arange(75)[::-1],
-    }[way]
-    pq.write_table(rows.take(pa.array(order)), tmp_path / "demos.parquet")
-    read = read_demonstrations(str(tmp_path / "demos.parquet"))
-    for name in ("observations", "actions", "starts", "ends"):
-        assert torch.equal(getattr(read, name), getattr(expected, name)), name
+def test_shapes_are_known_before_anything_is_set_up(tmp_path):
+    data = made(tmp_path, BY_KEY | {"top": CAMERA})
+    assert data.observation_shape == {"joints": [3], "goal": [1], "top": [3, SIZE, SIZE]}
+    assert data.action_dim == 2
+    assert made(tmp_path / "other", ["observation.state", "observation.goal"]).observation_shape == [4]
 
 
-@pytest.mark.parametrize(
-    ("frames", "words"),
-    [
-        ([0, 1, 3, 4], "episode 7 of .* has 4 rows with frame_index from 0 to 4; .* must count from 0, each once"),
-        ([1, 2, 3, 4], "has 4 rows with frame_index from 1 to 4"),
-        ([0, 1, 1, 2], "has 4 rows with frame_index from 0 to 2"),
-        ([-1, 0, 1, 2], "has 4 rows with frame_index from -1 to 2"),
-        ([0.0, 1.0, 2.0, 3.0], "column frame_index .* must hold whole numbers"),
-        ([0, 1, None, 3], "column frame_index .* must hold whole numbers"),
-    ],
-)
-def test_steps_that_are_missing_or_there_twice_are_named(frames, words, write_demonstrations):
-    with pytest.raises(ValueError, match=words):
-        read_demonstrations(write_demonstrations(lengths=(4,), frame_index=frames, episode_index=[7] * 4))
+def test_statistics_are_those_of_the_training_episodes(tmp_path):
+    data = made(tmp_path, BY_KEY | {"top": CAMERA})
+    with pytest.raises(ValueError, match=r"call setup\(.fit.\) first"):
+        data.observation_statistics()
+    data.setup("fit")
+    rows = data.train_windows.first[0], data.train_windows.last[0] + 1
+    steps = torch.arange(*map(float, rows))
+    found = data.observation_statistics()
+    assert found["top"] is None
+    torch.testing.assert_close(found["goal"].mean, 10 * steps.mean()[None])
+    torch.testing.assert_close(found["joints"].std, torch.tensor([*[steps.std(correction=0)] * 2, 1.0]))
+    torch.testing.assert_close(data.action_statistics().mean, steps.mean() + torch.tensor([0.0, 0.5]))
 
 
-def test_interleaved_episodes_without_frames_are_named(write_demonstrations):
-    with pytest.raises(ValueError, match="are interleaved, and no column frame_index says"):
-        read_demonstrations(write_demonstrations(lengths=(4,), episode_index=[0, 1, 0, 1]))
+@pytest.mark.parametrize("observation", ["observation.state", BY_KEY, {"top": CAMERA, "joints": "observation.state"}])
+def test_a_policy_trains_on_them_and_acts(observation, tmp_path):
+    torch.manual_seed(0)
+    data = made(tmp_path, observation)
 
+    def features(*sizes):
+        return NormalizedFeatures(*sizes, image_encoder=small if CAMERA in str(observation) else None)
 
-def test_the_bundled_and_the_human_episodes_are_what_they_were(human_data):
-    """Their rows lie in order: nothing moves."""
-    for source, episodes, steps in (("bundled", 422, 32_362), (human_data, 206, 25_650)):
-        demos = read_demonstrations(source)
-        assert (len(demos.starts), len(demos.actions)) == (episodes, steps)
-    rows = sources.load(human_data).with_format("numpy")[:]
-    np.testing.assert_array_equal(demos.actions, rows["action"])
-    np.testing.assert_array_equal(demos.starts[1:], np.flatnonzero(np.diff(rows["episode_index"])) + 1)
+    policy = DiffusionPolicy(
+        network, features, data.observation_shape, data.action_dim, horizon=4, n_action_steps=2, sampling_steps=2
+    )
+    quiet = dict.fromkeys(["logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing"], False)
+    trainer = L.Trainer(max_steps=3, accelerator="cpu", **quiet)
+    trainer.fit(policy, data)
+    assert trainer.callback_metrics["train/loss"].isfinite()
+    assert policy.action_scale.shape == (4, 2)
+    shown = data.train_windows[0]["observation"]
+    alone = policy.act(shown)
+    assert alone.shape == (4, 2)
+    assert alone.isfinite().all()
+    if isinstance(observation, dict):
+        arrays = {key: values.numpy() for key, values in reversed(shown.items())}  # keys in any order
+        torch.manual_seed(1)
+        ours = policy.act(shown)
+        torch.manual_seed(1)
+        assert policy.act(arrays).tolist() == ours.tolist()
+        with pytest.raises(ValueError, match="each by its key; got a single array"):
+            policy.act(torch.zeros(2, 3))
+        with pytest.raises(ValueError, match=f"this policy observes {', '.join(observation)}, each by its key; got a"):
+            policy.act({"a": torch.zeros(2, 3)})

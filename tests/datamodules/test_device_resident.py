@@ -9,15 +9,16 @@ from torch import nn
 
 from callbacks.resume.data_loader_state import DataLoaderState
 from callbacks.resume.random_state import RandomState
-from datamodules.demonstrations import Demonstrations
 from datamodules.device_resident import ResidentDataModule, index_on
+from datamodules.episodes import Episodes
 from datamodules.image_files import ImageFiles
 from datamodules.images import ImageDataModule, ImageSet
 from datamodules.mnist import MNIST
 from datamodules.pairs import EpochPairs, Pairs
 from datamodules.pig_latin import PigLatin
-from datamodules.pusht import PushTDemos, Windows
+from datamodules.pusht import PushTDemos
 from datamodules.sorting import Sorting
+from datamodules.windows import Windows
 from tests.datamodules.one_device import copies
 
 META = torch.device("meta")
@@ -36,7 +37,7 @@ def pairs(first=4):
 def windows():
     steps = torch.arange(9.0)
     episodes = torch.tensor([0, 5]), torch.tensor([5, 9])
-    demos = Demonstrations(steps[:, None].repeat(1, 18), steps[:, None].repeat(1, 2), *episodes)
+    demos = Episodes(steps[:, None].repeat(1, 18), steps[:, None].repeat(1, 2), *episodes)
     return Windows(demos, torch.arange(2), n_obs_steps=2, horizon=3, pad_after=2)
 
 

@@ -1,13 +1,13 @@
 import numpy as np
 import torch
 
-from datamodules.demonstrations import read_demonstrations
 from datamodules.hindsight_alignment import align_ends
+from datamodules.pusht import read_keypoints
 from envs import t_block
 
 
 def test_aligned_episodes_end_on_the_target_and_keep_their_shape(write_demonstrations):
-    demos = read_demonstrations(write_demonstrations())
+    demos = read_keypoints(write_demonstrations())
     moved = align_ends(demos)
     ends = moved.observations[demos.ends - 1, 2:].unflatten(-1, (8, 2)).numpy()
     np.testing.assert_allclose(ends, np.broadcast_to(t_block.corners(t_block.TARGET_POSE), ends.shape), atol=1e-3)

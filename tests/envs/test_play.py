@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from callbacks.rollouts import FIRST_TEST_SEED, VAL_SEEDS
-from datamodules.demonstrations import read_demonstrations
+from datamodules.pusht import read_keypoints
 from envs import play, t_block
 from envs.arguments import FIRST_RECORDING_SEED
 from envs.physics import get_state, set_state
@@ -75,7 +75,7 @@ def test_playing_and_keeping(page):
     assert page("/view") == view  # a page that is loaded again goes on
     view = page("/keep", True)
     assert (view["kept"], view["steps"]) == (1, 0)
-    demos = read_demonstrations(str(page.game.out))
+    demos = read_keypoints(str(page.game.out))
     assert demos.lengths.tolist() == [5]
     assert demos.actions[0].tolist() == [300, 310]
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from datamodules import sources
-from datamodules.demonstrations import read_demonstrations
+from datamodules.pusht import read_keypoints
 from envs import t_block, video
 from envs.action_chunking import ActionChunking
 from envs.episode_statistics import summarize
@@ -58,7 +58,7 @@ def test_rows_are_what_happens_when_the_actions_are_taken(recorded):
 
 
 def test_a_recording_is_a_source(recorded):
-    demos = read_demonstrations(str(recorded[0]))
+    demos = read_keypoints(str(recorded[0]))
     assert demos.lengths.tolist() == [20, 30]
 
 

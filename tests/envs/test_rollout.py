@@ -7,7 +7,8 @@ import pytest
 from envs import PUSHT_ID
 from envs.action_chunking import ActionChunking
 from envs.pusht import PushT
-from envs.rollout import Episode, make_worlds, replay, rollout
+from envs.rollout import Episode, replay, rollout
+from envs.world import World
 
 
 def to_the_middle(observations, indices=None):
@@ -81,7 +82,7 @@ def test_replay_gives_the_same_episode():
 
 @pytest.mark.parametrize("parallel", [True, False])
 def test_vector_environments(parallel):
-    worlds = make_worlds(2, 2, 4, parallel=parallel, observation="keypoints")
+    worlds = World(PUSHT_ID, {"observation": "keypoints"}).vector(2, 2, 4, parallel=parallel)
     observations, _ = worlds.reset(seed=[1, 2])
     assert observations.shape == (2, 2, 18)
     observations, rewards, *_ = worlds.step(np.full((2, 4, 2), 256, dtype=np.float32))
@@ -100,18 +101,18 @@ def test_plain_vector_environments(mode):
 
 
 def test_chunks_stop_where_the_episode_does():
-    env = ActionChunking(gym.make(PUSHT_ID, max_episode_steps=6), n_action_steps=4, n_obs_steps=2)
+    env = ActionChunking(gym.make(PUSHT_ID, max_episode_steps=6), 4, 2, kept=["coverage"])
     env.reset(seed=0)
     chunk = np.full((4, 2), 20.0)
     *_, truncated, info = env.step(chunk)
     assert not truncated
-    assert np.isfinite(info["coverages"]).all()
+    assert np.isfinite(info["steps"]["coverage"]).all()
     *_, truncated, info = env.step(chunk)
     assert truncated
-    assert np.isfinite(info["coverages"]).tolist() == [True, True, False, False]
+    assert np.isfinite(info["steps"]["coverage"]).tolist() == [True, True, False, False]
     _, reward, *_, info = env.step(chunk)  # an ended episode stands still
     assert reward == 0
-    assert np.isnan(info["coverages"]).all()
+    assert np.isnan(info["steps"]["coverage"]).all()
 
 
 def test_coverage_of_exactly_the_threshold_is_no_success():

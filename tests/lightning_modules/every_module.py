@@ -33,6 +33,7 @@ from networks.chunk_unet import ChunkUNet
 from networks.cnn import ResNet
 from networks.dcgan import Discriminator, Generator
 from networks.mlp import MLP
+from networks.normalized_features import NormalizedFeatures
 from networks.positions import RotaryPositions
 from networks.pusht_features import PushTFeatures
 from networks.transformer import AnswerDecoder, Encoder, EncoderDecoder
@@ -94,13 +95,18 @@ class BoldFeatures(PushTFeatures):
 class Demonstrations(Rows):
     """Rows of a policy, whose first ones are the shortest: row n is padded from its action n + 1 on."""
 
-    def action_scale(self) -> torch.Tensor:
-        """Root mean square of the actions that are no padding, relative to the pointer: (T, 1)."""
+    def observation_statistics(self) -> None:
+        """Push-T's features need none."""
+
+    action_statistics = observation_statistics
+
+    def action_scale(self, origin: Callable) -> torch.Tensor:
+        """Root mean square of the actions that are no padding, relative to their origin: (T, 2)."""
         observation, action, is_pad = (
             torch.stack([row[name] for row in self.rows]) for name in ("observation", "action", "action_is_pad")
         )
-        squares = (action - observation[:, -1:, :2]).square().mean(2) * ~is_pad
-        return (squares.sum(0) / (~is_pad).sum(0)).sqrt()[:, None]
+        squares = (action - origin(observation)).square() * ~is_pad[..., None]
+        return (squares.sum(0) / (~is_pad).sum(0)[:, None]).sqrt()
 
 
 def demonstrations(seed: int = 0) -> Demonstrations:
@@ -273,12 +279,17 @@ KINDS = {
         DiffusionPolicy,
         {
             "network": partial(ChunkMLP, width=16, depth=1, encoder_width=16, encoder_depth=1),
+            "features": PushTFeatures,
+            "observation_shape": [18],
+            "action_dim": 2,
             "sampling_steps": 3,
         },
         demonstrations,
         {
             "network": partial(ChunkUNet, widths=[8, 16]),
             "features": BoldFeatures,
+            "observation_shape": ([17], {"features": NormalizedFeatures}),
+            "action_dim": (3, {"features": NormalizedFeatures}),
             "n_obs_steps": 3,
             "horizon": 12,
             "n_action_steps": 4,

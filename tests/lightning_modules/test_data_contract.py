@@ -20,7 +20,12 @@ class Images(ImageDataModule):
 
 
 class Actions(L.LightningDataModule):
-    def action_scale(self):
+    def observation_statistics(self):
+        return None
+
+    action_statistics = observation_statistics
+
+    def action_scale(self, origin):
         return torch.full((4, 1), 3.0)
 
 
@@ -61,7 +66,7 @@ def test_what_image_data_offer():
 
 
 def test_what_other_data_offer():
-    assert torch.equal(data_contract.action_scale(module(Actions())), torch.full((4, 1), 3.0))
+    assert torch.equal(data_contract.demonstrations(module(Actions())).action_scale(None), torch.full((4, 1), 3.0))
     texts = module(Texts())
     assert data_contract.tokenizer(texts, Texts().vocab_size) is Texts.tokenizer
     assert [data_contract.metric_of_loader(texts, loader) for loader in range(3)] == ["short", "long", "exact_match_2"]
@@ -81,7 +86,7 @@ def test_data_that_say_nothing_are_taken_as_they_are(data):
     [
         (data_contract.channel_statistics, r"^mean and std .* channel_statistics\(\).* or give mean and std$"),
         (lambda one: data_contract.training_images(one, 5, "the filters"), r"^the filters are .* training_images\(\)"),
-        (data_contract.action_scale, r"^the scale of actions is .* action_scale\(\).* or start from weights$"),
+        (data_contract.demonstrations, r"^statistics of .* observation_statistics\(\).* or start from weights$"),
     ],
 )
 @pytest.mark.parametrize(("data", "given"), [(None, "plain loaders"), (Texts(), r"Texts, which has no \w+\(\)")])

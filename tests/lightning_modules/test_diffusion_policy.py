@@ -20,10 +20,11 @@ from lightning_modules.diffusion_policy import DiffusionPolicy
 from networks.chunk_mlp import ChunkMLP
 from networks.chunk_unet import ChunkUNet
 from networks.observation_features import ObservationFeatures
+from networks.pusht_features import PushTFeatures
 from optim.lr_schedule import Constant, WarmupCosine
 
 SMALL = {"width": 32, "depth": 1, "encoder_width": 32, "encoder_depth": 1}
-TINY = {"network": partial(ChunkMLP, **SMALL)}
+TINY = {"network": partial(ChunkMLP, **SMALL), "features": PushTFeatures}
 
 
 def keypoints(n, seed=0):
@@ -48,14 +49,19 @@ class Rows(L.LightningDataModule):
         batch = rows(n, horizon)
         self.rows = [{name: values[i] for name, values in batch.items()} for i in range(n)]
 
-    def action_scale(self):
-        """By the slow road: root mean square of the actions that are no padding, relative to the pointer."""
+    def observation_statistics(self):
+        return None
+
+    action_statistics = observation_statistics
+
+    def action_scale(self, origin):
+        """By the slow road: root mean square of the actions that are no padding, relative to their origin."""
         squares = [[] for _ in range(len(self.rows[0]["action"]))]
         for row in self.rows:
             for step, (action, is_pad) in enumerate(zip(row["action"], row["action_is_pad"], strict=True)):
                 if not is_pad:
-                    squares[step] += (action - row["observation"][-1, :2]).square().tolist()
-        return torch.tensor([[np.sqrt(np.mean(values)) if values else 0.0] for values in squares])
+                    squares[step].append((action - origin(row["observation"][None])[0, 0]).square().tolist())
+        return torch.tensor([np.sqrt(np.mean(values, 0)).tolist() if values else [0.0, 0.0] for values in squares])
 
     def train_dataloader(self):
         return DataLoader(self.rows, 8)
@@ -82,7 +88,7 @@ def fit(policy, steps, callbacks=(), data=None, **options):
     "arguments",
     [
         TINY,
-        {"network": partial(ChunkUNet, widths=[8, 16])},
+        TINY | {"network": partial(ChunkUNet, widths=[8, 16])},
         TINY | {"prediction_type": Epsilon(), "horizon": 12, "n_action_steps": 4},
         TINY | {"prediction_type": Sample(), "sampling_steps": 1},
         TINY | {"sampler": DDPMSampler()},
@@ -126,9 +132,8 @@ def test_steps_that_no_action_reaches_have_scale_1_and_no_loss(reached):
 
 def test_overfits_a_few_windows():
     torch.manual_seed(0)
-    policy = DiffusionPolicy(
-        partial(ChunkMLP, width=128, depth=2, encoder_width=64, encoder_depth=1), lr=3e-3, noise_levels_per_sample=16
-    )
+    network = partial(ChunkMLP, width=128, depth=2, encoder_width=64, encoder_depth=1)
+    policy = DiffusionPolicy(network, PushTFeatures, lr=3e-3, noise_levels_per_sample=16)
     batch = rows(8)
     relative = batch["action"] - batch["observation"][:, -1:, :2]
     policy.action_scale.copy_(relative.square().mean((0, 2)).sqrt()[:, None])
@@ -269,10 +274,11 @@ def test_own_features_decide_what_is_observed_and_what_actions_mean():
     """A robot that sees its position, in metres, and is told where to go in it."""
 
     class Position(ObservationFeatures):
-        observation, observation_dim, action_dim = "position", 3, 3
+        observation = "position"
 
-        def __init__(self, n_obs_steps):
+        def __init__(self, n_obs_steps, observation_shape, action_dim):
             super().__init__()
+            self.observation_shape, self.action_dim = observation_shape, action_dim
             self.dim = 3 * n_obs_steps
 
         def forward(self, observations):
@@ -282,7 +288,8 @@ def test_own_features_decide_what_is_observed_and_what_actions_mean():
             return observations[:, -1:]
 
     torch.manual_seed(0)
-    policy = DiffusionPolicy(**TINY, features=Position, n_obs_steps=1, temperature=0.0).eval()
+    own = TINY | {"features": Position, "observation_shape": [3], "action_dim": 3}
+    policy = DiffusionPolicy(**own, n_obs_steps=1, temperature=0.0).eval()
     assert policy.observation == "position"
     seen = torch.tensor([[[1.0, -2.0, 7.0]], [[4.0, 5.0, 6.0]]])
     # A network that has learned nothing predicts no velocity: x_0 of no noise is 0, the origin.
@@ -357,6 +364,7 @@ def test_weights_without_a_checkpoint(tmp_path):
         "model:\n  class_path: lightning_modules.diffusion_policy.DiffusionPolicy\n  init_args:\n"
         "    network: {class_path: networks.chunk_mlp.ChunkMLP, init_args: "
         "{width: 32, depth: 1, encoder_width: 32, encoder_depth: 1}}\n"
+        "    features: {class_path: networks.pusht_features.PushTFeatures}\n"
     )
     with pytest.raises(FileNotFoundError, match="there are no weights"):
         load_trained(tmp_path)
@@ -366,7 +374,7 @@ def test_weights_without_a_checkpoint(tmp_path):
     ours, theirs = (p.eval().act(observations, torch.Generator().manual_seed(0)) for p in (policy, loaded))
     assert torch.equal(ours, theirs)
     with pytest.raises(ValueError, match="do not fit DiffusionPolicy"):
-        load_weights(DiffusionPolicy(partial(ChunkMLP, width=64)), tmp_path / "model.safetensors")
+        load_weights(DiffusionPolicy(partial(ChunkMLP, width=64), PushTFeatures), tmp_path / "model.safetensors")
     (tmp_path / "model.safetensors").write_bytes(b"torn")
     with pytest.raises(ValueError, match="not a readable safetensors file"):
         load_trained(tmp_path)
@@ -375,13 +383,13 @@ def test_weights_without_a_checkpoint(tmp_path):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: DiffusionPolicy(n_action_steps=0), ["n_action_steps=0", "horizon=16"]),
-        (lambda: DiffusionPolicy(noise_levels_per_sample=0), ["noise_levels_per_sample=0 must be"]),
-        (lambda: DiffusionPolicy(n_obs_steps=0), ["n_obs_steps=0 must be"]),
-        (lambda: DiffusionPolicy(lr=-1), ["lr=-1 must be"]),
-        (lambda: DiffusionPolicy(temperature=-1), ["temperature=-1 must be"]),
-        (lambda: DiffusionPolicy(sampling_steps=200), ["sampling_steps=200", "num_train_timesteps=100"]),
-        (lambda: DiffusionPolicy(ChunkUNet, horizon=10), ["horizon=10", "8 or 12"]),
+        (lambda: DiffusionPolicy(**TINY, n_action_steps=0), ["n_action_steps=0", "horizon=16"]),
+        (lambda: DiffusionPolicy(**TINY, noise_levels_per_sample=0), ["noise_levels_per_sample=0 must be"]),
+        (lambda: DiffusionPolicy(**TINY, n_obs_steps=0), ["n_obs_steps=0 must be"]),
+        (lambda: DiffusionPolicy(**TINY, lr=-1), ["lr=-1 must be"]),
+        (lambda: DiffusionPolicy(**TINY, temperature=-1), ["temperature=-1 must be"]),
+        (lambda: DiffusionPolicy(**TINY, sampling_steps=200), ["sampling_steps=200", "num_train_timesteps=100"]),
+        (lambda: DiffusionPolicy(ChunkUNet, PushTFeatures, horizon=10), ["horizon=10", "8 or 12"]),
         (lambda: DiffusionPolicy(**TINY).act(torch.zeros(1, 2, 5)), ["keypoints", "(1, 2, 5)"]),
         (lambda: DiffusionPolicy(**TINY).act(torch.zeros(1, 3, 18)), ["2 steps", "(1, 3, 18)"]),
         (lambda: DiffusionPolicy(**TINY).act(np.zeros(18)), ["2 steps", "(18,)", "ActionChunking"]),

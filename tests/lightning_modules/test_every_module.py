@@ -13,7 +13,9 @@ from lightning_modules.classifier import Classifier
 from tests.lightning_modules.every_module import KINDS, Kind, answers, trainer
 
 EVERY = pytest.mark.parametrize("name", KINDS)
-STRUCTURE = {"shape", "num_classes", "vocab_size", "n_obs_steps", "horizon"}  # must be those of the data
+STRUCTURE = {  # must be those of the data
+    *("shape", "num_classes", "vocab_size", "observation_shape", "action_dim", "n_obs_steps", "horizon"),
+}
 ELSEWHERE = {("policy", "n_action_steps"), ("gan", "num_samples"), ("ddpm", "num_samples")}
 
 

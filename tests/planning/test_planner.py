@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from datamodules.demonstrations import read_demonstrations
+from datamodules.pusht import read_keypoints
 from envs import t_block
 from envs.physics import get_state
 from envs.pusht import PushT
@@ -76,7 +76,7 @@ def test_the_command_writes_demonstrations_and_goes_on_where_it_stopped(tmp_path
     facts = json.loads(table.schema.metadata[b"firstlight"])
     assert facts["seed_of_each_episode"] == [100_001, 100_002]
     assert facts["mean_cpu_seconds"] > 0
-    demos = read_demonstrations(str(out))
+    demos = read_keypoints(str(out))
     assert len(demos.starts) == 2
     # Every episode succeeds with its last step, and only there.
     successes = np.flatnonzero(table["next.success"].to_numpy())

@@ -1,0 +1,34 @@
+"""Push-T as a world to roll out in: its own figures and videos."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from envs import PUSHT_ID, video
+from envs.episode_statistics import summarize
+from envs.rollout import episodes_of
+from envs.world import Trajectory, World
+from metrics.confidence_interval import ConfidenceInterval
+
+
+@dataclass(frozen=True)
+class PushTWorld(World):
+    """Push-T with the paper's own initial states; episodes end in success when the coverage exceeds 0.95."""
+
+    env_id: str = PUSHT_ID
+    options: Mapping[str, Any] = field(default_factory=lambda: {"observation": "keypoints", "legacy_resets": True})
+    kept: tuple[str, ...] = ("coverage",)
+
+    def observed_as(self, observation: str | None) -> "PushTWorld":
+        """The same world with the policy's observation: state, keypoints or pixels."""
+        return self if observation is None else replace(self, options={**self.options, "observation": observation})
+
+    def summarize(self, episodes: Sequence[Trajectory]) -> dict[str, ConfidenceInterval]:
+        """Score, success rate, final coverage and steps (`envs.episode_statistics`)."""
+        return summarize(episodes_of(episodes))
+
+    def replay(self, episode: Trajectory, size: int) -> Iterator[np.ndarray]:
+        """An episode's images (size, size, 3) uint8, the next eight actions drawn as dots."""
+        return video.frames(*episodes_of([episode]), size, bool(self.options.get("legacy_resets", False)))
