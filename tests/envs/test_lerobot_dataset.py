@@ -26,7 +26,7 @@ last = data[len(data) - 1]
 print(json.dumps({
     "episodes": data.num_episodes, "frames": data.num_frames, "fps": data.fps, "task": last["task"],
     "action": last["action"].tolist(), "state": last["observation.state"].tolist(),
-    "mean": data.meta.stats["action"]["mean"].tolist(), "ends": data.meta.episodes["dataset_to_index"],
+    "mean": data.meta.stats["action"]["mean"].tolist(), "ends": list(data.meta.episodes["dataset_to_index"]),
     "first": data[0]["timestamp"].item(), "shapes": {k: list(v) for k, v in data.meta.shapes.items()},
 }))
 """
