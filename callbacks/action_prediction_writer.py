@@ -68,5 +68,6 @@ class ActionPredictionWriter(PredictionFiles):
         self._close()  # what was written until then can be read
 
     def _close(self) -> None:
-        if getattr(self, "_file", None):
-            self._file.close()
+        file = getattr(self, "_file", None)
+        if file is not None:
+            file.close()

@@ -24,7 +24,7 @@ def decode_images(column: pa.ChunkedArray, what: str) -> Tensor:
 
     Raises ValueError where one cannot be read, or sizes differ.
     """
-    encoded = [(row or {}).get("bytes") for row in column.to_pylist()]
+    encoded: list[bytes] = [(row or {}).get("bytes") or b"" for row in column.to_pylist()]
     for number, content in enumerate(encoded):
         if not content:
             raise ValueError(f"{what}: image {number} is not in the file; write images into the Parquet file")

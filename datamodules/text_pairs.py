@@ -14,6 +14,7 @@ from datamodules.carried_tokenizer import carried_tokenizer
 from datamodules.device_resident import OnDevice
 from datamodules.pairs import Pairs, PairsDataModule
 from datamodules.tokenization import CharacterTokenizer, TextTokenizer
+from limits import number
 from networks.vocabulary import Vocabulary
 
 Rows = list[tuple[str, str]]
@@ -151,6 +152,8 @@ class TextPairs(PairsDataModule):
 
 def held_out_by_hash(rows: Rows, *shares: float) -> list[Rows]:
     """The rows that stay, and for each share those that are held out, by a hash of each row's first text."""
+    for share in shares:
+        number("[0, 1]", shares=share)
     borders = [sum(shares[: number + 1]) for number in range(len(shares))]
     parts: list[Rows] = [[] for _ in range(len(shares) + 1)]
     for row in rows:

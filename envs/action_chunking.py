@@ -68,4 +68,5 @@ class ActionChunking(gym.Wrapper[Any, np.ndarray, Any, np.ndarray]):
 
     def _stacked(self) -> Any:
         space = self.env.observation_space
-        return concatenate(space, list(self._observations), create_empty_array(space, self.n_obs_steps))
+        out: Any = create_empty_array(space, self.n_obs_steps)
+        return concatenate(space, list(self._observations), out)

@@ -31,4 +31,5 @@ class PushTWorld(World):
 
     def replay(self, episode: Trajectory, size: int) -> Iterator[np.ndarray]:
         """An episode's images (size, size, 3) uint8, the next eight actions drawn as dots."""
-        return video.frames(*episodes_of([episode]), size, bool(self.options.get("legacy_resets", False)))
+        (played,) = episodes_of([episode])
+        return video.frames(played, size, bool(self.options.get("legacy_resets", False)))

@@ -68,21 +68,21 @@ def record(
 def _stepped(env: PushT, episode: EpisodeActions) -> dict[str, np.ndarray]:
     """What happens in an episode: its columns, without those that count rows."""
     observation, info = env.reset(**episode.reset)
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for frame, action in enumerate(episode.actions):
         pose = info["block_pose"]
         following, reward, success, _, info = env.step(action)
         last = frame == len(episode.actions) - 1
         rows.append((_rounded(observation), np.asarray(action), reward, last, success, pose, info["n_contacts"]))
         observation = following
-    keypoints, action, reward, done, success, poses, contacts = map(np.array, zip(*rows, strict=True))
+    keypoints, action, rewards, done, successes, poses, contacts = map(np.array, zip(*rows, strict=True))
     return {
         "observation.state": keypoints[:, :2],
         "observation.environment_state": keypoints[:, 2:],
         "action": action,
-        "next.reward": reward,
+        "next.reward": rewards,
         "next.done": done,
-        "next.success": success,
+        "next.success": successes,
         "block_pose": poses,
         "n_contacts": contacts.astype(np.float32),
     }

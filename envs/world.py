@@ -8,7 +8,7 @@ N worlds, O observed steps, L steps of an episode, A action dimensions.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import gymnasium as gym
 import numpy as np
@@ -183,11 +183,12 @@ class World:
     def replay(self, episode: Trajectory, size: int) -> Iterator[np.ndarray]:
         """An episode's images (H, W, 3) uint8, by its actions once more. Raises ValueError where it draws none."""
         env = self.make(render_mode="rgb_array")
+        low, high = cast(gym.spaces.Box, env.action_space).low, cast(gym.spaces.Box, env.action_space).high
         try:
             env.reset(seed=episode.seed)
             yield _image(env, self.env_id, size)
             for action in episode.actions:
-                env.step(np.clip(action, env.action_space.low, env.action_space.high))
+                env.step(np.clip(action, low, high))
                 yield _image(env, self.env_id, size)
         finally:
             env.close()

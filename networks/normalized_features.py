@@ -4,6 +4,7 @@ B batch, O observed steps, A action dimensions, n numbers of an observation.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +59,7 @@ class NormalizedFeatures(ObservationFeatures):
         self.encoders = nn.ModuleList(image_encoder(shape) for shape in images) if image_encoder else nn.ModuleList()
         self.normalization = Normalization(vector)
         self.actions = Normalization(action_dim)
-        self.dim = n_obs_steps * (vector + sum(int(encoder.dim) for encoder in self.encoders))
+        self.dim = n_obs_steps * (vector + sum(int(cast(Any, encoder).dim) for encoder in self.encoders))
 
     def measure(self, observations: Statistics | Mapping[str, Statistics | None] | None, actions: Statistics) -> None:
         """Take mean and deviation of the numbers and of the actions."""
@@ -90,6 +91,7 @@ class Normalization(nn.Module):
 
     def __init__(self, size: int):
         super().__init__()
+        whole(0, 2**20, size=size)
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("std", torch.ones(size))
 

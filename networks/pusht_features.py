@@ -8,13 +8,14 @@ B batch, O observed steps, T predicted actions.
 """
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from envs.t_block import TARGET_POSE, WORLD, corners
 from limits import whole
-from networks.observation_features import ObservationFeatures, ObservationShape
+from networks.observation_features import Observation, ObservationFeatures, ObservationShape
 
 
 class PushTFeatures(ObservationFeatures):
@@ -50,9 +51,9 @@ class PushTFeatures(ObservationFeatures):
         with torch.no_grad():
             self.dim = self(torch.zeros(1, n_obs_steps, 18)).shape[1]
 
-    def origin(self, observations: Tensor) -> Tensor:
+    def origin(self, observations: Observation) -> Tensor:
         """Where the pointer is now: (B, O, 18) -> (B, 1, 2)."""
-        return observations[:, -1:, :2]
+        return cast(Tensor, observations)[:, -1:, :2]
 
     def action_scale(self, root_mean_square: Tensor) -> Tensor:
         """(T, 2) pixels -> (T, 1), as x and y are alike; 1 pixel at least."""

@@ -110,7 +110,7 @@ def public() -> Iterator[tuple[str, Callable]]:
                     yield f"{module.name}.{name}", value
                     for method in vars(value) if inspect.isclass(value) else ():
                         function = getattr(value, method)
-                        if not method.startswith("_") and inspect.isroutine(function):
+                        if not method.startswith("_") and inspect.isroutine(function) and callable(function):
                             yield f"{module.name}.{name}.{method}", function
 
 
