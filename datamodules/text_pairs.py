@@ -73,7 +73,7 @@ class TextPairs(PairsDataModule):
         train = self._read("train")
         given = sources.splits(self._source())
         own = [self._read(split) if split in given else None for split in ("validation", "test")]
-        train, *drawn = held_out_by_hash(train, *self._shares(own))
+        train, *drawn = held_out_by_hash(train, self._shares(own))
         val, test = (rows if theirs is None else theirs for rows, theirs in zip(drawn, own, strict=True))
         if not train:
             raise ValueError(
@@ -150,7 +150,7 @@ class TextPairs(PairsDataModule):
         return self.loader(Pairs.from_lists(ids, [[]]))
 
 
-def held_out_by_hash(rows: Rows, *shares: float) -> list[Rows]:
+def held_out_by_hash(rows: Rows, shares: Sequence[float]) -> list[Rows]:
     """The rows that stay, and for each share those that are held out, by a hash of each row's first text."""
     for share in shares:
         number("[0, 1]", shares=share)

@@ -528,7 +528,7 @@ CASES: dict[str, Case] = {
     "datamodules.held_out.check_shares": call(val_share=0.1, test_share=0.1),
     "datamodules.text.Text": build(block_size=16, batch_size=4, val_share=0.1, test_share=0.1, seed=0),
     "datamodules.text.cut": call(documents=["one two", "three"], count=3),
-    "datamodules.text_pairs.held_out_by_hash": call(rows=[("a", "b"), ("c", "d")]),
+    "datamodules.text_pairs.held_out_by_hash": call(rows=[("a", "b"), ("c", "d")], shares=[0.5, 0.1]),
     "datamodules.text_pairs.TextPairs": build(batch_size=4, val_share=0.1, test_share=0.1, seed=0, text="a"),
     "datamodules.token_stream.Blocks": Case(
         lambda: {"tokens": torch.arange(20), "length": 4}, lambda made, _: made[0] if len(made) else None

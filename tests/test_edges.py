@@ -70,7 +70,6 @@ EXCLUDED = {  # and why
     "callbacks.rollouts.roll_out": "seeds; runs a policy by envs.world.World.rollout, which is walked",
     "envs.world.World.replay": "images of an episode that was played; its size comes from a constant",
     "envs.pusht_world.PushTWorld.replay": "likewise",
-    "datamodules.lerobot_folder.LeRobotFolder.check_steps": "compares what was counted",
     "datamodules.video_frames.video_frames": "takes the rate that meta/info.json says, which its caller has checked",
     "callbacks.rollouts.run_policy": "seeds; runs a policy by envs.rollout.rollout, which is walked",
     "callbacks.rollouts.run_checkpoint": "seeds; runs a policy by envs.rollout.rollout, which is walked",

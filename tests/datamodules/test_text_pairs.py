@@ -38,11 +38,11 @@ def test_every_pair_is_on_one_side_and_repeats_on_the_same(tmp_path):
 
 
 def test_shares_of_a_hash_are_shares_of_rows():
-    kept, first, second = held_out_by_hash([(str(number), "") for number in range(10_000)], 0.1, 0.25)
+    kept, first, second = held_out_by_hash([(str(number), "") for number in range(10_000)], (0.1, 0.25))
     assert len(kept) + len(first) + len(second) == 10_000
     assert abs(len(first) - 1_000) < 150  # five standard deviations
     assert abs(len(second) - 2_500) < 220
-    assert held_out_by_hash([("a", "b")], 0.0, 0.0) == [[("a", "b")], [], []]
+    assert held_out_by_hash([("a", "b")], (0.0, 0.0)) == [[("a", "b")], [], []]
 
 
 def test_splits_of_the_source_are_taken_as_they_are(tmp_path):
