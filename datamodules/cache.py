@@ -6,17 +6,23 @@ be deleted at any time.
 
 import contextlib
 import hashlib
+import json
+import math
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
+import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 CACHE_VARIABLE = "FIRSTLIGHT_CACHE"
+HEADER = 512  # bytes before the tensors of a file whose rows are written one after another
 
 
 def folder() -> Path:
@@ -30,6 +36,76 @@ def digest(parts: Iterable[bytes]) -> str:
     for part in parts:
         sha.update(part)
     return sha.hexdigest()[:16]
+
+
+def cached_rows(
+    key: str, count: int, shape: Sequence[int], make: Callable[[], Iterator[np.ndarray | None]], in_memory: float
+) -> dict[str, Tensor]:
+    """At most `count` rows of uint8 that are made one after another, and written so: in memory lies only one.
+
+    Args:
+        key: names the file.
+        count: how many `make` gives.
+        shape: of a row.
+        make: gives each row; None for one that is left out.
+        in_memory: bytes. Fewer are read into memory; more stay in the file and are read where they are used.
+
+    Returns:
+        "rows": (n, *shape) uint8, and "kept": (count,) bool, which of them these are.
+
+    Raises ValueError where no file can be written for more than `in_memory` bytes; fewer are then kept nowhere, and a
+    warning says so.
+    """
+    path, size = folder() / f"{key}.safetensors", count * math.prod(shape)
+    try:
+        return _placed(load_file(path), in_memory)
+    except (OSError, SafetensorError):  # not there yet, or broken
+        part = path.with_suffix(f".{uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            _write_rows(file, shape, make())
+        part.replace(path)
+        return _placed(load_file(path), in_memory)
+    except OSError as error:
+        advice = f"set {CACHE_VARIABLE} to a folder that can be written"
+        if size > in_memory:
+            raise ValueError(
+                f"{size / 1e9:.3g} GB of decoded data cannot be kept in {path.parent} ({error}), and are more than the "
+                f"{in_memory / 1e9:.3g} GB that may lie in memory; {advice}"
+            ) from error
+        warnings.warn(f"cannot keep decoded data in {path.parent} ({error}); {advice}", stacklevel=2)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+    rows = list(make())
+    kept = [row for row in rows if row is not None]
+    whole = np.stack(kept) if kept else np.empty((0, *shape), np.uint8)
+    return {"rows": torch.from_numpy(whole), "kept": torch.tensor([row is not None for row in rows], dtype=torch.bool)}
+
+
+def _write_rows(file: BinaryIO, shape: Sequence[int], rows: Iterable[np.ndarray | None]) -> None:
+    """A safetensors file, whose header is written last, when the number of rows is known."""
+    file.write(bytes(HEADER))
+    kept = []
+    for row in rows:
+        kept.append(row is not None)
+        if row is not None:
+            file.write(np.ascontiguousarray(row).tobytes())
+    file.write(np.array(kept, bool).tobytes())
+    ends = [0, sum(kept) * math.prod(shape), sum(kept) * math.prod(shape) + len(kept)]
+    tensors = {
+        "rows": {"dtype": "U8", "shape": [sum(kept), *shape], "data_offsets": ends[:2]},
+        "kept": {"dtype": "BOOL", "shape": [len(kept)], "data_offsets": ends[1:]},
+    }
+    file.seek(0)
+    file.write((HEADER - 8).to_bytes(8, "little") + json.dumps(tensors).encode().ljust(HEADER - 8))
+
+
+def _placed(tensors: dict[str, Tensor], in_memory: float) -> dict[str, Tensor]:
+    """`load_file` maps a file; what is small enough is copied into memory."""
+    small = sum(tensor.nbytes for tensor in tensors.values()) <= in_memory
+    return {name: tensor.clone() for name, tensor in tensors.items()} if small else tensors
 
 
 def cached(key: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -1,10 +1,17 @@
-"""Digits drawn from fonts: an image set that needs no data and no network.
+"""Digits and letters drawn from fonts: image sets that need no data and no network.
+
+    python -m datamodules.fonts letters --count 200 --side 48
+
+writes a folder of image files with a subfolder for each letter, as `datamodules.images.Images` reads it.
 
 The fonts are the TrueType files that Matplotlib brings along. Each image has its own font, size, place, angle and
 stroke, and in colour its own ink and ground.
 """
 
+import argparse
 import math
+import string
+from collections.abc import Sequence
 from functools import cache as memoised
 from importlib.metadata import version
 from pathlib import Path
@@ -45,35 +52,50 @@ def digits(split: str, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
 
 
 def draw(
-    n: int, shape: tuple[int, int, int], rng: np.random.Generator, progress: str | None = None
+    n: int,
+    shape: tuple[int, int, int],
+    rng: np.random.Generator,
+    progress: str | None = None,
+    signs: Sequence[str] = CLASS_NAMES,
 ) -> tuple[Tensor, Tensor]:
-    """n digits, as many of each: (n, C, H, W) uint8 and (n,) int64. `progress` names the progress bar, if any."""
+    """n signs, as many of each: (n, C, H, W) uint8 and (n,) int64, which sign each is.
+
+    Args:
+        n: how many.
+        shape: C, H, W.
+        rng: draws fonts, sizes, places, angles, strokes and colours.
+        progress: names the progress bar, if any.
+        signs: digits, or letters.
+    """
     limits.whole(n=n)
     for low, size in zip((1, 2, 2), shape, strict=True):  # no font is smaller
         limits.whole(low, shape=size)
     channels, height, width = shape
-    labels = rng.permutation(np.arange(n) % len(CLASS_NAMES))
+    labels = rng.permutation(np.arange(n) % len(signs))
     quiet = progress is None or rank_zero_only.rank != 0  # type: ignore[attr-defined]  # set by Lightning
     ink = np.stack(
-        [_ink(label, height, width, rng) for label in track(labels, progress or "", transient=True, disable=quiet)]
+        [
+            _ink(signs[label], height, width, rng)
+            for label in track(labels, progress or "", transient=True, disable=quiet)
+        ]
     )  # (n, H, W), 0 ground to 1 ink
     ground, colour = _colours(n, channels, rng)  # (n, C)
     images = ground[:, :, None, None] + (colour - ground)[:, :, None, None] * ink[:, None]
     return torch.from_numpy(images.round().astype(np.uint8)), torch.from_numpy(labels.astype(np.int64))
 
 
-def _ink(label: int, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """One digit somewhere near the middle: (H, W) in [0, 1]."""
+def _ink(sign: str, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """One sign somewhere near the middle: (H, W) in [0, 1]."""
     side = OVERSAMPLING * min(height, width)
     font = _font(fonts()[rng.integers(len(fonts()))], round(side * rng.uniform(0.7, 1.0) / 8) * 8)
     stroke = int(rng.integers(0, side // 40 + 1))
     canvas = Image.new("L", (OVERSAMPLING * width, OVERSAMPLING * height))
     place = np.array(canvas.size) / 2 + rng.uniform(-0.06, 0.06, 2) * side
     pen = ImageDraw.Draw(canvas)
-    # The middle of the digit's own box, not of the line it would stand on.
-    left, top, right, bottom = pen.textbbox((0, 0), str(label), font=font, stroke_width=stroke)
+    # The middle of the sign's own box, not of the line it would stand on.
+    left, top, right, bottom = pen.textbbox((0, 0), sign, font=font, stroke_width=stroke)
     corner = place - [(left + right) / 2, (top + bottom) / 2]
-    pen.text(tuple(corner), str(label), fill=255, font=font, stroke_width=stroke)
+    pen.text(tuple(corner), sign, fill=255, font=font, stroke_width=stroke)
     canvas = canvas.rotate(rng.normal(0, 8), Image.Resampling.BILINEAR, center=tuple(place))
     return np.asarray(canvas.reduce(OVERSAMPLING), np.float32) / 255
 
@@ -106,3 +128,40 @@ def _has_digits(path: Path) -> bool:
 @memoised
 def _font(path: Path, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(path, size)
+
+
+def write_letters(folder: Path, count: int = 200, side: int = 48, channels: int = 1, seed: int = 0) -> None:
+    """26 folders, A to Z, with `count` PNG files each of `side` x `side` pixels.
+
+    Raises ValueError where the folder is there already.
+    """
+    limits.whole(count=count)
+    if folder.exists():
+        raise ValueError(f"{folder} is there already; name another folder")
+    letters = string.ascii_uppercase
+    images, labels = draw(
+        26 * count, (channels, side, side), np.random.default_rng(seed), f"drawing {folder}", signs=letters
+    )
+    for number, (image, label) in enumerate(zip(images.numpy(), labels.tolist(), strict=True)):
+        below = folder / letters[label]
+        below.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[0] if channels == 1 else np.moveaxis(image, 0, -1)).save(below / f"{number:05}.png")
+
+
+def main() -> None:
+    """The command line of this file."""
+    parser = argparse.ArgumentParser(prog="python -m datamodules.fonts", description="Write letters as image files.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--count", type=int, default=200, help="images of each letter")
+    parser.add_argument("--side", type=int, default=48, help="height and width, pixels")
+    parser.add_argument("--channels", type=int, default=1, choices=(1, 3), help="1 for grey, 3 for colour")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    try:
+        write_letters(**vars(given))
+    except ValueError as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()

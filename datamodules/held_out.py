@@ -1,5 +1,8 @@
 """Which part of the training data is held out for validation, and what follows where that is none."""
 
+import hashlib
+from collections.abc import Sequence
+
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -36,6 +39,32 @@ def split(count: int, what: str, val_share: float, split_seed: int, at_least: in
             f"val_share={val_share} leaves none of {count} {what} to train on; lower it: 0 holds nothing out"
         )
     return order[n_val:], order[:n_val]
+
+
+def split_by_content(contents: Sequence[bytes], what: str, share: float, seed: int) -> tuple[Tensor, Tensor]:
+    """As `split`, but by what things are: equal ones are on the same side, wherever they lie and whatever their order.
+
+    Their hashes with the seed put the different contents in order, and the first `share` of them, at least one where it
+    is above 0, is held out. When things are added, few others change sides.
+
+    Args:
+        contents: of each thing, such as a digest.
+        what: they are, for messages.
+        share: of the different contents.
+        seed: of their order.
+    """
+    check(share, seed)
+    salt = str(seed).encode()
+    order = sorted(set(contents), key=lambda content: hashlib.sha256(salt + content).digest())
+    count = max(1, round(share * len(order))) if share else 0
+    if count >= len(order):
+        raise ValueError(
+            f"a held-out share of {share} leaves none of {len(order)} different {what} to train on; lower it: 0 holds "
+            "nothing out"
+        )
+    held_out = set(order[:count])
+    side = torch.tensor([content in held_out for content in contents], dtype=torch.bool)
+    return (~side).nonzero()[:, 0], side.nonzero()[:, 0]
 
 
 def no_validation(data: L.LightningDataModule) -> list:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
 from datamodules.device_resident import ResidentSet, index_on
-from datamodules.image_reader import read_image
+from datamodules.image_folder import printable
+from datamodules.image_reader import fit_image, read_image
 
 
 class ImageFiles(ResidentSet):
@@ -52,29 +52,24 @@ def read_image_files(place: str | Path, shape: tuple[int, int, int]) -> ImageFil
     found = [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     files, images = [], []
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    for path in track(found, f"reading {_printable(place)}", transient=True, console=console):
+    for path in track(found, f"reading {printable(place)}", transient=True, console=console):
         try:
             images.append(_fitted(path, shape))
-            files.append(_printable(path.relative_to(folder)))
+            files.append(printable(path.relative_to(folder)))
         except (ValueError, OSError) as error:
-            console.print(f"left out {_printable(path)}: {error}")
+            console.print(f"left out {printable(path)}: {error}")
     if not images:
         raise ValueError(
-            f"{_printable(place)} holds {len(found)} files, and none is an image that can be read (PNG, JPEG, ...)"
+            f"{printable(place)} holds {len(found)} files, and none is an image that can be read (PNG, JPEG, ...)"
         )
     return ImageFiles(files, torch.from_numpy(np.stack(images)))
-
-
-def _printable(path: Path) -> str:
-    """A path that any file and any terminal can hold, whatever bytes it is made of."""
-    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def _fitted(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     channels, height, width = shape
     if not path.is_file():  # a pipe would be waited for
         raise ValueError("it is no file")
-    pixels = np.asarray(ImageOps.fit(read_image(path, channels), (width, height), Image.Resampling.LANCZOS))
+    pixels = np.asarray(fit_image(read_image(path, channels), height, width))
     return np.moveaxis(pixels.reshape(height, width, channels), -1, 0)
 
 

@@ -16,7 +16,7 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 MODES = {1: "L", 3: "RGB"}  # channels -> what Pillow calls such an image
 TURNS: dict[int | None, Image.Transpose] = {  # EXIF orientation -> what brings the image upright
@@ -48,6 +48,32 @@ def read_image(file: Path | bytes, channels: int) -> Image.Image:
         reason = str(error).strip() or type(error).__name__
         raise ValueError(" ".join(reason.split())) from error
     return pixels if upright is None else pixels.transpose(upright)
+
+
+def fit_image(image: Image.Image, height: int, width: int) -> Image.Image:
+    """An image cropped to the middle in these proportions, and resampled to this size."""
+    return ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
+
+
+def look(file: bytes) -> tuple[int, int, int]:
+    """Channels (1 for grey, 3 for colour), height and width that `read_image` would find, mostly by the header alone.
+
+    Raises ValueError, in one line, where the file is no image.
+    """
+    try:
+        with Image.open(io.BytesIO(file)) as image:
+            width, height = image.size[::-1] if (_orientation(image) or 1) >= 5 else image.size
+            return 1 if _is_grey(image) else 3, height, width
+    except Exception as error:
+        raise ValueError("it is no image, or of a format that Pillow does not read") from error
+
+
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode == "P":
+        image.load()  # only then is the palette there
+        colours = np.array(image.getpalette("RGB") or [0, 0, 0]).reshape(-1, 3)
+        return bool((colours == colours[:, :1]).all())
+    return image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
 
 
 def _orientation(image: Image.Image) -> int | None:

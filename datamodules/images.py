@@ -3,34 +3,34 @@
     source ─► rows ─► decoded once, kept in a cache file ─► ImageSet ─► batch of uint8 ─► device ─► augmentation
                                                                └─► mean and std of each channel
 
-A data set of its own is a subclass of `ImageDataModule` that says what it holds (see `datamodules.mnist`).
+`Images` takes a user's own: folders of image files, Parquet, the Hub. A published set is a subclass of
+`ImageDataModule` that says what it holds (see `datamodules.mnist`).
 
 N images of a set, B of a batch, C channels, H height, W width.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
+from functools import cached_property
+from typing import Literal
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import torch
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 import limits
-from datamodules import augmentation, cache, fonts, held_out, sources
+from datamodules import augmentation, fonts, held_out, sources
 from datamodules.augmentation import Augmentation
 from datamodules.channel_statistics import channel_statistics
+from datamodules.decoded_images import Decoder
 from datamodules.device_resident import OnDevice, ResidentDataModule, ResidentSet, index_on
+from datamodules.encoded_images import EncodedImages, FolderSource, RowSource, image_shape_of, open_source, read_rows
 from datamodules.image_files import ImageFiles, dark_on_light, read_image_files
-from datamodules.image_reader import read_image
+from datamodules.image_folder import SPLITS
 
 FONTS = "fonts"
-READING = 2  # raise it when images are read differently: old cache files are then left alone
+MOST_PIXELS = 4096  # of a side
+SETS = ("train", "val", "test")
 
 
 class ImageSet(ResidentSet):
@@ -67,20 +67,20 @@ def read_images(
     image_column: str = "image",
     label_column: str = "label",
     other_names: bool = True,
+    invert: bool = False,
 ) -> ImageSet:
     """All images of one split of a source (`datamodules.sources`), or digits drawn from fonts where it is "fonts".
 
     Images of another colour mode are converted to `shape`'s channels (`datamodules.image_reader`); another height or
-    width is an error. A class is the place of its name in `class_names`, whatever number the data have for that name;
-    without names in the data, labels are these places. Names of other classes take the place of `class_names` where
-    `other_names` allows.
+    width is an error, and so is an image that cannot be read. Classes as `datamodules.encoded_images.read_rows`.
 
     Raises FileNotFoundError where there is nothing at the source, ValueError where it does not hold such images.
     """
     if source == FONTS:
-        return ImageSet(*fonts.digits(split, shape), fonts.CLASS_NAMES)
+        images, labels = fonts.digits(split, shape)
+        return ImageSet(255 - images if invert else images, labels, fonts.CLASS_NAMES)
     try:
-        parts = sources.load_files(source, split, [image_column, label_column])
+        encoded = read_rows(source, split, class_names, image_column, label_column, other_names)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error}; or draw digits from fonts with --data.source {FONTS}") from error
     except ValueError as error:
@@ -89,84 +89,7 @@ def read_images(
         raise ValueError(
             f"{error}; say which hold images and labels with --data.image_column and --data.label_column"
         ) from error
-    labels, files = [], []
-    for rows in parts:
-        names = getattr(rows.features[label_column], "names", None)
-        if other_names and names and not set(names) <= set(class_names):
-            class_names, other_names = names, False
-        table, what = rows.with_format("arrow")[:], f"column {label_column} of {source!r}"
-        labels.append(_labels(table.column(label_column), what, class_names, names))
-        files += _files(table.column(image_column), f"column {image_column} of {source!r}", sources.resolve(source))
-    # Contents name the cache file: changed data or another shape is other data, wherever it lies.
-    key = f"images-{cache.digest([repr((READING, shape)).encode(), *files])}"
-    return ImageSet(
-        cache.cached(key, lambda: {"images": _decode(files, shape, source)})["images"], torch.cat(labels), class_names
-    )
-
-
-def _labels(column: pa.ChunkedArray, what: str, class_names: Sequence[str], names: Sequence[str] | None) -> Tensor:
-    """Places in `class_names`, from labels that are these, or numbers of `names`, or names themselves."""
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        encoded = column.combine_chunks().dictionary_encode()
-        names, column = encoded.dictionary.to_pylist(), encoded.indices
-    unknown = [name for name in names or () if name not in class_names]
-    if unknown:
-        raise ValueError(
-            f"{what} names the class {unknown[0]!r}, which is none of {', '.join(class_names)}; "
-            "say what they are with --data.class_names"
-        )
-    count = len(class_names if names is None else names)
-    if not pa.types.is_integer(column.type) or column.null_count:
-        raise ValueError(f"{what} must hold whole numbers from 0 to {count - 1}; it holds {column.type}")
-    labels = torch.from_numpy(column.to_numpy().astype(np.int64))
-    if len(labels) and (labels.min() < 0 or labels.max() >= count):
-        raise ValueError(f"{what} holds labels from {labels.min()} to {labels.max()}; allowed are 0 to {count - 1}")
-    places = range(count) if names is None else map(class_names.index, names)
-    return torch.tensor(list(places))[labels]
-
-
-def _files(column: pa.ChunkedArray, what: str, place: str) -> list[bytes]:
-    """Encoded images, from a column of their bytes or one as `datasets` keeps images.
-
-    The latter holds their bytes, or else paths of files that lie in the folder of the data.
-    """
-    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-        if column.null_count:
-            raise ValueError(f"{what} holds no image in {column.null_count} of its rows")
-        return column.to_pylist()
-    if not (pa.types.is_struct(column.type) and {"bytes", "path"} <= {field.name for field in column.type}):
-        raise ValueError(f"{what} holds {column.type} where images are needed (PNG or JPEG)")
-    encoded, paths = (pc.struct_field(column, name).to_pylist() for name in ("bytes", "path"))
-    pairs = zip(encoded, paths, strict=True)
-    return [_beside(path, what, place) if data is None else data for data, path in pairs]
-
-
-def _beside(path: str | None, what: str, place: str) -> bytes:
-    """The file at a path that data name: no file but one in their own folder, whatever `..` and links say."""
-    folder = (Path(place) if Path(place).is_dir() else Path(place).parent).resolve()
-    file = (folder / (path or "")).resolve()
-    if not (file.is_relative_to(folder) and file.is_file()):
-        raise ValueError(f"{what} names the image {path!r}, which is no file in {folder}; put the images' bytes there")
-    return file.read_bytes()
-
-
-def _decode(files: list[bytes], shape: tuple[int, int, int], source: str) -> Tensor:
-    channels, height, width = shape
-    images = np.empty((len(files), height, width, channels), np.uint8)
-    quiet = rank_zero_only.rank != 0  # type: ignore[attr-defined]  # set by Lightning
-    progress = track(files, f"decoding {source}", transient=True, disable=quiet)
-    for number, data in enumerate(progress):
-        try:
-            image = read_image(data, channels)
-        except ValueError as error:
-            raise ValueError(f"image {number} of {source!r} cannot be read: {error}") from error
-        if image.size != (width, height):
-            raise ValueError(
-                f"image {number} of {source!r} has {image.height} x {image.width} pixels; "
-                f"all must have {height} x {width}"
-            )
-        images[number] = np.asarray(image).reshape(height, width, channels)
-    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+    return ImageSet(*Decoder(shape, invert=invert)(encoded), encoded.class_names)
 
 
 class ImageDataModule(ResidentDataModule):
@@ -217,8 +140,8 @@ class ImageDataModule(ResidentDataModule):
         super().__init__(on_device)
         if not hasattr(self, "shape"):
             raise ValueError(
-                f"{type(self).__name__} does not say what its images are; take datamodules.mnist.MNIST, "
-                "datamodules.cifar10.CIFAR10 or datamodules.svhn.SVHN, or a subclass with a shape and class_names"
+                f"{type(self).__name__} does not say what its images are; take datamodules.images.Images for your own, "
+                "datamodules.mnist.MNIST or another published set, or a subclass with a shape and class_names"
             )
         limits.whole(batch_size=batch_size)
         held_out.check(val_share, split_seed)
@@ -287,10 +210,10 @@ class ImageDataModule(ResidentDataModule):
     def _read(self, split: str) -> ImageSet:
         first = self.hparams.class_names is None and not self._has_read()
         columns = (self.image_column, self.label_column)
-        images = read_images(self.hparams.source, split, self.shape, self.class_names, *columns, other_names=first)
+        images = read_images(
+            self.hparams.source, split, self.shape, self.class_names, *columns, first, self.hparams.invert
+        )
         self.class_names = images.class_names
-        if self.hparams.invert:
-            images.images = 255 - images.images
         return images
 
     def _has_read(self) -> bool:
@@ -334,6 +257,128 @@ class ImageDataModule(ResidentDataModule):
         for augment in self.augment:
             image = augment(image, batch["index"], epoch)
         return {**batch, "image": image}
+
+
+class Images(ImageDataModule):
+    """A user's own images: {"image": (B, C, H, W) uint8, "label": (B,)}.
+
+    The source is a folder of classes (`datamodules.image_folder`), or Parquet files or a Hub id with a column of images
+    and one of classes. Shape and classes are found by a look at it; nothing else need be said where all images have one
+    size. Of a Hub id this fetches the data, unless `size`, `channels` and `class_names` are given.
+
+    Where there is no test split, `test_share` of the training images is held out for it, and then, where there is no
+    validation split, `val_share` of what is left. An image's side follows from its file's contents and `split_seed`:
+    copies of a file are on one side, whatever their names.
+
+    Args:
+        source: a folder, a Parquet file or a Hub id.
+        size: height and width, or one number for both: images are cropped to the middle in these proportions and
+            resampled. None where all have the same size.
+        channels: 1 for grey, 3 for colour; by default colour where an image that was looked at has some.
+        val_share: share of the training images that is held out for validation; 0 for none.
+        test_share: share of all that is held out for the test; 0 for none.
+        broken_share: share of the images that may be impossible to read: they are named and left out.
+        in_memory: GB of decoded images that a set holds in memory; more stay in a file in the cache, from which batches
+            are read.
+        image_column: which column holds images; None for the only one that can.
+        label_column: which one holds classes; None for the only one that can, or one called `label` or alike.
+        class_names: in the order in which labels count; by default those of the source.
+        **options: those of `ImageDataModule`.
+
+    Raises FileNotFoundError where there is nothing at the source, ValueError where it does not hold such images.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        size: int | list[int] | None = None,
+        channels: Literal[1, 3] | None = None,
+        val_share: float = 0.1,
+        test_share: float = 0.1,
+        broken_share: float = 0.01,
+        in_memory: float = 4.0,
+        image_column: str | None = None,
+        label_column: str | None = None,
+        class_names: list[str] | None = None,
+        **options,
+    ):
+        sides = None if size is None else [size, size] if isinstance(size, int) else list(size)
+        for side in sides or ():
+            limits.whole(1, MOST_PIXELS, size=side)
+        if sides is not None and len(sides) != 2:
+            raise ValueError(f"size={size} must be one number, or a height and a width")
+        if channels not in (None, 1, 3):
+            raise ValueError(f"channels={channels!r} must be 1 (grey) or 3 (red, green and blue)")
+        limits.number("[0, 1)", test_share=test_share)
+        self._asked, self._names = (source, image_column, label_column), class_names
+        if sides and channels and class_names:
+            self.shape = (channels, sides[0], sides[1])
+        else:
+            found = image_shape_of(self._source.head(), source, sides)
+            self.shape = (channels or found[0], found[1], found[2])
+            self._tell_of_empty_folders()
+        super().__init__(
+            source,
+            val_share=val_share,
+            image_column=image_column,
+            label_column=label_column,
+            class_names=class_names,
+            **options,
+        )
+        advice = "; name one size for all, such as --data.size 32"
+        self._decoder = Decoder(self.shape, sides is not None, self.hparams.invert, broken_share, in_memory, advice)
+
+    @cached_property
+    def _source(self) -> FolderSource | RowSource:
+        return open_source(*self._asked)
+
+    def _class_names(self) -> tuple[str, ...]:
+        return tuple(self._names or self._source.class_names)
+
+    def _tell_of_empty_folders(self) -> None:
+        empty = self._source.folder.empty if isinstance(self._source, FolderSource) else []
+        if empty and rank_zero_only.rank == 0:  # type: ignore[attr-defined]  # set by Lightning
+            Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(
+                f"no classes, since they hold no images: {', '.join(empty)}"
+            )
+
+    def setup(self, stage: str | None = None) -> None:
+        if stage == "predict" and self.hparams.images is not None:
+            self.predict_set = self._read_own()
+            return
+        wanted = {"fit": ("train", "val"), "validate": ("train", "val"), "test": ("test",), "predict": ("test",)}
+        missing = [name for name in wanted.get(stage or "", SETS) if not hasattr(self, f"{name}_set")]
+        encoded = self._encoded() if missing else {}
+        for name in missing:
+            images = ImageSet(*self._decoder(encoded[name]), self.class_names)
+            setattr(self, f"{name}_set", images)
+
+    def _encoded(self) -> dict[str, EncodedImages]:
+        """The images of each set."""
+        splits = {SPLITS.get(name.lower(), name): name for name in self._source.splits}
+        train, val, test = (
+            self._source.read(splits[split], self.class_names) if split in splits else None
+            for split in ("train", "validation", "test")
+        )
+        assert train is not None  # a source has it
+        if test is None:
+            train, test = self._hold_out(train, self.hparams.test_share)
+        if val is None:
+            train, val = self._hold_out(train, self.hparams.val_share)
+        return {"train": train, "val": val, "test": test}
+
+    def _hold_out(self, encoded: EncodedImages, share: float) -> tuple[EncodedImages, EncodedImages]:
+        contents = encoded.contents if share else [b""] * len(encoded)
+        kept, held = held_out.split_by_content(contents, "images", share, self.hparams.split_seed)
+        return encoded.subset(kept), encoded.subset(held)
+
+    def test_dataloader(self) -> DataLoader:
+        if not len(self.test_set):
+            raise ValueError(
+                f"test_share={self.hparams.test_share} holds nothing out, and {self.hparams.source!r} has no test "
+                "split; raise it, or add a folder test/"
+            )
+        return super().test_dataloader()
 
 
 def batch_size(batch: dict[str, Tensor]) -> int:

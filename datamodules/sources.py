@@ -124,6 +124,33 @@ def splits(source: str) -> list[str]:
     return list(files) or _asked(source, lambda: get_dataset_split_names(place, HUB_CONFIGS.get(place)))
 
 
+def has_rows(source: str) -> bool:
+    """Whether a folder holds Parquet files, or others whose README says that they hold rows. Raises as `load` does."""
+    folder = Path(resolve(source))
+    return bool(_parquet_files(folder) or _readme(folder, HUB_CONFIGS.get(source))[0])
+
+
+def head(source: str, split: str, count: int) -> tuple[pa.Table, Features]:
+    """The first rows of a split, at most `count`, and the features of its columns. Raises as `load` does.
+
+    Of Parquet files on this machine no more is read than these; what is on the Hub is fetched.
+    """
+    files, known = _asked(source, lambda: _local(source))
+    if not files:
+        rows = load_files(source, split)[0]
+        return rows.with_format("arrow")[:count], rows.features
+    first = files[split][0]
+    table = _asked(source, lambda: _first_rows(first, count))
+    own = _asked(source, lambda: Features.from_arrow_schema(table.schema))
+    return table, Features({name: (known or {}).get(name, own[name]) for name in own})
+
+
+def _first_rows(file: str, count: int) -> pa.Table:
+    with parquet.ParquetFile(file) as opened:
+        batches = opened.iter_batches(count)
+        return pa.Table.from_batches([next(batches, pa.RecordBatch.from_pylist([], opened.schema_arrow))])
+
+
 def local_class_names(source: str, column: str) -> list[str] | None:
     """Names of the classes in a column of Parquet files on this machine, by what these say of their columns.
 
@@ -155,7 +182,7 @@ def _local(source: str) -> tuple[dict[str, list[str]], Features | None]:
     files = named or _table_files(folder)
     if files and all(file.endswith(table_file.SUFFIXES) for part in files.values() for file in part):
         order = sorted(files, key=lambda split: (split != "train", split))
-        return {split: sorted(files[split], key=_by_numbers) for split in order}, features
+        return {split: sorted(files[split], key=by_numbers) for split in order}, features
     _refuse_unreadable(folder)
     _builder(folder, None)  # stays inside?
     return {}, None
@@ -212,7 +239,8 @@ def _split_of(parts: tuple[str, ...]) -> str:
     return named[1] if named else "train"
 
 
-def _by_numbers(path: str) -> list[str | int]:
+def by_numbers(path: str) -> list[str | int]:
+    """A key to sort names by, such that part-2 comes before part-10."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path)]
 
 

@@ -5,7 +5,7 @@ from functools import partial
 
 from lightning_modules.classifier import Classifier
 from limits import number, whole
-from networks.cnn import WhitenedCNN, smallest_side
+from networks.cnn import WhitenedCNN, smallest_side, whitened_widths
 from networks.image_shape import image_shape
 from optim.muon_with_sgd import MuonWithSGD
 from optim.parameter_groups import OptimizerFactory
@@ -17,10 +17,11 @@ class FastCNNClassifier(Classifier):
     """A `Classifier` on `networks.cnn.WhitenedCNN`, trained by `optim.muon_with_sgd.MuonWithSGD`.
 
     Args:
-        widths: channels of each group of convolutions.
+        widths: channels of each group of convolutions; by default as the size of the images asks
+            (`networks.cnn.whitened_widths`).
         depth: convolutions in a group.
         norm_momentum: weight of the newest batch in the running statistics of batch norm.
-        small_size: height and width of small images.
+        small_size: height and width of small images; by default three quarters of the shorter side.
         small_share: share of the steps, from the first on, that train on small images (`optim.progressive_resizing`); 0
             for whole images from the beginning.
         hard_share: share of each batch that is trained on, the hardest part (`optim.selection_via_proxy`); 1 for all of
@@ -33,10 +34,10 @@ class FastCNNClassifier(Classifier):
 
     def __init__(
         self,
-        widths: Sequence[int] = (64, 256, 256),
+        widths: Sequence[int] | None = None,
         depth: int = 2,
         norm_momentum: float = 0.1,
-        small_size: int = 24,
+        small_size: int | None = None,
         small_share: float = 0.0,
         hard_share: float = 1.0,
         proxy_widths: Sequence[int] = (32, 64, 64),
@@ -49,7 +50,14 @@ class FastCNNClassifier(Classifier):
                 f"small_share={small_share} must be at least 0 and less than 1: the end needs whole images"
             )
         number("(0, 1]", hard_share=hard_share)
-        groups, side = max(len(widths), len(proxy_widths), 1), min(image_shape(shape)[1:])
+        widths, side = whitened_widths(shape) if widths is None else widths, min(image_shape(shape)[1:])
+        groups = max(len(widths), len(proxy_widths), 1)
+        if side < smallest_side(groups):
+            raise ValueError(
+                f"shape={list(shape)} is too small for {groups} widths: images must be at least "
+                f"{smallest_side(groups)} pixels high and wide; CNNClassifier takes any size"
+            )
+        small_size = max(smallest_side(groups), 3 * side // 4) if small_size is None else small_size
         if not smallest_side(groups) <= small_size <= side:
             raise ValueError(
                 f"small_size={small_size} must lie between {smallest_side(groups)} and {side}: "

@@ -14,15 +14,18 @@ from networks.image_shape import image_shape
 from networks.statistics_flag import StatisticsFlag
 from networks.whitening import whitening_filters
 
+STEM_SIDE = 32  # pixels; images are halved to at least this much before the first block
+
 
 class ResNet(nn.Module):
     """A residual network (He et al. 2015): images (B, C, H, W) -> logits (B, K).
 
     A 3 x 3 convolution, then stages of residual blocks, each at half the resolution of the one before it, then the
-    mean over all positions and a linear layer.
+    mean over all positions and a linear layer. The blocks begin at less than 64 pixels of the shorter side: of larger
+    images the first convolution has stride 2 and, from 128 pixels on, max-pooling follows, as in He et al.
 
     Args:
-        shape: C, H, W; it takes images of other sizes too.
+        shape: C, H, W, any; it takes images of other sizes too.
         num_classes: K.
         widths: channels of each stage; the first convolution has as many as the first.
         blocks: residual blocks in a stage.
@@ -30,14 +33,17 @@ class ResNet(nn.Module):
 
     def __init__(self, shape: Sequence[int], num_classes: int, widths: Sequence[int] = (64, 128, 256), blocks: int = 2):
         super().__init__()
-        in_channels = image_shape(shape)[0]
+        in_channels, *sides = image_shape(shape)
         for width in widths:
             whole(widths=width)
         whole(num_classes=num_classes, blocks=blocks)
         if not widths:
             raise ValueError("widths=[] must name at least one")
-        self.first = nn.Conv2d(in_channels, widths[0], 3, padding=1, bias=False)
+        halvings = doublings(min(sides), STEM_SIDE)
+        self.first = nn.Conv2d(in_channels, widths[0], 3, 2 if halvings else 1, padding=1, bias=False)
         layers: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.ReLU()]
+        if halvings > 1:
+            layers.append(nn.MaxPool2d(2 ** (halvings - 1)))
         width = widths[0]
         for stage, wider in enumerate(widths):
             for block in range(blocks):
@@ -95,7 +101,7 @@ class WhitenedCNN(nn.Module):
     Args:
         shape: C, H, W; it takes images of other sizes too.
         num_classes: K.
-        widths: channels of the groups.
+        widths: channels of the groups; by default `whitened_widths`.
         depth: convolutions in a group; from 3 on, those after the first have a shortcut around them.
         norm_momentum: weight of the newest batch in the running statistics of batch norm.
     """
@@ -106,11 +112,12 @@ class WhitenedCNN(nn.Module):
         self,
         shape: Sequence[int],
         num_classes: int,
-        widths: Sequence[int] = (64, 256, 256),
+        widths: Sequence[int] | None = None,
         depth: int = 2,
         norm_momentum: float = 0.1,
     ):
         super().__init__()
+        widths = whitened_widths(shape) if widths is None else widths
         for width in widths:
             whole(widths=width)
         whole(num_classes=num_classes)
@@ -120,7 +127,7 @@ class WhitenedCNN(nn.Module):
         if min(sides) < smallest_side(len(widths)):
             raise ValueError(
                 f"shape={list(shape)} is too small for {len(widths)} widths: images must be at least "
-                f"{smallest_side(len(widths))} pixels high and wide"
+                f"{smallest_side(len(widths))} pixels high and wide; networks.cnn.ResNet (CNNClassifier) takes any size"
             )
         patch = 2 * 2 * in_channels
         self.register_buffer("first_weight", torch.eye(patch).reshape(patch, in_channels, 2, 2).repeat(2, 1, 1, 1))
@@ -147,6 +154,25 @@ class WhitenedCNN(nn.Module):
         """What the last layer reads: (B, C, H, W) -> (B, width)."""
         x = F.gelu(F.conv2d(x.contiguous(memory_format=torch.channels_last), self.first_weight))
         return self.groups(x).amax((2, 3))
+
+
+def doublings(side: int, base: int) -> int:
+    """How often `base` pixels can be doubled within `side`, at least 0.
+
+    >>> [doublings(side, 32) for side in (8, 32, 63, 64, 256)]
+    [0, 0, 0, 1, 3]
+    """
+    whole(side=side, base=base)
+    return max(0, (side // base).bit_length() - 1)
+
+
+def whitened_widths(shape: Sequence[int]) -> tuple[int, ...]:
+    """Channels of a `WhitenedCNN`'s groups that suit a size: three groups, and one more of 64 for each doubling of 32.
+
+    >>> whitened_widths((3, 32, 32)), whitened_widths((3, 128, 128))
+    ((64, 256, 256), (64, 64, 64, 256, 256))
+    """
+    return (64,) * (1 + doublings(min(image_shape(shape)[1:]), 32)) + (256, 256)
 
 
 def smallest_side(groups: int) -> int:

@@ -21,6 +21,8 @@ from networks.image_shape import image_shape
 
 GROUP = 16  # channels that share their statistics in a normalisation
 HEAD = 64  # channels of an attention head
+WIDTHS = (64, 64, 64, 128, 192, 256)  # channels of the levels of images of 256 pixels; smaller ones have the last
+LOWEST = 4  # pixels of the lowest resolution, at least
 FOLD = 2  # pixels of a side that become channels
 
 
@@ -31,7 +33,7 @@ class UNet2D(nn.Module):
         shape: C, H, W.
         num_classes: K.
         widths: channels of the levels, each at half the resolution of the one before it; the first is at half the
-            images'.
+            images'. By default `level_widths`.
         blocks: residual blocks of a level, on the way down and again on the way up.
         attention: how many of the levels, counted from the lowest resolution, attend; all, where there are fewer.
         dropout: probability of dropout within the blocks.
@@ -41,20 +43,20 @@ class UNet2D(nn.Module):
         self,
         shape: Sequence[int] = (3, 32, 32),
         num_classes: int = 10,
-        widths: Sequence[int] = (128, 192, 256),
+        widths: Sequence[int] | None = None,
         blocks: int = 1,
         attention: int = 1,
         dropout: float = 0.0,
     ):
         super().__init__()
+        widths = level_widths(shape) if widths is None else widths
         whole(1, 1_000_000, num_classes=num_classes)
         whole(1, 100, blocks=blocks, levels=len(widths))
         whole(0, 100, attention=attention)
         for width in widths:
             whole(1, 2**14, widths=width)
         number("[0, 1]", dropout=dropout)
-        image_shape(shape)
-        channels, *sides = shape
+        channels, *sides = image_shape(shape)
         factor = FOLD * 2 ** (len(widths) - 1)
         if any(side % factor for side in sides):
             raise ValueError(
@@ -97,6 +99,27 @@ class UNet2D(nn.Module):
             x = F.interpolate(x, scale_factor=2.0) if height else x
             x = level(torch.cat([x, skips.pop()], 1), condition)
         return F.pixel_shuffle(self.head(F.silu(self.norm(x))), FOLD)
+
+
+def level_widths(shape: Sequence[int]) -> tuple[int, ...]:
+    """Channels of a `UNet2D`'s levels that suit a size: as many levels as leave 4 pixels, with fewer channels above.
+
+    Raises ValueError for images that cannot be halved.
+
+    >>> [level_widths((3, side, side)) for side in (8, 28, 32, 64)]
+    [(256,), (192, 256), (128, 192, 256), (64, 128, 192, 256)]
+    """
+    _, *sides = image_shape(shape)
+    levels = 0
+    while levels < len(WIDTHS) and all(side % 2 == 0 and side >= 2 * LOWEST for side in sides):
+        sides, levels = [side // 2 for side in sides], levels + 1
+    if not levels:
+        fitting = [max(2 * LOWEST, side + side % 2) for side in sides]
+        raise ValueError(
+            f"shape={list(shape)}: a U-Net halves images; sides must be even, and at least {2 * LOWEST} pixels: take "
+            f"{fitting[0]} x {fitting[1]}, or multiples of 8"
+        )
+    return WIDTHS[-levels:]
 
 
 class Level(nn.Module):

@@ -306,6 +306,8 @@ CASES: dict[str, Case] = {
         norm_momentum=0.1,
     ),
     "networks.cnn.smallest_side": call(groups=3),
+    "networks.cnn.doublings": call(side=64, base=32),
+    "networks.cnn.whitened_widths": call(shape=[3, 64, 64]),
     "networks.cnn.ConvGroup": network(
         lambda a: (images(a["in_channels"]),), in_channels=4, out_channels=4, depth=2, norm_momentum=0.1
     ),
@@ -325,6 +327,8 @@ CASES: dict[str, Case] = {
         num_classes=2,
     ),
     "networks.dcgan.stages": call(shape=[3, 16, 16]),
+    "networks.dcgan.lowest": call(shape=[3, 16, 16]),
+    "networks.dcgan.stage_widths": call(shape=[3, 16, 16], width=8),
     "networks.embeddings.SinusoidalEmbedding": network(lambda a: (torch.arange(3),), width=8),
     "decoding.decoding_state.DecodingState": Case(
         lambda: {"decoder": decoder(), "prompt": PROMPT, "prompt_mask": None, "memory": None, "max_new_tokens": 4},
@@ -424,6 +428,7 @@ CASES: dict[str, Case] = {
         attention=1,
         dropout=0.1,
     ),
+    "networks.unet2d.level_widths": call(shape=[3, 32, 32]),
     "networks.unet2d.Level": build(in_channels=64, out_channels=64, blocks=1, condition=4, attention=True, dropout=0.1),
     "networks.unet2d.Block": network(
         lambda a: (images(a["in_channels"]), torch.zeros(2, a["condition"])),
@@ -472,7 +477,9 @@ CASES: dict[str, Case] = {
     "datamodules.augmentation.Cutout": augmentation(size=2),
     "datamodules.augmentation.Warp": augmentation(rotate=5.0, scale=0.1, shear=5.0, shift=1.0, bend=1.0, nodes=4),
     "datamodules.augmentation.check": build(augmentations=[HorizontalFlip()], shape=(1, 8, 8)),
+    "datamodules.decoded_images.Decoder": build(shape=[1, 8, 8], broken_share=0.1, in_memory=4.0),
     "datamodules.held_out.check": call(val_share=0.1, split_seed=0),
+    "datamodules.held_out.split_by_content": call(contents=[b"a", b"b", b"c"], what="rows", share=0.2, seed=0),
     "datamodules.held_out.split": call(count=10, what="rows", val_share=0.2, split_seed=0, at_least=0),
     "datamodules.image_reader.read_image": Case(lambda: {"file": PNG, "channels": 1}),
     "datamodules.fonts.draw": Case(lambda: {"n": 2, "shape": (1, 12, 12), "rng": rng()}, itself),

@@ -142,7 +142,11 @@ def test_a_wrong_word_in_any_family(config, words, answers, refused, tmp_path):
         (f"fit {MLP} {FONTS} --data.val_share 1.0", ["val_share=1.0"]),
         (f"fit {MLP} {FONTS} --data.val_share 0.99999", ["val_share=0.99999", "lower it"]),
         (f"fit {MLP} --data.source no/such", ["no/such", "--data.source fonts"]),
-        ("fit --model MLPClassifier --data datamodules.images.ImageDataModule --data.source fonts", ["mnist.MNIST"]),
+        (
+            "fit --model lightning_modules.mlp_classifier.MLPClassifier --data datamodules.images.ImageDataModule "
+            "--data.source x",
+            ["images.Images", "mnist.MNIST"],
+        ),
         (f"fit {MLP} {FONTS} --data.val_share 0", ["val_share=0.0 holds nothing out", "--checkpoint.monitor null"]),
         (f"fit {MLP} {FONTS} --data.augment '{SHIFT.format('pixels: 28')}'", ["Shift: pixels=28", "28 x 28"]),
         ("fit --config configs/pusht.yaml --data.val_share 0", ["val/score", "--checkpoint.monitor null"]),
@@ -416,6 +420,52 @@ def test_images_that_are_none(what, refused, tmp_path):
     for split in ("train", "test"):
         parquet.write_table(table, tmp_path / f"{split}.parquet")
     has(refused(f"fit {MLP} --data.source {tmp_path}"), answers)
+
+
+OWN = "fit --model lightning_modules.{} --data datamodules.images.Images --data.source"
+
+
+@pytest.mark.parametrize(
+    ("words", "answers"),
+    [
+        ("none", ["no data found for source 'none'"]),
+        ("empty", ["empty holds no images; give it a folder for each class"]),
+        ("case", ["'Cat' and 'cat', which differ only in case"]),
+        ("sizes", ["differ in size, such as 8 x 8 and 8 x 9 pixels", "--data.size 32"]),
+        ("broken", ["none of 2 images of 'broken' that were looked at can be read"]),
+        ("one", ["num_classes=1"]),
+        ("good --data.size 0", ["size=0", "at least 1"]),
+        ("good --data.size [8,8,8]", ["size=[8, 8, 8]", "a height and a width"]),
+        ("good --data.channels 2", ["channels"]),
+        ("good --data.test_share 1", ["test_share=1.0", "[0, 1)"]),
+        ("good --data.broken_share -1", ["broken_share=-1.0", "[0, 1)"]),
+        ("good --data.in_memory -1", ["in_memory=-1.0", "[0, inf)"]),
+        ("good --data.class_names [cat,cow]", ["has the class 'dog', which is none of cat, cow"]),
+        ("good --model.num_classes 3", ["num_classes=3", "2"]),
+        (
+            "good --model fast_cnn_classifier.FastCNNClassifier",
+            ["[3, 8, 8] is too small", "CNNClassifier takes any"],
+        ),
+        ("good --data.size 50 --model gan.GAN", ["50 x 50", "divisible by 8", "take 48 x 48"]),
+        ("good --data.size 33 --model ddpm.DDPM", ["sides must be even", "take 34 x 34"]),
+    ],
+)
+def test_folders_of_images_that_do_not_fit(words, answers, refused, tmp_path):
+    from PIL import Image
+
+    folders = {"case": ("Cat", "cat"), "one": ("cat",), "good": ("cat", "dog"), "sizes": ("cat", "dog")}
+    for number, (name, classes) in enumerate(folders.items()):
+        for width, kind in enumerate(classes):
+            (tmp_path / name / kind).mkdir(parents=True)
+            for shade in range(4):
+                size = (8 + width * (name == "sizes"), 8)
+                Image.new("RGB", size, (shade, number, width)).save(tmp_path / name / kind / f"{shade}.png")
+    (tmp_path / "empty" / "cat").mkdir(parents=True)
+    (tmp_path / "broken" / "cat").mkdir(parents=True)
+    for name in ("a", "b"):
+        (tmp_path / "broken" / "cat" / f"{name}.png").write_text("no image")
+    words, _, model = words.partition(" --model ")
+    has(refused(f"{OWN.format(model or 'cnn_classifier.CNNClassifier')} {words}"), answers)
 
 
 @pytest.mark.parametrize("what", DEMONSTRATIONS)

@@ -44,6 +44,7 @@ EXCLUDED = {  # and why
     "datamodules.fonts.digits": "draws tens of thousands of digits by `draw`, which is walked",
     "datamodules.images.ImageDataModule": "says no shape; tests/datamodules/test_images.py walks a subclass",
     "datamodules.images.ImageDataModule.training_images": "likewise",
+    "datamodules.images.Images": "reads a data set; tests/datamodules/test_own_images.py walks its numbers",
     "datamodules.images.read_images": "reads a data set; its shape and classes come from ImageDataModule's subclasses",
     "datamodules.pseudo_words.PseudoWords.chained": "as many words as an epoch has, which its datamodule checks",
     "datamodules.pseudo_words.PseudoWords.draw": "as many words as an epoch has, which its datamodule checks",

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -62,3 +63,48 @@ def test_two_that_make_the_same_file_at_once(folder):
 
     assert torch.equal(cache.cached("key", make)["a"], torch.arange(6).view(2, 3).T)
     assert [path.name for path in folder.iterdir()] == ["key.safetensors"]
+
+
+def rows(count=5, without=()):
+    return (None if number in without else np.full((2, 3), number, np.uint8) for number in range(count))
+
+
+@pytest.mark.parametrize("in_memory", [0, 1e9])
+def test_rows_are_written_one_after_another(folder, in_memory):
+    """A file that the library of its format reads, whether it is then copied into memory or not."""
+    made = []
+
+    def make():
+        made.append(1)
+        return rows(without=(1, 4))
+
+    for _ in range(2):
+        found = cache.cached_rows("key", 5, (2, 3), make, in_memory)
+        assert found["rows"][:, 0, 0].tolist() == [0, 2, 3]
+        assert found["kept"].tolist() == [True, False, True, True, False]
+    assert len(made) == 1
+    theirs = load_file(folder / "key.safetensors")
+    assert all(torch.equal(found[name], theirs[name]) for name in theirs)
+    assert [path.name for path in folder.iterdir()] == ["key.safetensors"]
+
+
+def test_no_rows(folder):
+    found = cache.cached_rows("key", 0, (2, 3), lambda: rows(0), 0)
+    assert (found["rows"].shape, found["kept"].shape) == ((0, 2, 3), (0,))
+
+
+def test_rows_that_cannot_be_made_leave_nothing(folder):
+    def make():
+        yield from rows(3)
+        raise ValueError("torn")
+
+    with pytest.raises(ValueError, match="torn"):
+        cache.cached_rows("key", 5, (2, 3), make, 0)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_broken_file_of_rows_is_made_again(folder):
+    cache.cached_rows("key", 5, (2, 3), rows, 0)
+    path = folder / "key.safetensors"
+    path.write_bytes(path.read_bytes()[:-3])
+    assert cache.cached_rows("key", 5, (2, 3), rows, 0)["rows"].shape == (5, 2, 3)

@@ -16,7 +16,7 @@ from datasets import Image as ImageFeature
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from PIL import Image, ImageOps
 
-from datamodules import cache, images
+from datamodules import cache, decoded_images, images
 from datamodules.augmentation import AlternatingFlip, Shift
 from datamodules.image_files import read_image_files
 from datamodules.images import ImageDataModule, read_images
@@ -91,7 +91,7 @@ def test_what_one_process_has_prepared_the_others_find_decoded(write, monkeypatc
     first, second = Squares(write(), val_share=0.25), Squares(write(), val_share=0.25)
     first.trainer = SimpleNamespace(num_devices=2, state=SimpleNamespace(fn="fit"))
     first.prepare_data()
-    monkeypatch.setattr(images, "_decode", lambda *args: pytest.fail("decoded again"))
+    monkeypatch.setattr(decoded_images, "read_image", lambda *args: pytest.fail("decoded again"))
     second.setup("fit")
     assert (len(second.train_set), len(second.val_set)) == (30, 10)
     assert not hasattr(first, "train_set")
@@ -137,7 +137,7 @@ def test_the_cache_is_used_and_survives_damage(write, monkeypatch, tmp_path):
     path.write_bytes(path.read_bytes()[:100])
     again = read_images(source, "test", Squares.shape, Squares.class_names, "img")
     assert torch.equal(first.images, again.images)
-    monkeypatch.setattr(images, "_decode", None)  # from here on nothing can be decoded
+    monkeypatch.setattr(decoded_images, "read_image", None)  # from here on nothing can be decoded
     third = read_images(source, "test", Squares.shape, Squares.class_names, "img")
     assert torch.equal(first.images, third.images)
     assert torch.equal(first.labels, third.labels)
@@ -392,7 +392,7 @@ def test_dark_ink_on_light_paper_is_said(tmp_path, capsys):
 
 
 def test_the_base_says_which_data_sets_there_are():
-    with pytest.raises(ValueError, match=r"ImageDataModule does not say .* take datamodules\.mnist\.MNIST"):
+    with pytest.raises(ValueError, match=r"ImageDataModule does not say .* datamodules\.images\.Images .*\.MNIST"):
         ImageDataModule("anywhere")
 
 

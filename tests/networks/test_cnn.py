@@ -36,6 +36,22 @@ def test_a_resnet_takes_images_of_any_size(size, blocks):
     torch.testing.assert_close(net(x[1:2]), logits[1:2])  # no image sees another
 
 
+@pytest.mark.parametrize(("size", "before"), [(8, 8), (48, 48), (64, 32), (128, 32), (256, 32)])
+def test_a_resnet_makes_large_images_small_before_its_blocks(size, before):
+    net, seen = ResNet([3, size, size], 2, [4, 4, 4], 1).eval(), []
+    block = next(module for module in net.modules() if isinstance(module, ResidualBlock))
+    block.register_forward_hook(lambda module, args, output: seen.append(args[0].shape))
+    assert net(torch.randn(2, 3, size, size)).shape == (2, 2)
+    assert seen == [(2, 4, before, before)]
+
+
+@pytest.mark.parametrize("size", [16, 48, 64, 256])
+def test_a_whitened_cnn_adapts_to_the_size(size):
+    net = WhitenedCNN([1, size, size], 3).eval()
+    out = net.groups(torch.zeros(1, 8, size - 1, size - 1))
+    assert 1 <= out.shape[-1] < 8
+
+
 def test_a_resnet_halves_the_resolution_between_stages():
     net = ResNet(SHAPE, 10, [4, 6, 8], 2)
     assert net.blocks(net.first(images(2, 32))).shape == (2, 8, 8, 8)

@@ -78,7 +78,27 @@ def test_only_batch_norm_lets_images_see_each_other(batch_norm):
     assert (gradient[1:].abs().max() > 0) == batch_norm
 
 
-@pytest.mark.parametrize("size", [(28, 28), (4, 4), (32, 16)])
-def test_other_sizes_are_refused(size):
-    with pytest.raises(ValueError, match=f"8, 16, 32, ... pixels; got {size[0]} x {size[1]}"):
-        Generator([3, *size])
+@pytest.mark.parametrize(
+    ("size", "lowest"), [((28, 28), (7, 7)), ((48, 48), (6, 6)), ((32, 16), (8, 4)), ((8, 8), (4, 4))]
+)
+def test_sizes_that_halve_to_a_few_pixels(size, lowest):
+    generator, discriminator = Generator([3, *size], width=2), Discriminator([3, *size], width=2)
+    images = generator(torch.randn(2, 128))
+    assert images.shape == (2, 3, *size)
+    assert discriminator(images).shape == (2,)
+    assert generator.layers[0](torch.randn(1, 128, 1, 1)).shape[2:] == lowest
+    assert discriminator.layers[:-1](images).shape[2:] == lowest
+
+
+def test_channels_stop_at_eight_times_the_width():
+    layers = Discriminator([1, 256, 256], width=2).layers
+    assert [layer.out_channels for layer in layers if hasattr(layer, "out_channels")] == [2, 4, 8, 16, 16, 16]
+
+
+@pytest.mark.parametrize(
+    ("size", "advice"), [((50, 50), "divisible by 8, .* take 48 x 48"), ((4, 4), "take 8 x 8"), ((36, 33), "32 x 32")]
+)
+def test_other_sizes_are_refused(size, advice):
+    for kind in (Generator, Discriminator):
+        with pytest.raises(ValueError, match=f"of {size[0]} x {size[1]} pixels needs .*{advice}"):
+            kind([3, *size])
