@@ -131,7 +131,8 @@ class Demonstrations(ResidentDataModule):
         if not hasattr(self, "train_windows"):
             raise ValueError('the demonstrations are not read yet; call setup("fit") first')
         starts, ends = self.episodes.starts, self.episodes.ends
-        return torch.cat([torch.arange(int(starts[e]), int(ends[e])) for e in self._train_episodes.sort().values.tolist()])
+        episodes = self._train_episodes.sort().values.tolist()
+        return torch.cat([torch.arange(int(starts[e]), int(ends[e])) for e in episodes])
 
     def train_dataloader(self) -> DataLoader:
         return self.loader(

@@ -125,18 +125,19 @@ def splits(source: str) -> list[str]:
 
 
 def has_rows(source: str) -> bool:
-    """Whether a folder holds Parquet files, or others whose README says that they hold rows. Raises as `load` does."""
+    """Whether a folder holds files of rows, or others whose README says that they do. Raises as `load` does."""
     folder = Path(resolve(source))
-    return bool(_parquet_files(folder) or _readme(folder, HUB_CONFIGS.get(source))[0])
+    return bool(_table_files(folder) or _readme(folder, HUB_CONFIGS.get(source))[0])
 
 
 def head(source: str, split: str, count: int) -> tuple[pa.Table, Features]:
     """The first rows of a split, at most `count`, and the features of its columns. Raises as `load` does.
 
-    Of Parquet files on this machine no more is read than these; what is on the Hub is fetched.
+    Of Parquet files on this machine no more is read than these; other files are read whole, and what is on the Hub is
+    fetched.
     """
     files, known = _asked(source, lambda: _local(source))
-    if not files:
+    if not files or not files[split][0].endswith(".parquet"):
         rows = load_files(source, split)[0]
         return rows.with_format("arrow")[:count], rows.features
     first = files[split][0]
