@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import threading
 import warnings
 from contextlib import ExitStack
 
@@ -49,8 +50,15 @@ def main(args: list[str] | None = None) -> FirstlightCLI | None:
         raise
 
 
+def _say_of_a_thread(failed: threading.ExceptHookArgs) -> None:
+    """What ends a thread, such as that of TensorBoard's log, in one line; who waits for it raises it, too."""
+    print(f"train.py: {' '.join(str(failed.exc_value).split())}", file=sys.stderr)
+
+
 def command_line(args: list[str] | None = None) -> None:
     """`main`, where a mistake ends the process with one line and code 2."""
+    if not os.environ.get(DEBUG):
+        threading.excepthook = _say_of_a_thread
     try:
         main(args)
     except (ValueError, OSError, MisconfigurationException) as error:
