@@ -136,6 +136,7 @@ def write_letters(folder: Path, count: int = 200, side: int = 48, channels: int 
     Raises ValueError where the folder is there already.
     """
     limits.whole(count=count)
+    limits.whole(0, 2**32 - 1, seed=seed)
     if folder.exists():
         raise ValueError(f"{folder} is there already; name another folder")
     letters = string.ascii_uppercase
