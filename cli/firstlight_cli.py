@@ -115,9 +115,8 @@ class FirstlightCLI(LightningCLI):
                 kwargs["default_root_dir"] = str(run)
             elif config.logger in (None, True):
                 kwargs["logger"] = TensorBoardLogger(run.parent.parent, run.parent.name, run.name)
-        kwargs["callbacks"] = wanted([*(config.callbacks or []), *own.values()], config)
-        given = config.plugins or []
-        plugins = given if isinstance(given, list) else [given]
+        kwargs["callbacks"] = wanted([*_listed(config.callbacks), *own.values()], config)
+        plugins = _listed(config.plugins)
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             kwargs["plugins"] = [*plugins, AtomicCheckpointIO()]
         return self._instantiate_trainer({**config, **kwargs}, [])
@@ -166,7 +165,7 @@ class FirstlightCLI(LightningCLI):
         if kept := {name: both for name, both in apart.items() if name not in self.changed}:
             say(f"of {path}, not of the config: {runs.words(kept, 'there')}; an option such as --model.lr changes one")
         if unknown:
-            known = set(self._model_arguments().keys())
+            known = {name.partition(".")[0] for name in self._model_arguments().keys()}  # noqa: SIM118  (not a dict)
             hints = "".join(f"; {hint}" for name in unknown if (hint := renamed(name, known)))
             say(f"{path} has {', '.join(unknown)}, which {theirs['class_path']} no longer takes: left out{hints}")
 
@@ -233,3 +232,8 @@ class FirstlightCLI(LightningCLI):
         else:
             put_weights(self.model, AtomicCheckpointIO().load_checkpoint(path)["state_dict"], path, training=True)
         say(f"a new run from the weights of {path}")
+
+
+def _listed(given: Any) -> list[Any]:
+    """What a trainer takes as one, as several or as none."""
+    return given if isinstance(given, list) else [] if given is None else [given]

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from torchmetrics import Metric, MetricCollection
+from torchmetrics.text import BLEUScore
 
 from decoding.generation_config import GenerationConfig
 from devices import asynchronous
@@ -83,7 +84,7 @@ class SequenceModel(OptimizedModule):
             )
         self._mean = StepMean()
         self.generation_options: dict[str, Any] = {} if generation_config is None else asdict(generation_config)
-        self.text_metrics = MetricCollection(dict(text_metrics or {}), prefix="test/")
+        self.text_metrics = MetricCollection(dict(text_metrics or {}), prefix="test/", compute_groups=False)
 
     def _inputs_and_labels(self, batch: dict[str, Tensor]) -> tuple[tuple, Tensor, Tensor]:
         """What the network is called with, the labels, and a mask of those that count.
@@ -163,7 +164,10 @@ class SequenceModel(OptimizedModule):
         exact = self.is_exact(answers, batch).float()
         log_mean(self, f"test/{name}", exact.mean(), len(exact), add_dataloader_idx=False)
         if self.text_metrics:
-            self.text_metrics.update(self.vocabulary.decode(answers), self.vocabulary.decode(batch["target"]))
+            written, targets = self.vocabulary.decode(answers), self.vocabulary.decode(batch["target"])
+            for metric in self.text_metrics.values():
+                # Of all metrics, only BLEU's takes a text for a list of references, one a character.
+                metric.update(written, [[text] for text in targets] if isinstance(metric, BLEUScore) else targets)
 
     def on_test_epoch_end(self) -> None:
         if self.text_metrics:

@@ -195,6 +195,7 @@ def test_a_wrong_command(line, answers, refused, tmp_path):
 
 
 PAIRS = "--config examples/dates/dates.yaml --data.source"
+LEARNED = "--data.tokenizer '{class_path: CharacterTokenizer, init_args: {alphabet: null}}'"
 FREE = "--config configs/text_decoder.yaml --data.source"
 ONE_KIND = "--data.tokenizer CharacterTokenizer --data.tokenizer.alphabet"
 
@@ -240,7 +241,7 @@ ONE_KIND = "--data.tokenizer CharacterTokenizer --data.tokenizer.alphabet"
         ),
         (f"{FREE} no/such.txt", ["no data found", "no/such.txt"]),
         (f"{FREE} empty.txt", ["too short for vocab_size=1024"]),
-        (f"{FREE} empty.txt --data.tokenizer CharacterTokenizer --data.tokenizer.alphabet null", ["is empty"]),
+        (f"{FREE} empty.txt {LEARNED}", ["is empty"]),
         (f"{FREE} short.txt {ONE_KIND} short", ["holds 6 tokens to train on", "block_size=256"]),
         (f"{FREE} latin.txt", ["latin.txt is not in UTF-8"]),
         (f"{FREE} words.jsonl", ["lacks the column text", "it has from, to"]),
@@ -253,8 +254,7 @@ ONE_KIND = "--data.tokenizer CharacterTokenizer --data.tokenizer.alphabet"
         (f"{FREE} pydoc --data.batch_size 0", ["batch_size=0"]),
         (f"{FREE} pydoc --data.val_share 2", ["val_share=2.0"]),
         (
-            f"{FREE} book.txt --data.tokenizer CharacterTokenizer --data.tokenizer.alphabet null --data.val_share 0.03 "
-            "--data.block_size 128",
+            f"{FREE} book.txt {LEARNED} --data.val_share 0.03 --data.block_size 128",
             ["the validation text of 'book.txt' has", "raise val_share"],
         ),
         (f"{FREE} pydoc --data.val_share 0", ["val/loss", "--checkpoint.monitor null"]),
@@ -422,7 +422,7 @@ def test_images_that_are_none(what, refused, tmp_path):
     has(refused(f"fit {MLP} --data.source {tmp_path}"), answers)
 
 
-OWN = "fit --model lightning_modules.{} --data datamodules.images.Images --data.source"
+OWN_IMAGES = "fit --model lightning_modules.{} --data datamodules.images.Images --data.source"
 
 
 @pytest.mark.parametrize(
@@ -465,7 +465,7 @@ def test_folders_of_images_that_do_not_fit(words, answers, refused, tmp_path):
     for name in ("a", "b"):
         (tmp_path / "broken" / "cat" / f"{name}.png").write_text("no image")
     words, _, model = words.partition(" --model ")
-    has(refused(f"{OWN.format(model or 'cnn_classifier.CNNClassifier')} {words}"), answers)
+    has(refused(f"{OWN_IMAGES.format(model or 'cnn_classifier.CNNClassifier')} {words}"), answers)
 
 
 @pytest.mark.parametrize("what", DEMONSTRATIONS)

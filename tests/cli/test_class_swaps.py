@@ -22,7 +22,8 @@ from tests.cli.toys import Loose, OtherNetwork, OtherSchedule, ToyModel, ToyNetw
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "configs"
-OVERLAYS = sorted((CONFIGS / "with").glob("*.yaml"))
+# gpu_ddpm is of photographs, and gives another list of callbacks, as test_a_list_of_callbacks does.
+OVERLAYS = sorted(path for path in (CONFIGS / "with").glob("*.yaml") if path.stem != "gpu_ddpm")
 TOYS = ["--model=tests.cli.toys.ToyModel", "--data=tests.cli.toys.ToyData"]
 
 
@@ -202,19 +203,23 @@ def test_a_list_of_callbacks(printed):
     assert [one["init_args"]["monitor"] for one in other["trainer"]["callbacks"]] == [None]
 
 
-def test_an_overlay_changes_what_it_names_alone(printed):
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda overlay: overlay.stem)
+def test_an_overlay_changes_what_it_names_alone(overlay, printed):
     config = f"--config={CONFIGS / 'pusht.yaml'}"
-    base = printed(config)
-    for overlay in OVERLAYS:
-        assert printed(config, f"--config={overlay}") == _laid_over(base, yaml.safe_load(overlay.read_text())), overlay
+    given = yaml.safe_load(overlay.read_text())
+    assert printed(config, f"--config={overlay}") == _laid_over(printed(config), given)
 
 
 def _laid_over(base, overlay):
+    if isinstance(overlay, list):
+        return [_laid_over(None, one) for one in overlay]
     if isinstance(overlay, dict) and base is None:
-        return own(locate(overlay["class_path"]), **overlay["init_args"])
+        return own(locate(overlay["class_path"]), **overlay.get("init_args", {}))
     if not isinstance(overlay, dict):
         return overlay
-    return base | {name: _laid_over(base[name], value) for name, value in overlay.items()}
+    added = {name[:-1]: base[name[:-1]] + _laid_over([], value) for name, value in overlay.items() if name[-1] == "+"}
+    changed = {name: _laid_over(base[name], value) for name, value in overlay.items() if name[-1] != "+"}
+    return base | changed | added
 
 
 def test_models_that_are_built_of_a_config_alone():

@@ -8,10 +8,12 @@ from typing import Any
 import lightning as L
 import torch
 from torch.utils.data import DataLoader
+from torchmetrics.text import CharErrorRate
 
 from adversarial.diff_augment import Brightness
 from adversarial.objectives import Hinge
 from datamodules.images import ImageDataModule, ImageSet
+from decoding.generation_config import GenerationConfig
 from diffusion.noise_schedule import CosineSchedule
 from diffusion.prediction_type import Sample
 from diffusion.samplers import DDIMSampler, DPMSolver
@@ -167,6 +169,11 @@ def sequence_model(build: type[SequenceModel], network: type) -> Kind:
         "optimizer": torch.optim.SGD,
         "lr_schedule": Constant(),
     }
+    if build is not SequenceTagger:
+        changes |= {
+            "generation_config": GenerationConfig(max_new_tokens=1),
+            "text_metrics": {"character_error_rate": CharErrorRate()},
+        }
     return Kind(build, {"vocab_size": 12, "network": partial(network, **TINY_NETWORK)}, sequences, changes)
 
 

@@ -17,6 +17,8 @@ STRUCTURE = {  # must be those of the data
     *("shape", "num_classes", "vocab_size", "observation_shape", "action_dim", "n_obs_steps", "horizon"),
 }
 ELSEWHERE = {("policy", "n_action_steps"), ("gan", "num_samples"), ("ddpm", "num_samples")}
+TEXTS = ("generation_config", "text_metrics")  # tests/lightning_modules/test_sequence_models.py
+ELSEWHERE |= {(name, argument) for name in ("seq2seq", "language_model") for argument in TEXTS}
 
 
 def arguments(kind: type[L.LightningModule]) -> set[str]:

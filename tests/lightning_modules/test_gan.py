@@ -583,7 +583,7 @@ def test_defaults_are_the_networks_of_a_dcgan_at_constant_rates():
             r"drew images of shape \[3, 4, 4\], its data are of \[3",
         ),
         ({"discriminator": lambda shape, classes: Judge(1)}, r"logits of shape \(8, 1\) for 8 images"),
-        ({"shape": [1, 28, 28]}, "got 28 x 28"),
+        ({"shape": [3, 50, 50]}, "50 x 50"),
         ({"num_classes": 5}, "num_classes=5, its data 3 classes"),
         ({"shape": [3, 16, 16]}, r"shape=\[3, 16, 16\], its data \[3, 8, 8\]"),
         ({"num_samples": 0}, "num_samples=0"),
