@@ -15,16 +15,18 @@ from callbacks.module_protocols import (
     Policy,
     StepwiseGenerator,
     TextAnswerer,
+    TextWriter,
     ThresholdedGenerator,
     check_module,
 )
 from lightning_modules.ddpm import DDPM
 from lightning_modules.diffusion_policy import DiffusionPolicy
 from lightning_modules.gan import GAN
+from lightning_modules.language_model import LanguageModel
 from lightning_modules.mlp_classifier import MLPClassifier
 from lightning_modules.seq2seq import Seq2Seq
 from networks.pusht_features import PushTFeatures
-from networks.transformer import EncoderDecoder
+from networks.transformer import AnswerDecoder, EncoderDecoder
 from networks.unet2d import UNet2D
 from tests.lightning_modules.test_gan import TINY
 
@@ -34,6 +36,7 @@ FIT = {
     DDPM: (ImageGenerator, GuidedGenerator, ThresholdedGenerator, StepwiseGenerator),
     MLPClassifier: (ImageClassifier, ClassPredictor),
     Seq2Seq: (TextAnswerer, AttentiveModule),
+    LanguageModel: (TextAnswerer, TextWriter, AttentiveModule),
     DiffusionPolicy: (Policy,),
 }
 SMALL = {
@@ -41,6 +44,7 @@ SMALL = {
     DDPM: lambda: DDPM(partial(UNet2D, widths=[64], attention=0), [1, 8, 8], 3),
     MLPClassifier: lambda: MLPClassifier(hidden=[5]),
     Seq2Seq: lambda: Seq2Seq(12, partial(EncoderDecoder, width=8, depth=1, heads=2)),
+    LanguageModel: lambda: LanguageModel(12, partial(AnswerDecoder, width=8, depth=1, heads=2)),
     DiffusionPolicy: lambda: DiffusionPolicy(features=PushTFeatures),
 }
 ALL = [kind for kind in vars(module_protocols).values() if getattr(kind, "_is_protocol", False)]
