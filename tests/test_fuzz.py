@@ -25,12 +25,11 @@ from torch import nn
 import train
 from checkpoints.atomic_checkpoint_io import AtomicCheckpointIO
 from checkpoints.pretrained import load_weights
-from datamodules.demonstrations import BUNDLED_FILES, COLUMNS
 from datamodules.image_files import read_image_files
 from datamodules.images import read_images
 from datamodules.mnist import MNIST
 from datamodules.pig_latin import PigLatin
-from datamodules.pusht import PushTDemos
+from datamodules.pusht import BUNDLED_FILES, PushTDemos
 from datamodules.sentences import read_text, sentences
 from tests.test_bad_input import digits
 from tests.test_train import ROOT
@@ -184,6 +183,9 @@ def quiet_datasets(monkeypatch, tmp_path):
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets")
     datasets.disable_progress_bars()
+
+
+COLUMNS = ("observation.state", "observation.environment_state", "action", "episode_index")
 
 
 @fuzzed(15, content=st.dictionaries(st.sampled_from(COLUMNS), columns, min_size=3))
