@@ -141,8 +141,8 @@ def check_paired(module: L.LightningModule) -> None:
     if not getattr(data, "paired", True):
         name = type(module).__name__
         raise ValueError(
-            f"{name} learns pairs of sequences, and {type(data).__name__} gives free text; take LanguageModel for it, or "
-            "other data"
+            f"{name} learns pairs of sequences, and {type(data).__name__} gives free text; take LanguageModel for it, "
+            "or other data"
         )
 
 
