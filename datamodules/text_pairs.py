@@ -13,7 +13,7 @@ from datamodules import held_out, sources
 from datamodules.carried_tokenizer import carried_tokenizer
 from datamodules.device_resident import OnDevice
 from datamodules.pairs import Pairs, PairsDataModule
-from datamodules.tokenization import CharacterTokenizer, TextTokenizer
+from datamodules.tokenization import LearnedCharacterTokenizer, TextTokenizer
 from limits import number
 from networks.vocabulary import Vocabulary
 
@@ -58,7 +58,7 @@ class TextPairs(PairsDataModule):
         if text is not None and not text.strip():
             raise ValueError('the text to answer is empty; for example --data.text "third of May, 1984"')
         self.save_hyperparameters(ignore=["tokenizer"], logger=False)
-        self.text_tokenizer = CharacterTokenizer(None) if tokenizer is None else tokenizer
+        self.text_tokenizer = LearnedCharacterTokenizer() if tokenizer is None else tokenizer
         self.tokenizer: Tokenizer | None = None if self.text_tokenizer.learned else self.text_tokenizer.train([])
         self.test_names = ["exact_match"]
 

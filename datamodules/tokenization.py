@@ -105,21 +105,32 @@ class TextTokenizer(ABC):
 
 
 class CharacterTokenizer(TextTokenizer):
-    """One token for each character (`character_tokenizer`).
+    """One token for each character of an alphabet (`character_tokenizer`).
 
     Args:
-        alphabet: the characters, by default those of printable ASCII; None: those of the text that it learns from.
+        alphabet: the characters, by default those of printable ASCII.
     """
 
-    def __init__(self, alphabet: str | None = ALPHABET):
-        if alphabet == "":
-            raise ValueError("alphabet is empty; give the characters, or null for those of the training text")
+    learned = False
+
+    def __init__(self, alphabet: str = ALPHABET):
+        if not alphabet:
+            raise ValueError("alphabet is empty; give the characters, or take LearnedCharacterTokenizer")
         self.alphabet = alphabet
-        self.vocab_size = None if alphabet is None else len(SPECIAL_TOKENS) + len(set(alphabet))
-        self.learned = alphabet is None
+        self.vocab_size = len(SPECIAL_TOKENS) + len(set(alphabet))
 
     def train(self, texts: Sequence[str] = ()) -> Tokenizer:
-        found = "".join(sorted(set().union(*texts))) if self.alphabet is None else self.alphabet
+        return character_tokenizer(self.alphabet)
+
+
+class LearnedCharacterTokenizer(TextTokenizer):
+    """One token for each character of the text that it learns from (`character_tokenizer`)."""
+
+    vocab_size = None
+    learned = True
+
+    def train(self, texts: Sequence[str]) -> Tokenizer:
+        found = "".join(sorted(set().union(*texts)))
         if not found:
             raise ValueError("the text to learn characters from is empty")
         return character_tokenizer(found)

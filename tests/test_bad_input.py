@@ -195,7 +195,7 @@ def test_a_wrong_command(line, answers, refused, tmp_path):
 
 
 PAIRS = "--config examples/dates/dates.yaml --data.source"
-LEARNED = "--data.tokenizer '{class_path: CharacterTokenizer, init_args: {alphabet: null}}'"
+LEARNED = "--data.tokenizer LearnedCharacterTokenizer"
 FREE = "--config configs/text_decoder.yaml --data.source"
 ONE_KIND = "--data.tokenizer CharacterTokenizer --data.tokenizer.alphabet"
 

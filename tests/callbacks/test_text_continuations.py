@@ -4,7 +4,7 @@ import pytest
 
 from callbacks.text_continuations import TextContinuations
 from datamodules.text import Text
-from datamodules.tokenization import CharacterTokenizer
+from datamodules.tokenization import LearnedCharacterTokenizer
 from lightning_modules.language_model import LanguageModel
 from lightning_modules.sequence_tagger import SequenceTagger
 from networks.transformer import Decoder, Encoder
@@ -14,7 +14,7 @@ from networks.transformer import Decoder, Encoder
 def text(tmp_path) -> Text:
     path = tmp_path / "book.txt"
     path.write_text("".join(f"Line {number} of a book.\n" for number in range(200)))
-    data = Text(str(path), tokenizer=CharacterTokenizer(None), block_size=16, batch_size=8, val_share=0.1)
+    data = Text(str(path), tokenizer=LearnedCharacterTokenizer(), block_size=16, batch_size=8, val_share=0.1)
     data.setup()
     return data
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from datamodules.text import Text, cut, new_paragraphs
-from datamodules.tokenization import CharacterTokenizer
+from datamodules.tokenization import CharacterTokenizer, LearnedCharacterTokenizer
 from networks.vocabulary import Vocabulary
 
 PARAGRAPHS = [f"Paragraph {number} says {'abc' * number}." for number in range(60)]
@@ -16,7 +16,7 @@ def book(path, paragraphs=PARAGRAPHS):
 
 def small(source, **options):
     return Text(
-        **{"source": source, "tokenizer": CharacterTokenizer(None), "block_size": 16, "batch_size": 4} | options
+        **{"source": source, "tokenizer": LearnedCharacterTokenizer(), "block_size": 16, "batch_size": 4} | options
     )
 
 
@@ -94,7 +94,7 @@ def test_rows_are_documents_and_their_splits_are_taken(tmp_path):
 
 
 def test_a_prompt_needs_no_text():
-    data = Text("no/such", prompt="The with statement", tokenizer=CharacterTokenizer(None))
+    data = Text("no/such", prompt="The with statement", tokenizer=LearnedCharacterTokenizer())
     data.setup("predict")
     assert data.vocab_size is None
 

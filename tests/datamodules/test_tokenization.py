@@ -10,6 +10,7 @@ from datamodules.tokenization import (
     BPETokenizer,
     ByteLevelBPETokenizer,
     CharacterTokenizer,
+    LearnedCharacterTokenizer,
     bpe_tokenizer,
     byte_level_bpe_tokenizer,
     character_tokenizer,
@@ -167,7 +168,7 @@ def test_bytes_are_the_tokens_of_gpt2():
 
 
 def test_characters_are_those_of_the_text():
-    kind = CharacterTokenizer(None)
+    kind = LearnedCharacterTokenizer()
     assert kind.vocab_size is None
     tokenizer = kind.train(["naïve", "中\n"])
     assert tokenizer.get_vocab_size() == 4 + 7
@@ -179,7 +180,7 @@ def test_characters_must_be_some():
     with pytest.raises(ValueError, match="alphabet is empty"):
         CharacterTokenizer("")
     with pytest.raises(ValueError, match="learn characters from is empty"):
-        CharacterTokenizer(None).train(["", ""])
+        LearnedCharacterTokenizer().train(["", ""])
     with pytest.raises(ValueError, match="vocab_size=259 must be"):
         ByteLevelBPETokenizer(259)
     with pytest.raises(ValueError, match="too short for vocab_size=400"):

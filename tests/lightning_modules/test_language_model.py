@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from datamodules.text import Text
-from datamodules.tokenization import ByteLevelBPETokenizer, CharacterTokenizer
+from datamodules.tokenization import ByteLevelBPETokenizer, LearnedCharacterTokenizer
 from decoding.generation_config import GenerationConfig
 from lightning_modules.language_model import LanguageModel
 from networks.transformer import Decoder
@@ -41,7 +41,7 @@ def text(book, **options):
     return Text(
         **{
             "source": book,
-            "tokenizer": CharacterTokenizer(None),
+            "tokenizer": LearnedCharacterTokenizer(),
             "block_size": 32,
             "batch_size": 8,
             "val_share": 0.1,
@@ -65,7 +65,7 @@ def test_the_loss_is_the_cross_entropy_of_every_token_given_those_before_it():
     assert accuracy.item() == pytest.approx(right / 24)
 
 
-@pytest.mark.parametrize("tokenizer", [CharacterTokenizer(None), ByteLevelBPETokenizer(270)])
+@pytest.mark.parametrize("tokenizer", [LearnedCharacterTokenizer(), ByteLevelBPETokenizer(270)])
 def test_bits_per_character_are_all_bits_over_all_characters(tokenizer, book):
     """Over batches of different sizes; by hand from log probabilities and the texts of the blocks."""
     data = text(book, tokenizer=tokenizer, batch_size=3)
