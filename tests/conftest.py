@@ -25,6 +25,14 @@ def no_progress_bar_is_left():
         get_console()._live_stack.clear()
 
 
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    """`train.main` in an empty folder, without a data set."""
+    monkeypatch.setenv(DATA_VARIABLE, "")
+    monkeypatch.setattr("sys.argv", ["train.py"])
+    monkeypatch.chdir(tmp_path)
+
+
 def real_data(name: str) -> str:
     """The folder of a real data set; a test that asks for one which is absent is skipped."""
     folder = os.path.join(os.environ.get(DATA_VARIABLE, ""), name)

@@ -14,15 +14,9 @@ from tests.families import FAMILIES
 from tests.pretended_device import DEVICE, DeviceMistake, Pretended, PretendedDevice
 from tests.test_train import ROOT
 
+pytestmark = pytest.mark.usefixtures("offline")
 QUICK = ("mnist_mlp", "sorting_decoder", "svhn_gan", "mnist_ddpm", "pusht")
 WATCHED = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES]
-
-
-@pytest.fixture(autouse=True)
-def offline(monkeypatch, tmp_path):
-    monkeypatch.setenv("FIRSTLIGHT_DATA", "")
-    monkeypatch.setattr("sys.argv", ["train.py"])
-    monkeypatch.chdir(tmp_path)
 
 
 def everything(name: str, module: Any, data: Any, batch: dict[str, Tensor]) -> dict[str, Any]:

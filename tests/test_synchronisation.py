@@ -12,15 +12,9 @@ from tests.test_train import ROOT
 
 EVERY = 4  # batches, the logging interval
 BATCHES = 6
+pytestmark = pytest.mark.usefixtures("offline")
 QUICK = ("cifar10_fast", "pig_latin_decoder", "svhn_gan", "pusht")
 WATCHED = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES]
-
-
-@pytest.fixture(autouse=True)
-def offline(monkeypatch, tmp_path):
-    monkeypatch.setenv("FIRSTLIGHT_DATA", "")
-    monkeypatch.setattr("sys.argv", ["train.py"])
-    monkeypatch.chdir(tmp_path)
 
 
 def waits(name: str) -> list[tuple[int, str]]:
