@@ -9,7 +9,7 @@ from lightning_modules.data_contract import data_of
 
 
 class RealImages(Protocol):
-    """A datamodule such as `datamodules.images.ImageDataModule`."""
+    """A datamodule such as `datamodules.images.Images`."""
 
     def training_and_test_sets(self) -> tuple[ImageSet, ImageSet]:
         """All training and all test images, whatever stage was set up."""

@@ -143,8 +143,8 @@ def test_a_wrong_word_in_any_family(config, words, answers, refused, tmp_path):
         (f"fit {MLP} {FONTS} --data.val_share 0.99999", ["val_share=0.99999", "lower it"]),
         (f"fit {MLP} --data.source no/such", ["no/such", "--data.source fonts"]),
         (
-            "fit --model lightning_modules.mlp_classifier.MLPClassifier --data datamodules.images.ImageDataModule "
-            "--data.source x",
+            "fit --model lightning_modules.mlp_classifier.MLPClassifier "
+            "--data datamodules.published_images.PublishedImages --data.source x",
             ["images.Images", "mnist.MNIST"],
         ),
         (f"fit {MLP} {FONTS} --data.val_share 0", ["val_share=0.0 holds nothing out", "--checkpoint.monitor null"]),

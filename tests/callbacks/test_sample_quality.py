@@ -6,7 +6,8 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 
 from callbacks import sample_quality
 from callbacks.sample_quality import SampleQuality
-from datamodules.images import ImageDataModule, ImageSet
+from datamodules.images import ImageSet
+from datamodules.published_images import PublishedImages
 from diffusion.noise import generators
 from lightning_modules.mlp_classifier import MLPClassifier
 from metrics.classifier_features import extract_features
@@ -15,7 +16,7 @@ SHAPE = (3, 4, 4)
 DARK, BRIGHT = 40, 200  # grey levels of the two classes
 
 
-class Grey(ImageDataModule):
+class Grey(PublishedImages):
     """Dark and bright images with some noise; a third of them is bright."""
 
     shape = SHAPE
