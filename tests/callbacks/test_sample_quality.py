@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from callbacks import sample_quality
+from callbacks import feature_extractor
 from callbacks.sample_quality import SampleQuality
 from datamodules.images import ImageSet
 from datamodules.published_images import PublishedImages
@@ -66,7 +66,7 @@ def reader(monkeypatch):
         mean = network.features(torch.full((1, *SHAPE), 120 / 255))
         network.head.weight.copy_(torch.stack([-torch.ones(8), torch.ones(8)]))
         network.head.bias.copy_(torch.tensor([1.0, -1.0]) * mean.sum())
-    monkeypatch.setattr(sample_quality, "load_trained", lambda folder: {"reader": classifier}[folder])
+    monkeypatch.setattr(feature_extractor, "load_trained", lambda folder: {"reader": classifier}[folder])
     return classifier
 
 
