@@ -467,7 +467,7 @@ OWN_IMAGES = "fit --model lightning_modules.{} --data datamodules.images.Images 
         ("idx", ["IDX format", "docs/mlp.md"]),
         (
             "rows.parquet --data.image_column picture",
-            ["lacks the column picture", "photo, kind", "--data.image_column"],
+            ["lacks the column picture", "photo, kind", "--data.image"],
         ),
         ("rows.parquet --data.label_column class", ["lacks the column class", "--data.label_column"]),
         ("rows.parquet --data.label_column photo", ["must hold whole numbers or names of classes"]),
