@@ -130,13 +130,10 @@ class Images(ResidentDataModule):
         limits.number("[0, 1)", test_share=test_share)
         if channels not in (None, 1, 3):
             raise ValueError(f"channels={channels!r} must be 1 (grey) or 3 (red, green and blue)")
-        if class_names is not None and (source == fonts.FONTS or len(set(class_names)) != max(1, len(class_names))):
-            wrong = (
-                "digits from fonts have names of their own"
-                if source == fonts.FONTS
-                else "each class needs a name of its own"
-            )
-            raise ValueError(f"class_names={class_names}: {wrong}")
+        if class_names is not None and source == fonts.FONTS:
+            raise ValueError(f"class_names={class_names}: digits from fonts have names of their own")
+        if class_names is not None and len(set(class_names)) != max(1, len(class_names)):
+            raise ValueError(f"class_names={class_names}: each class needs a name of its own")
         self.save_hyperparameters(ignore=["augment"])
         self.image_column, self.label_column = image_column or self.image_column, label_column or self.label_column
         sides = _sides(size)
@@ -153,7 +150,8 @@ class Images(ResidentDataModule):
             return channels, sides[0], sides[1]
         from_fonts = self.hparams.source == fonts.FONTS
         seen = fonts.SHAPE if from_fonts else image_shape_of(self._source.head(), self.hparams.source, sides)
-        return channels or seen[0], *(sides or seen[1:])
+        height, width = sides or seen[1:]
+        return channels or seen[0], height, width
 
     def _known_names(self) -> Sequence[str]:
         """Names of the classes, where none are given."""
@@ -229,7 +227,8 @@ class Images(ResidentDataModule):
     def _parts(self, encoded: EncodedImages, sets: Sequence[str]) -> dict[str, Tensor]:
         """Which images of a split are whose: each set but the first is held out of it, the last one first."""
         first, *others = sets
-        parts, rest = {}, torch.arange(len(encoded))
+        parts: dict[str, Tensor] = {}
+        rest = torch.arange(len(encoded))
         for name in reversed(others):
             kept, held = self._hold_out(encoded.subset(rest), self.hparams[f"{name}_share"])
             parts[name], rest = rest[held], rest[kept]

@@ -35,7 +35,8 @@ class PublishedImages(Images):
         self._other_names = self.hparams.class_names is None
 
     def _shape(self, sides: list[int] | None, channels: int | None) -> tuple[int, int, int]:
-        return channels or self.shape[0], *(sides or self.shape[1:])
+        height, width = sides or self.shape[1:]
+        return channels or self.shape[0], height, width
 
     def _known_names(self) -> Sequence[str]:
         """The source's, where it can be asked at once and has others than the set."""
