@@ -49,7 +49,7 @@ def extract_features(classifier: FeatureClassifier, images: Tensor, what: str = 
 def check_classifier(
     classifier: FeatureClassifier, name: str, shape: Sequence[int] | None, class_names: Sequence[str]
 ) -> None:
-    """Raises ValueError where a classifier reads images of another shape, or other classes, than the data's.
+    """Raises ValueError where it is no classifier, or reads images of another shape, or other classes, than the data's.
 
     Args:
         classifier: to check.
@@ -57,6 +57,10 @@ def check_classifier(
         shape: C, H, W of the data's images, where it is known.
         class_names: of the data. Numbers count as no names.
     """
+    if missing := [part for part in ("features", "head") if not hasattr(classifier, part)]:
+        raise ValueError(
+            f"{name} is of a {type(classifier).__name__}, which lacks {' and '.join(missing)}; name a trained classifier"
+        )
     own, classes = classifier.hparams.get("shape"), classifier.head.out_features
     advice = "name a classifier that was trained on such data, or leave the callback out"
     if own is not None and shape is not None and list(own) != list(shape):

@@ -455,7 +455,6 @@ OWN_IMAGES = "fit --model lightning_modules.{} --data datamodules.images.Images 
         ("good --data.test_share 0.99", ["0.99 leaves none of 8 different images", "lower it"]),
         ("good --data.split_seed -1", ["split_seed=-1"]),
         ("good --data.class_names [cat,cat]", ["each class needs a name of its own"]),
-        ("good --data.images none", ["source"]),
         (f"good --data.augment '{SHIFT.format('pixels: 8')}'", ["pixels=8", "8 x 8"]),
         ("fonts --data.class_names [a,b]", ["digits from fonts have names of their own"]),
         ("loose", ["loose/a.png lies beside folders of images", "the folder of its class"]),
@@ -527,7 +526,7 @@ def test_folders_of_images_that_do_not_fit(words, answers, refused, tmp_path):
             "--trainer.callbacks.classifier pretrained/mnist_mlp --data.size 28 --data.channels 1",
             ["tells 10 classes apart, the data have 2"],
         ),
-        ("--trainer.callbacks.classifier pretrained/pusht", ["pusht"]),
+        ("--trainer.callbacks.classifier pretrained/pusht", ["pusht is of a DiffusionPolicy, which lacks head"]),
     ],
 )
 def test_a_classifier_that_cannot_measure_samples(model, words, answers, refused, tmp_path):
