@@ -59,7 +59,7 @@ def check_classifier(
     """
     if missing := [part for part in ("features", "head") if not hasattr(classifier, part)]:
         raise ValueError(
-            f"{name} is of a {type(classifier).__name__}, which lacks {' and '.join(missing)}; name a trained classifier"
+            f"{name} is of a {type(classifier).__name__}, which lacks {', '.join(missing)}; name a classifier"
         )
     own, classes = classifier.hparams.get("shape"), classifier.head.out_features
     advice = "name a classifier that was trained on such data, or leave the callback out"
