@@ -13,7 +13,9 @@ import torch
 
 import train
 from checkpoints.load_trained import load_trained
+from datamodules.episodes import read_episodes
 from datamodules.fonts import write_letters
+from envs.lerobot_dataset import OWN
 from tests.test_train import ROOT
 
 BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "docs/your_data.md").read_text(), re.S)
@@ -132,7 +134,20 @@ def test_texts_are_answered_and_written(result):
     assert text.startswith("The with statement")
 
 
-def test_a_policy_is_rolled_out(result):
+def test_a_policy_learns_a_robots_episodes_and_is_rolled_out(result):
+    trained = result(one_of("fit", "examples/pendulum/pendulum.yaml"))
+    assert read_episodes("runs/pendulum_demos", "observation.state").lengths.tolist() == [200, 200]
+    assert Path("runs/pendulum_demos", OWN).is_file()
+    metrics = trained.trainer.callback_metrics
+    assert -2000 < metrics["val/mean_return"] < 0
+    assert metrics["val/mean_steps"] == 200
+    assert "val/success_rate" not in metrics
+    policy = trained.model
+    assert (policy.observation_shape, policy.action_dim) == ([3], 1)
+    torch.testing.assert_close(
+        policy.features.actions.mean, torch.as_tensor(trained.datamodule.action_statistics().mean)
+    )
+    assert policy.action_scale.shape == (8, 1)
     metrics = result(one_of("test", "examples/pendulum/pendulum.yaml")).trainer.callback_metrics
     assert -2000 < metrics["test/mean_return"] < 0
 
