@@ -14,7 +14,7 @@ from callbacks.saturation import saturated_share
 from checkpoints.load_trained import load_trained
 from cli.precision import cpu_has_bfloat16
 from datamodules.cifar10 import CIFAR10
-from datamodules.images import ImageDataModule
+from datamodules.images import Images
 from datamodules.mnist import MNIST
 from diffusion.noise import generators
 from metrics.classifier_features import extract_features
@@ -39,7 +39,7 @@ class Judge:
 
     def __init__(self, channels: int):
         kind, classifier = DATA[channels]
-        self.data: ImageDataModule = kind()
+        self.data: Images = kind()
         self.data.setup()
         self.reader = load_trained(classifier)
         self.real = extract_features(self.reader, self.data.train_set.images, "training images")

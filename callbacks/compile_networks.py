@@ -1,14 +1,12 @@
 """Networks that train compiled by torch.compile."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import lightning as L
 from torch import nn
 
-from lightning_modules.gan import GAN
-from lightning_modules.sequence_model import SequenceModel
-from networks.transformer import Block
+from callbacks.module_protocols import Compilable
 
 Mode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
 
@@ -16,9 +14,8 @@ Mode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cu
 class CompileNetworks(L.Callback):
     """Compiles a module's networks in place when training starts, so that checkpoints keep their names of weights.
 
-    Compiled is what a training step calls: each network as a whole; of sequence models, whose steps call parts of the
-    network, each Transformer block. The discriminator of a GAN with gradient penalties stays as it is: they need second
-    derivatives, which torch.compile does not offer. Copies of a network, such as averages of weights, are not compiled.
+    Compiled is what a training step calls: what the module says (`callbacks.module_protocols.Compilable`), or else each
+    of its networks as a whole. Copies of a network, such as averages of weights, are not compiled.
     The first steps take the time of compiling; so does the first batch of another size or in another mode (train,
     eval).
 
@@ -60,9 +57,6 @@ class CompileNetworks(L.Callback):
 
 def compiled_parts(module: L.LightningModule) -> list[nn.Module]:
     """What a training step of the module calls and torch can compile."""
-    if isinstance(module, SequenceModel):
-        return [part for part in module.modules() if isinstance(part, Block)]
-    trained = [part for part in module.children() if any(weight.requires_grad for weight in part.parameters())]
-    if isinstance(module, GAN) and module.hparams["penalty"] > 0:
-        trained.remove(module.discriminator)
-    return trained
+    if hasattr(module, "compilable_parts"):
+        return cast(Compilable, module).compilable_parts()
+    return [part for part in module.children() if any(weight.requires_grad for weight in part.parameters())]

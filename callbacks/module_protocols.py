@@ -103,6 +103,13 @@ class AttentiveModule(Protocol):
         """Weights of each attention that can be read: {name: (B, heads, asking tokens, attended tokens)}."""
 
 
+class Compilable(Protocol):
+    """Says what of it `torch.compile` can make faster, where that is not each of its networks as a whole."""
+
+    def compilable_parts(self) -> list[nn.Module]:
+        """Parts that a training step calls."""
+
+
 class Policy(Protocol):
     """Acts on observations; `hparams` has `n_obs_steps` and `n_action_steps`."""
 

@@ -3,21 +3,19 @@
 B batch, C channels, H height, W width, F features, N training images, K classes.
 """
 
-from typing import cast
-
 import lightning as L
 import torch
 from rich.console import Console
 from torch import Tensor
 
+from callbacks.feature_extractor import feature_extractor
 from callbacks.image_sets import training_and_heldout
 from callbacks.log_media import log_image
 from callbacks.module_protocols import ImageGenerator, check_module
 from callbacks.sample_grid import draw, grid
 from callbacks.sampling import HIGHEST_SEED, MOST, class_names, watching
-from checkpoints.load_trained import load_trained
 from limits import whole
-from metrics.classifier_features import FeatureClassifier, check_classifier, extract_features
+from metrics.classifier_features import extract_features
 
 
 class NearestNeighbours(L.Callback):
@@ -38,14 +36,14 @@ class NearestNeighbours(L.Callback):
         self.classifier, self.neighbours, self.seed = classifier, neighbours, seed
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        """Check, before a run trains or tests, that module, classifier and data fit."""
         check_module(self, module, ImageGenerator)
+        if stage in ("fit", "test"):
+            self._reader = feature_extractor(self, self.classifier, module)
 
     def on_test_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Check that classifier and data fit, before anything is drawn."""
-        with watching(module):
-            self._reader = cast(FeatureClassifier, load_trained(self.classifier))  # it is checked below
+        """Check that there are images enough, before anything is drawn."""
         images = training_and_heldout(module)[0].images
-        check_classifier(self._reader, self.classifier, images, class_names(module))
         if self.neighbours > len(images):
             raise ValueError(f"neighbours={self.neighbours} are more than the {len(images)} training images")
 

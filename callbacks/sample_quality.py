@@ -14,13 +14,13 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
+from callbacks.feature_extractor import feature_extractor
 from callbacks.image_sets import training_and_heldout
 from callbacks.module_protocols import ImageGenerator, check_module
-from callbacks.sampling import HIGHEST_SEED, class_names, watching
-from checkpoints.load_trained import load_trained
+from callbacks.sampling import HIGHEST_SEED, watching
 from diffusion.noise import generators
 from limits import whole
-from metrics.classifier_features import FeatureClassifier, check_classifier, extract_features
+from metrics.classifier_features import extract_features
 from metrics.frechet_inception_distance import frechet_distance
 from metrics.kernel_inception_distance import kernel_distance
 
@@ -51,23 +51,24 @@ class SampleQuality(L.Callback):
         self.classifier, self.samples, self.seed = classifier, samples, seed
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        """Check, before a run trains or tests, that module, classifier, data and numbers fit."""
         check_module(self, module, ImageGenerator)
-
-    def on_test_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Check that classifier, data and numbers fit, before anything is drawn."""
-        with watching(module):
-            self._reader = cast(FeatureClassifier, load_trained(self.classifier))  # it is checked below
-        train, heldout = training_and_heldout(module)
-        check_classifier(self._reader, self.classifier, train.images, class_names(module))
-        if min(len(train), len(heldout)) < 2:
-            raise ValueError(
-                f"the data hold {len(train)} training and {len(heldout)} held-out images; a FID needs at least 2 of "
-                "each: give more, or leave callbacks.sample_quality.SampleQuality out"
-            )
+        if stage not in ("fit", "test"):
+            return
+        self._reader = feature_extractor(self, self.classifier, module)
         if self.samples <= self._reader.head.in_features:
             raise ValueError(
                 f"samples={self.samples} are too few to measure {self._reader.head.in_features} features; "
                 f"take more than {self._reader.head.in_features}, and 10000 for a figure to publish"
+            )
+
+    def on_test_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Check that there are images enough, before anything is drawn."""
+        train, heldout = training_and_heldout(module)
+        if min(len(train), len(heldout)) < 2:
+            raise ValueError(
+                f"the data hold {len(train)} training and {len(heldout)} held-out images; a FID needs at least 2 of "
+                "each: give more, or leave callbacks.sample_quality.SampleQuality out"
             )
 
     # Averaged weights may be swapped in at the start of the test epoch and out at its end. During its batches they are

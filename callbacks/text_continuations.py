@@ -5,18 +5,15 @@ from typing import Any, cast
 import lightning as L
 from torch import Tensor
 
-from callbacks.log_media import log_table
-from callbacks.module_protocols import TextWriter, check_module
-from callbacks.validation_rows import validation_rows
+from callbacks.module_protocols import TextWriter
+from callbacks.text_table import TextTable
 from limits import number, whole
 
-COLUMNS = ("prompt", "as it goes on", "as the model goes on")
 
-
-class TextContinuations(L.Callback):
+class TextContinuations(TextTable):
     """Logs a table "val/samples" of beginnings, the text behind them and the model's own, at every validation.
 
-    Rows are spread over the first validation set and are the same each time, as are the draws.
+    Draws are the same each time.
 
     Args:
         count: rows of the table.
@@ -26,6 +23,9 @@ class TextContinuations(L.Callback):
         seed: of the draws.
     """
 
+    asks, columns, reads = TextWriter, ("prompt", "as it goes on", "as the model goes on"), "tokens"
+    otherwise = "goes on with free text, and these data are pairs; take callbacks.text_samples.TextSamples"
+
     def __init__(
         self,
         count: int = 4,
@@ -34,26 +34,12 @@ class TextContinuations(L.Callback):
         temperature: float = 0.8,
         seed: int = 0,
     ):
-        whole(count=count, prompt_tokens=prompt_tokens, max_new_tokens=max_new_tokens)
+        super().__init__(count)
+        whole(prompt_tokens=prompt_tokens, max_new_tokens=max_new_tokens)
         whole(0, seed=seed)
         number("[0, inf)", temperature=temperature)
-        self.count, self.prompt_tokens = count, prompt_tokens
+        self.prompt_tokens = prompt_tokens
         self.options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
-
-    def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
-        check_module(self, module, TextWriter)
-
-    def on_validation_batch_start(
-        self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        if "tokens" not in batch:
-            raise ValueError(
-                "TextContinuations goes on with free text, and these data are pairs; take callbacks.text_samples."
-                "TextSamples"
-            )
-        if batch_idx or dataloader_idx or trainer.sanity_checking or not trainer.is_global_zero:
-            return
-        log_table(trainer, "val/samples", COLUMNS, self.rows(module, validation_rows(trainer, batch, self.count)))
 
     def rows(self, module: L.LightningModule, batch: dict[str, Tensor]) -> list[tuple[str, ...]]:
         """Beginnings of the batch's rows, what follows in them, and what the module writes there."""

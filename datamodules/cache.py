@@ -43,12 +43,14 @@ def cached_rows(
 ) -> dict[str, Tensor]:
     """At most `count` rows of uint8 that are made one after another, and written so: in memory lies only one.
 
+    They are read from the file where they are used: it is mapped into memory.
+
     Args:
         key: names the file.
         count: how many `make` gives.
         shape: of a row.
         make: gives each row; None for one that is left out.
-        in_memory: bytes. Fewer are read into memory; more stay in the file and are read where they are used.
+        in_memory: bytes that may lie in memory where no file can be written.
 
     Returns:
         "rows": (n, *shape) uint8, and "kept": (count,) bool, which of them these are.
@@ -58,7 +60,7 @@ def cached_rows(
     """
     path, size = folder() / f"{key}.safetensors", count * math.prod(shape)
     try:
-        return _placed(load_file(path), in_memory)
+        return load_file(path)
     except (OSError, SafetensorError):  # not there yet, or broken
         part = path.with_suffix(f".{uuid4().hex}.part")
     try:
@@ -66,7 +68,7 @@ def cached_rows(
         with part.open("wb") as file:
             _write_rows(file, shape, make())
         part.replace(path)
-        return _placed(load_file(path), in_memory)
+        return load_file(path)
     except OSError as error:
         advice = f"set {CACHE_VARIABLE} to a folder that can be written"
         if size > in_memory:
@@ -100,12 +102,6 @@ def _write_rows(file: BinaryIO, shape: Sequence[int], rows: Iterable[np.ndarray 
     }
     file.seek(0)
     file.write((HEADER - 8).to_bytes(8, "little") + json.dumps(tensors).encode().ljust(HEADER - 8))
-
-
-def _placed(tensors: dict[str, Tensor], in_memory: float) -> dict[str, Tensor]:
-    """`load_file` maps a file; what is small enough is copied into memory."""
-    small = sum(tensor.nbytes for tensor in tensors.values()) <= in_memory
-    return {name: tensor.clone() for name, tensor in tensors.items()} if small else tensors
 
 
 def cached(key: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:

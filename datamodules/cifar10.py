@@ -1,14 +1,14 @@
 """Photographs of ten kinds of things (Krizhevsky 2009): 50,000 to train on, 10,000 to test, 32 x 32 colour pixels."""
 
-from datamodules.images import ImageDataModule
+from datamodules.published_images import PublishedImages
 
 
-class CIFAR10(ImageDataModule):
-    """{"image": (B, 3, 32, 32) uint8, "label": (B,)}; arguments as `ImageDataModule`.
+class CIFAR10(PublishedImages):
+    """{"image": (B, 3, 32, 32) uint8, "label": (B,)}; arguments as `PublishedImages`.
 
     Args:
         source: a Hub id, a folder, or "fonts".
-        **options: those of `ImageDataModule`.
+        **options: those of `PublishedImages`.
     """
 
     shape = (3, 32, 32)

@@ -3,7 +3,8 @@
 N images that can be read, C channels, H height, W width.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,8 +32,8 @@ class Decoder:
             otherwise they are an error.
         invert: take the negative.
         broken_share: share of the images that may be impossible to read: these are reported one by one and left out.
-        in_memory: GB of decoded images that are held in memory; more stay in the cache file, mapped into memory, and
-            are read from there batch by batch.
+        in_memory: GB of decoded images that are held in memory; more stay in cache files, mapped into memory, and are
+            read from there batch by batch.
         advice: what to do about images of another size, for messages.
     """
 
@@ -49,11 +50,27 @@ class Decoder:
         number("[0, 1)", broken_share=self.broken_share)
         number("[0, inf)", in_memory=self.in_memory)
 
-    def __call__(self, encoded: EncodedImages) -> tuple[Tensor, Tensor]:
-        """The images that can be read, (N, C, H, W) uint8, and their labels, (N,).
+    def __call__(self, encoded: EncodedImages, parts: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Those of each part that can be read, (n, C, H, W) uint8, and their labels, (n,).
 
-        Raises ValueError where one has another size, or where more than `broken_share` of them cannot be read.
+        What fits into memory is decoded and kept as a whole, whatever its parts are; of more, each part is a file.
+
+        Args:
+            encoded: N images.
+            parts: indices (n,) of each part.
+
+        Raises ValueError where an image has another size, or where more than `broken_share` cannot be read.
         """
+        if len(encoded) * math.prod(self.shape) > self.in_memory * GB:
+            files = [encoded.subset(part) for part in parts]
+            return [(rows, file.labels[kept]) for file in files for rows, kept in [self._read(file)]]
+        rows, kept = self._read(encoded)
+        place = kept.cumsum(0) - 1  # of an image among those that can be read
+        readable = [part[kept[part]] for part in parts]
+        return [(rows[place[part]], encoded.labels[part]) for part in readable]
+
+    def _read(self, encoded: EncodedImages) -> tuple[Tensor, Tensor]:
+        """Images that can be read, in a file that is mapped into memory, and which these are, (N,) bool."""
         # Contents name the cache file: changed data or another shape is other data, wherever it lies.
         key = f"images-{cache.digest([repr((READING, self.shape, self.fit, self.invert)).encode(), *encoded.contents])}"
         found = cache.cached_rows(key, len(encoded), self.shape, lambda: self._decoded(encoded), self.in_memory * GB)
@@ -62,12 +79,13 @@ class Decoder:
         if left_out:
             self._check_broken(left_out, encoded, encoded.name(int((~kept).nonzero()[0])))
             _say(f"{left_out} of {len(encoded)} images of {encoded.source!r} cannot be read and are left out")
-        return found["rows"], encoded.labels[kept]
+        return found["rows"], kept
 
     def _decoded(self, encoded: EncodedImages) -> Iterator[np.ndarray | None]:
         quiet = rank_zero_only.rank != 0  # type: ignore[attr-defined]  # set by Lightning
-        broken = 0
-        for index, file in enumerate(track(encoded, f"decoding {encoded.source}", transient=True, disable=quiet)):
+        broken, files = 0, iter(encoded)  # what is drawn is drawn here, with a bar of its own
+        bar = track(files, f"decoding {encoded.source}", len(encoded), transient=True, disable=quiet)
+        for index, file in enumerate(bar):
             try:
                 image = read_image(contents_of(file), self.shape[0])
             except (ValueError, OSError) as error:

@@ -9,12 +9,15 @@ stroke, and in colour its own ink and ground.
 """
 
 import argparse
+import io
 import math
 import string
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache as memoised
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -25,8 +28,10 @@ from rich.progress import track
 from torch import Tensor
 
 import limits
-from datamodules import cache
+from datamodules.encoded_images import EncodedImages
 
+FONTS = "fonts"  # in the place of a source
+SHAPE = (1, 28, 28)  # where no other is asked for
 CLASS_NAMES = tuple("0123456789")
 SIZES = {"train": 10_000, "test": 2_000}
 SEEDS = {"train": 0, "test": 1}
@@ -35,20 +40,80 @@ SYMBOLS = {"cmex10", "cmsy10"}  # fonts that have other signs where others have 
 DRAWING = 1  # raise it when images are drawn differently: old cache files are then left alone
 
 
-def digits(split: str, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
-    """The images (N, C, H, W) uint8 and their labels (N,) of a split, always the same ones; kept in a cache file."""
-    if split not in SIZES:
-        raise ValueError(f"there are no digits from fonts for the split {split!r}; use one of {', '.join(SIZES)}")
-    versions = [version(package) for package in ("pillow", "matplotlib")]
-    contents = repr((DRAWING, split, SIZES[split], shape, versions, [path.name for path in fonts()]))
-    key = f"fonts-{cache.digest([contents.encode()])}"
+class FontSource:
+    """Digits drawn from fonts, always the same ones: a `datamodules.image_sources.ImageSource`.
 
-    def make() -> dict[str, Tensor]:
-        images, labels = draw(SIZES[split], shape, np.random.default_rng(SEEDS[split]), f"drawing {split} digits")
-        return {"images": images, "labels": labels}
+    Args:
+        shape: C, H, W that they are drawn in.
+    """
 
-    kept = cache.cached(key, make)
-    return kept["images"], kept["labels"]
+    splits, class_names = tuple(SIZES), CLASS_NAMES
+
+    def __init__(self, shape: tuple[int, int, int]):
+        self.shape = shape
+
+    def names_at_hand(self) -> Sequence[str]:
+        """The digits."""
+        return CLASS_NAMES
+
+    def head(self) -> Sequence[bytes]:
+        """The first digits to train on."""
+        return DrawnDigits("train", self.shape)[:1]
+
+    def read(self, split: str, class_names: Sequence[str], other_names: bool = False) -> EncodedImages:
+        """The digits of a split; they are drawn when the first is asked for."""
+        drawn = DrawnDigits(split, self.shape)
+        return EncodedImages(drawn, drawn.labels, CLASS_NAMES, FONTS, digests=drawn.digests)
+
+
+class DrawnDigits(Sequence[bytes]):
+    """Image files of the digits of a split. Raises ValueError for another split."""
+
+    def __init__(self, split: str, shape: tuple[int, int, int]):
+        if split not in SIZES:
+            raise ValueError(f"there are no digits from fonts for the split {split!r}; use one of {', '.join(SIZES)}")
+        self.split, self.shape = split, shape
+
+    def __len__(self) -> int:
+        return SIZES[self.split]
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._files[index]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._files)
+
+    @property
+    def labels(self) -> Tensor:
+        """(N,) int64."""
+        return torch.from_numpy(_labels(len(self), len(CLASS_NAMES), self._rng()))
+
+    @property
+    def digests(self) -> list[bytes]:
+        """What the drawing depends on, for each image."""
+        versions = [version(package) for package in ("pillow", "matplotlib")]
+        drawing = repr((DRAWING, self.split, len(self), self.shape, versions, [path.name for path in fonts()]))
+        return [f"{drawing} {number}".encode() for number in range(len(self))]
+
+    @cached_property
+    def _files(self) -> list[bytes]:
+        images, _ = draw(len(self), self.shape, self._rng(), f"drawing {self.split} digits")
+        return [_file(image) for image in images.numpy()]
+
+    def _rng(self) -> np.random.Generator:
+        return np.random.default_rng(SEEDS[self.split])
+
+
+def _image(pixels: np.ndarray) -> Image.Image:
+    """Of (C, H, W) uint8."""
+    return Image.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1))
+
+
+def _file(pixels: np.ndarray) -> bytes:
+    """(C, H, W) uint8 as a file that loses nothing, and takes no time to write."""
+    content = io.BytesIO()
+    _image(pixels).save(content, "PPM")
+    return content.getvalue()
 
 
 def draw(
@@ -71,7 +136,7 @@ def draw(
     for low, size in zip((1, 2, 2), shape, strict=True):  # no font is smaller
         limits.whole(low, shape=size)
     channels, height, width = shape
-    labels = rng.permutation(np.arange(n) % len(signs))
+    labels = _labels(n, len(signs), rng)
     quiet = progress is None or rank_zero_only.rank != 0  # type: ignore[attr-defined]  # set by Lightning
     ink = np.stack(
         [
@@ -81,7 +146,12 @@ def draw(
     )  # (n, H, W), 0 ground to 1 ink
     ground, colour = _colours(n, channels, rng)  # (n, C)
     images = ground[:, :, None, None] + (colour - ground)[:, :, None, None] * ink[:, None]
-    return torch.from_numpy(images.round().astype(np.uint8)), torch.from_numpy(labels.astype(np.int64))
+    return torch.from_numpy(images.round().astype(np.uint8)), torch.from_numpy(labels)
+
+
+def _labels(n: int, signs: int, rng: np.random.Generator) -> np.ndarray:
+    """Which sign each image shows: (n,) int64."""
+    return rng.permutation(np.arange(n, dtype=np.int64) % signs)
 
 
 def _ink(sign: str, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
@@ -146,7 +216,7 @@ def write_letters(folder: Path, count: int = 200, side: int = 48, channels: int 
     for number, (image, label) in enumerate(zip(images.numpy(), labels.tolist(), strict=True)):
         below = folder / letters[label]
         below.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image[0] if channels == 1 else np.moveaxis(image, 0, -1)).save(below / f"{number:05}.png")
+        _image(image).save(below / f"{number:05}.png")
 
 
 def main() -> None:

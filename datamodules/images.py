@@ -1,10 +1,10 @@
 """Labelled images in memory: decoded once to uint8, indexed a batch at a time, augmented on the device.
 
-    source ─► rows ─► decoded once, kept in a cache file ─► ImageSet ─► batch of uint8 ─► device ─► augmentation
-                                                               └─► mean and std of each channel
+    source ─► split ─► decoded once, kept in a cache file ─► ImageSet ─► batch of uint8 ─► device ─► augmentation
+                            └─► what is held out of it          └─► mean and std of each channel
 
-`Images` takes a user's own: folders of image files, Parquet, the Hub. A published set is a subclass of
-`ImageDataModule` that says what it holds (see `datamodules.mnist`).
+`Images` takes a user's own: folders of image files, Parquet, the Hub. A published set is a small subclass that says
+what it holds (`datamodules.published_images`).
 
 N images of a set, B of a batch, C channels, H height, W width.
 """
@@ -13,24 +13,26 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal
 
+import torch
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 import limits
-from datamodules import augmentation, fonts, held_out, sources
+from datamodules import augmentation, fonts, held_out
 from datamodules.augmentation import Augmentation
 from datamodules.channel_statistics import channel_statistics
 from datamodules.decoded_images import Decoder
 from datamodules.device_resident import OnDevice, ResidentDataModule, ResidentSet, index_on
-from datamodules.encoded_images import EncodedImages, FolderSource, RowSource, image_shape_of, open_source, read_rows
+from datamodules.encoded_images import EncodedImages, image_shape_of
 from datamodules.image_files import ImageFiles, dark_on_light, read_image_files
 from datamodules.image_folder import SPLITS
+from datamodules.image_sources import FolderSource, ImageSource, open_source
 
-FONTS = "fonts"
 MOST_PIXELS = 4096  # of a side
-SETS = ("train", "val", "test")
+SETS = {"train": "train", "val": "validation", "test": "test"}  # and the split that each is, where the source has it
+SETS_OF = {"fit": ("train", "val"), "validate": ("train", "val"), "test": ("test",), "predict": ("test",)}
 
 
 class ImageSet(ResidentSet):
@@ -59,65 +61,45 @@ class ImageSet(ResidentSet):
         return ImageSet(self.images[indices], self.labels[indices], self.class_names)
 
 
-def read_images(
-    source: str,
-    split: str,
-    shape: tuple[int, int, int],
-    class_names: Sequence[str],
-    image_column: str = "image",
-    label_column: str = "label",
-    other_names: bool = True,
-    invert: bool = False,
-) -> ImageSet:
-    """All images of one split of a source (`datamodules.sources`), or digits drawn from fonts where it is "fonts".
+class Images(ResidentDataModule):
+    """Labelled images: {"image": (B, C, H, W) uint8, "label": (B,)}. After `setup`: `train_set`, `val_set`, `test_set`.
 
-    Images of another colour mode are converted to `shape`'s channels (`datamodules.image_reader`); another height or
-    width is an error, and so is an image that cannot be read. Classes as `datamodules.encoded_images.read_rows`.
+    The source is a folder of classes (`datamodules.image_folder`), or Parquet files or a Hub id with a column of images
+    and one of classes. Shape and classes are found by a look at it; nothing else need be said where all images have one
+    size. Of a Hub id this fetches the data, unless `size`, `channels` and `class_names` are given.
 
-    Raises FileNotFoundError where there is nothing at the source, ValueError where it does not hold such images.
-    """
-    if source == FONTS:
-        images, labels = fonts.digits(split, shape)
-        return ImageSet(255 - images if invert else images, labels, fonts.CLASS_NAMES)
-    try:
-        encoded = read_rows(source, split, class_names, image_column, label_column, other_names)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error}; or draw digits from fonts with --data.source {FONTS}") from error
-    except ValueError as error:
-        if "lacks the column" not in str(error):
-            raise
-        raise ValueError(
-            f"{error}; say which hold images and labels with --data.image_column and --data.label_column"
-        ) from error
-    return ImageSet(*Decoder(shape, invert=invert)(encoded), encoded.class_names)
-
-
-class ImageDataModule(ResidentDataModule):
-    """Training, validation and test images of one data set. After `setup`: `train_set`, `val_set`, `test_set`.
-
-    A subclass says what its data are (`shape`, `class_names`, names of columns) and where they are by default.
+    Where there is no test split, `test_share` of the training images is held out for it, and then, where there is no
+    validation split, `val_share` of what is left. An image's side follows from its file's contents and `split_seed`:
+    copies of a file are on one side, whatever their names.
 
     Args:
-        source: where the images are: a Hub id, a folder (`datamodules.sources`), or "fonts" (`datamodules.fonts`).
+        source: a folder, a Parquet file or a Hub id (`datamodules.sources`), or "fonts" (`datamodules.fonts`).
         batch_size: images in a batch.
         augment: changes to training batches, in this order (`datamodules.augmentation`). None for no changes.
-        val_share: share of the training split that is held out for validation; 0 for none.
+        size: height and width, or one number for both: images are cropped to the middle in these proportions and
+            resampled. None where all have the same size.
+        channels: 1 for grey, 3 for colour; by default colour where an image that was looked at has some.
+        val_share: share of the training images that is held out for validation; 0 for none.
+        test_share: share of all that is held out for the test; 0 for none.
         split_seed: draws which ones.
         images: for `predict`, a folder with images of your own, of any size (`datamodules.image_files`); without it
             `predict` takes the test images.
-        image_column: which column of the source holds images, if not the data set's usual one.
-        label_column: which one holds classes, likewise.
-        class_names: the classes, where they are not the data set's own; by default other ones are those that the source
-            names. Files on this machine are asked at once, others when `setup` reads them: of these say it here, so
-            that the model has as many classes.
+        image_column: which column holds images; None for the only one that can.
+        label_column: which one holds classes; None for the only one that can, or one called `label` or alike.
+        class_names: in the order in which labels count; by default those of the source.
         invert: take the negative of every image: for dark ink on light paper where the model knows light on dark.
+        broken_share: share of the images that may be impossible to read: they are named and left out.
+        in_memory: GB of decoded images that are held in memory; of a larger set they stay in files in the cache, from
+            which batches are read.
         on_device: whether images are held on the GPU (`datamodules.device_resident`).
+
+    Raises FileNotFoundError where there is nothing at the source, ValueError where it does not hold such images.
     """
 
     shape: tuple[int, int, int]  # (C, H, W)
     class_names: tuple[str, ...]
-    image_column = "image"
-    label_column = "label"
+    image_column: str | None = None
+    label_column: str | None = None
     light_on_dark = False  # whether the data set shows light ink on a dark ground
     train_set: ImageSet
     val_set: ImageSet
@@ -128,42 +110,62 @@ class ImageDataModule(ResidentDataModule):
         source: str,
         batch_size: int = 512,
         augment: list[Augmentation] | None = None,
-        val_share: float = 0.05,
+        size: int | list[int] | None = None,
+        channels: Literal[1, 3] | None = None,
+        val_share: float = 0.1,
+        test_share: float = 0.1,
         split_seed: int = 0,
         images: str | None = None,
         image_column: str | None = None,
         label_column: str | None = None,
         class_names: list[str] | None = None,
         invert: bool = False,
+        broken_share: float = 0.01,
+        in_memory: float = 4.0,
         on_device: OnDevice = "auto",
     ):
         super().__init__(on_device)
-        if not hasattr(self, "shape"):
-            raise ValueError(
-                f"{type(self).__name__} does not say what its images are; take datamodules.images.Images for your own, "
-                "datamodules.mnist.MNIST or another published set, or a subclass with a shape and class_names"
-            )
         limits.whole(batch_size=batch_size)
         held_out.check(val_share, split_seed)
-        if class_names is not None and (source == FONTS or len(set(class_names)) != max(1, len(class_names))):
-            wrong = (
-                "digits from fonts have names of their own" if source == FONTS else "each class needs a name of its own"
-            )
-            raise ValueError(f"class_names={class_names}: {wrong}")
+        limits.number("[0, 1)", test_share=test_share)
+        if channels not in (None, 1, 3):
+            raise ValueError(f"channels={channels!r} must be 1 (grey) or 3 (red, green and blue)")
+        if class_names is not None and source == fonts.FONTS:
+            raise ValueError(f"class_names={class_names}: digits from fonts have names of their own")
+        if class_names is not None and len(set(class_names)) != max(1, len(class_names)):
+            raise ValueError(f"class_names={class_names}: each class needs a name of its own")
         self.save_hyperparameters(ignore=["augment"])
+        self.image_column, self.label_column = image_column or self.image_column, label_column or self.label_column
+        sides = _sides(size)
+        self.shape = self._shape(sides, channels)
+        self.class_names = tuple(class_names or self._known_names())
         self.augment = list(augment or [])
         augmentation.check(self.augment, self.shape)
-        self.image_column, self.label_column = image_column or self.image_column, label_column or self.label_column
-        self.class_names = self._class_names()
+        advice = "; name one size for all, such as --data.size 32"
+        self._decoder = Decoder(self.shape, sides is not None, invert, broken_share, in_memory, advice)
 
-    def _class_names(self) -> tuple[str, ...]:
-        """The given names; else the source's, where it can be asked at once; else the data set's."""
-        if self.hparams.source == FONTS:
-            return fonts.CLASS_NAMES
-        if self.hparams.class_names:
-            return tuple(self.hparams.class_names)
-        own = sources.local_class_names(self.hparams.source, self.label_column)
-        return tuple(self.class_names if own is None or set(own) <= set(self.class_names) else own)
+    def _shape(self, sides: list[int] | None, channels: int | None) -> tuple[int, int, int]:
+        """C, H, W: what is asked for, else what images show."""
+        if sides and channels:
+            return channels, sides[0], sides[1]
+        from_fonts = self.hparams.source == fonts.FONTS
+        seen = fonts.SHAPE if from_fonts else image_shape_of(self._source.head(), self.hparams.source, sides)
+        height, width = sides or seen[1:]
+        return channels or seen[0], height, width
+
+    def _known_names(self) -> Sequence[str]:
+        """Names of the classes, where none are given."""
+        return self._source.class_names
+
+    @cached_property
+    def _source(self) -> ImageSource:
+        if self.hparams.source == fonts.FONTS:
+            return fonts.FontSource(self.shape)
+        opened = open_source(self.hparams.source, self.image_column, self.label_column)
+        empty = opened.folder.empty if isinstance(opened, FolderSource) else []
+        if empty:
+            _say(f"no classes, since they hold no images: {', '.join(empty)}")
+        return opened
 
     @property
     def num_classes(self) -> int:
@@ -200,41 +202,55 @@ class ImageDataModule(ResidentDataModule):
             super().prepare_data()
 
     def setup(self, stage: str | None = None) -> None:
-        if stage in (None, "fit", "validate") and not hasattr(self, "train_set"):
-            self.train_set, self.val_set = self._split(self._read("train"))
         if stage == "predict" and self.hparams.images is not None:
             self.predict_set = self._read_own()
-        elif stage in (None, "test", "predict") and not hasattr(self, "test_set"):
-            self.test_set = self._read("test")
+            return
+        missing = [name for name in SETS_OF.get(stage or "", SETS) if not hasattr(self, f"{name}_set")]
+        splits = self._splits() if missing else {}
+        origins = {name: split if split in splits else "train" for name, split in SETS.items()}
+        for split in dict.fromkeys(origins[name] for name in missing):
+            encoded = self._read(splits[split])
+            self.class_names = encoded.class_names
+            parts = self._parts(encoded, [name for name in SETS if origins[name] == split])
+            wanted = [name for name in parts if name in missing]
+            found = self._decoder(encoded, [parts[name] for name in wanted])
+            for name, (images, labels) in zip(wanted, found, strict=True):
+                setattr(self, f"{name}_set", ImageSet(images, labels, self.class_names))
 
-    def _read(self, split: str) -> ImageSet:
-        first = self.hparams.class_names is None and not self._has_read()
-        columns = (self.image_column, self.label_column)
-        images = read_images(
-            self.hparams.source, split, self.shape, self.class_names, *columns, first, self.hparams.invert
-        )
-        self.class_names = images.class_names
-        return images
+    def _splits(self) -> dict[str, str]:
+        """What the source calls each of its splits."""
+        return {SPLITS.get(name.lower(), name): name for name in self._source.splits}
 
-    def _has_read(self) -> bool:
-        return hasattr(self, "train_set") or hasattr(self, "test_set")
+    def _read(self, split: str) -> EncodedImages:
+        return self._source.read(split, self.class_names)
+
+    def _parts(self, encoded: EncodedImages, sets: Sequence[str]) -> dict[str, Tensor]:
+        """Which images of a split are whose: each set but the first is held out of it, the last one first."""
+        first, *others = sets
+        parts: dict[str, Tensor] = {}
+        rest = torch.arange(len(encoded))
+        for name in reversed(others):
+            kept, held = self._hold_out(encoded.subset(rest), self.hparams[f"{name}_share"])
+            parts[name], rest = rest[held], rest[kept]
+        return {first: rest, **parts}
+
+    def _hold_out(self, encoded: EncodedImages, share: float) -> tuple[Tensor, Tensor]:
+        """Indices of what is kept and of what is held out."""
+        contents = encoded.contents if share else [b""] * len(encoded)
+        return held_out.split_by_content(contents, "images", share, self.hparams.split_seed)
 
     def _read_own(self) -> ImageFiles:
         found = read_image_files(self.hparams.images, self.shape)
         if self.hparams.invert:
             found.images = 255 - found.images
         dark = int(dark_on_light(found.images).sum()) if self.light_on_dark else 0
-        if dark and rank_zero_only.rank == 0:  # type: ignore[attr-defined]  # set by Lightning
+        if dark:
             other = "false" if self.hparams.invert else "true"
-            Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(
+            _say(
                 f"{dark} of {len(found)} images look like dark ink on light paper, and {type(self).__name__} shows "
                 f"light ink on a dark ground: they may be misread; try --data.invert {other}"
             )
         return found
-
-    def _split(self, images: ImageSet) -> tuple[ImageSet, ImageSet]:
-        train, val = held_out.split(len(images), "images", self.hparams.val_share, self.hparams.split_seed)
-        return images.subset(train), images.subset(val)
 
     def train_dataloader(self) -> DataLoader:
         return self.loader(self.train_set, shuffle=True, drop_last=len(self.train_set) >= self.hparams.batch_size)
@@ -243,6 +259,11 @@ class ImageDataModule(ResidentDataModule):
         return self.loader(self.val_set) if len(self.val_set) else held_out.no_validation(self)
 
     def test_dataloader(self) -> DataLoader:
+        if not len(self.test_set):
+            raise ValueError(
+                f"test_share={self.hparams.test_share} holds nothing out, and {self.hparams.source!r} has no test "
+                "split; raise it, or add a folder test/"
+            )
         return self.loader(self.test_set)
 
     def predict_dataloader(self) -> DataLoader:
@@ -259,126 +280,21 @@ class ImageDataModule(ResidentDataModule):
         return {**batch, "image": image}
 
 
-class Images(ImageDataModule):
-    """A user's own images: {"image": (B, C, H, W) uint8, "label": (B,)}.
+def _sides(size: int | Sequence[int] | None) -> list[int] | None:
+    """Height and width."""
+    if size is None:
+        return None
+    sides = [size, size] if isinstance(size, int) else list(size)
+    for side in sides:
+        limits.whole(1, MOST_PIXELS, size=side)
+    if len(sides) != 2:
+        raise ValueError(f"size={size} must be one number, or a height and a width")
+    return sides
 
-    The source is a folder of classes (`datamodules.image_folder`), or Parquet files or a Hub id with a column of images
-    and one of classes. Shape and classes are found by a look at it; nothing else need be said where all images have one
-    size. Of a Hub id this fetches the data, unless `size`, `channels` and `class_names` are given.
 
-    Where there is no test split, `test_share` of the training images is held out for it, and then, where there is no
-    validation split, `val_share` of what is left. An image's side follows from its file's contents and `split_seed`:
-    copies of a file are on one side, whatever their names.
-
-    Args:
-        source: a folder, a Parquet file or a Hub id.
-        size: height and width, or one number for both: images are cropped to the middle in these proportions and
-            resampled. None where all have the same size.
-        channels: 1 for grey, 3 for colour; by default colour where an image that was looked at has some.
-        val_share: share of the training images that is held out for validation; 0 for none.
-        test_share: share of all that is held out for the test; 0 for none.
-        broken_share: share of the images that may be impossible to read: they are named and left out.
-        in_memory: GB of decoded images that a set holds in memory; more stay in a file in the cache, from which batches
-            are read.
-        image_column: which column holds images; None for the only one that can.
-        label_column: which one holds classes; None for the only one that can, or one called `label` or alike.
-        class_names: in the order in which labels count; by default those of the source.
-        **options: those of `ImageDataModule`.
-
-    Raises FileNotFoundError where there is nothing at the source, ValueError where it does not hold such images.
-    """
-
-    def __init__(
-        self,
-        source: str,
-        size: int | list[int] | None = None,
-        channels: Literal[1, 3] | None = None,
-        val_share: float = 0.1,
-        test_share: float = 0.1,
-        broken_share: float = 0.01,
-        in_memory: float = 4.0,
-        image_column: str | None = None,
-        label_column: str | None = None,
-        class_names: list[str] | None = None,
-        **options,
-    ):
-        sides = None if size is None else [size, size] if isinstance(size, int) else list(size)
-        for side in sides or ():
-            limits.whole(1, MOST_PIXELS, size=side)
-        if sides is not None and len(sides) != 2:
-            raise ValueError(f"size={size} must be one number, or a height and a width")
-        if channels not in (None, 1, 3):
-            raise ValueError(f"channels={channels!r} must be 1 (grey) or 3 (red, green and blue)")
-        limits.number("[0, 1)", test_share=test_share)
-        self._asked, self._names = (source, image_column, label_column), class_names
-        if sides and channels and class_names:
-            self.shape = (channels, sides[0], sides[1])
-        else:
-            found = image_shape_of(self._source.head(), source, sides)
-            self.shape = (channels or found[0], found[1], found[2])
-            self._tell_of_empty_folders()
-        super().__init__(
-            source,
-            val_share=val_share,
-            image_column=image_column,
-            label_column=label_column,
-            class_names=class_names,
-            **options,
-        )
-        advice = "; name one size for all, such as --data.size 32"
-        self._decoder = Decoder(self.shape, sides is not None, self.hparams.invert, broken_share, in_memory, advice)
-
-    @cached_property
-    def _source(self) -> FolderSource | RowSource:
-        return open_source(*self._asked)
-
-    def _class_names(self) -> tuple[str, ...]:
-        return tuple(self._names or self._source.class_names)
-
-    def _tell_of_empty_folders(self) -> None:
-        empty = self._source.folder.empty if isinstance(self._source, FolderSource) else []
-        if empty and rank_zero_only.rank == 0:  # type: ignore[attr-defined]  # set by Lightning
-            Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(
-                f"no classes, since they hold no images: {', '.join(empty)}"
-            )
-
-    def setup(self, stage: str | None = None) -> None:
-        if stage == "predict" and self.hparams.images is not None:
-            self.predict_set = self._read_own()
-            return
-        wanted = {"fit": ("train", "val"), "validate": ("train", "val"), "test": ("test",), "predict": ("test",)}
-        missing = [name for name in wanted.get(stage or "", SETS) if not hasattr(self, f"{name}_set")]
-        encoded = self._encoded() if missing else {}
-        for name in missing:
-            images = ImageSet(*self._decoder(encoded[name]), self.class_names)
-            setattr(self, f"{name}_set", images)
-
-    def _encoded(self) -> dict[str, EncodedImages]:
-        """The images of each set."""
-        splits = {SPLITS.get(name.lower(), name): name for name in self._source.splits}
-        train, val, test = (
-            self._source.read(splits[split], self.class_names) if split in splits else None
-            for split in ("train", "validation", "test")
-        )
-        assert train is not None  # a source has it
-        if test is None:
-            train, test = self._hold_out(train, self.hparams.test_share)
-        if val is None:
-            train, val = self._hold_out(train, self.hparams.val_share)
-        return {"train": train, "val": val, "test": test}
-
-    def _hold_out(self, encoded: EncodedImages, share: float) -> tuple[EncodedImages, EncodedImages]:
-        contents = encoded.contents if share else [b""] * len(encoded)
-        kept, held = held_out.split_by_content(contents, "images", share, self.hparams.split_seed)
-        return encoded.subset(kept), encoded.subset(held)
-
-    def test_dataloader(self) -> DataLoader:
-        if not len(self.test_set):
-            raise ValueError(
-                f"test_share={self.hparams.test_share} holds nothing out, and {self.hparams.source!r} has no test "
-                "split; raise it, or add a folder test/"
-            )
-        return super().test_dataloader()
+def _say(line: str) -> None:
+    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]  # set by Lightning
+        Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(line)
 
 
 def batch_size(batch: dict[str, Tensor]) -> int:

@@ -252,8 +252,15 @@ def _refuse_unreadable(folder: Path) -> None:
         raise ValueError("the folder is empty")
     if glob.has_magic(str(folder)):
         raise ValueError("`datasets` does not open folders with *, ?, [ or ] in their names; rename it")
-    if any("-ubyte" in name for name in names):
-        raise ValueError("its files are in MNIST's IDX format; write them as Parquet, as docs/mlp.md shows")
+    refuse_idx(folder)
+
+
+def refuse_idx(folder: Path) -> None:
+    """Raises ValueError for a folder with files in MNIST's own format."""
+    if any("-ubyte" in path.name for path in folder.iterdir()):
+        raise ValueError(
+            f"the files of {str(folder)!r} are in MNIST's IDX format; write them as Parquet, as docs/mlp.md shows"
+        )
 
 
 def _read(file: str, names: list[str], named: bool, features: Features | None) -> Dataset:

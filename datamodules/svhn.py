@@ -6,18 +6,25 @@ these, 1,000, are held out, for validation and test alike, and the other 9,000 a
 nothing of the Hub's test split, of which the model has seen a part.
 """
 
+from collections.abc import Sequence
+from functools import cached_property
+
+from torch import Tensor
+
 from datamodules import sources
-from datamodules.images import FONTS, ImageDataModule
+from datamodules.encoded_images import EncodedImages
+from datamodules.fonts import FONTS
+from datamodules.published_images import PublishedImages
 
 
-class SVHN(ImageDataModule):
-    """{"image": (B, 3, 32, 32) uint8, "label": (B,)}; arguments as `ImageDataModule`.
+class SVHN(PublishedImages):
+    """{"image": (B, 3, 32, 32) uint8, "label": (B,)}; arguments as `PublishedImages`.
 
     Args:
         source: a Hub id, a folder, or "fonts".
         val_share: share of the training split that is held out for validation; of a source that has only a test split,
             the share that is held out for both validation and test.
-        **options: those of `ImageDataModule`.
+        **options: those of `PublishedImages`.
     """
 
     shape = (3, 32, 32)
@@ -26,16 +33,20 @@ class SVHN(ImageDataModule):
     def __init__(self, source: str = "ufldl-stanford/svhn", val_share: float = 0.1, **options):
         super().__init__(source, val_share=val_share, **options)
 
-    def setup(self, stage: str | None = None) -> None:
-        if not hasattr(self, "test_set") and self._test_only():
-            self.train_set, self.val_set = self._split(self._read("test"))
-            if not len(self.val_set):
-                raise ValueError(
-                    f"val_share={self.hparams.val_share} holds nothing out, and {self.hparams.source!r} has only a "
-                    "test split to train and test on; set val_share to 0.1"
-                )
-            self.test_set = self.val_set
-        super().setup(stage)
+    def _splits(self) -> dict[str, str]:
+        return {"train": "test"} if self._test_only else super()._splits()
 
+    def _parts(self, encoded: EncodedImages, sets: Sequence[str]) -> dict[str, Tensor]:
+        if not self._test_only:
+            return super()._parts(encoded, sets)
+        parts = super()._parts(encoded, ["train", "val"])
+        if not len(parts["val"]):
+            raise ValueError(
+                f"val_share={self.hparams.val_share} holds nothing out, and {self.hparams.source!r} has only a test "
+                "split to train and test on; set val_share to 0.1"
+            )
+        return {**parts, "test": parts["val"]}
+
+    @cached_property
     def _test_only(self) -> bool:
         return self.hparams.source != FONTS and "train" not in sources.splits(self.hparams.source)

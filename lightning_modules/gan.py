@@ -193,6 +193,10 @@ class GAN(GivenOptions):
             self.trainer.strategy._ddp_kwargs["find_unused_parameters"] = True
         check_image_data(self, self.hparams.shape, self.hparams.num_classes)
 
+    def compilable_parts(self) -> list[nn.Module]:
+        """Both networks; no discriminator with penalties: they take second derivatives, which torch.compile lacks."""
+        return [self.generator] if self.hparams.penalty > 0 else [self.generator, self.discriminator]
+
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         check_images(batch["image"], self.hparams.shape)
         real, labels = from_pixels(batch["image"]), batch["label"]

@@ -24,6 +24,7 @@ from limits import whole
 from metrics.distributed_mean import StepMean, log_mean
 from networks import attention
 from networks.evaluation_mode import evaluating
+from networks.transformer import Block
 from networks.vocabulary import EOS, PAD, SPECIAL, Vocabulary, with_eos
 from optim.lr_schedule import LRSchedule
 from optim.parameter_groups import OptimizerFactory
@@ -141,6 +142,10 @@ class SequenceModel(OptimizedModule):
         tokenizer = data_contract.tokenizer(self, self.hparams.vocab_size)
         if tokenizer is not None:
             self.vocabulary.adopt(tokenizer)
+
+    def compilable_parts(self) -> list[nn.Module]:
+        """Each Transformer block: a training step calls parts of the network, not the whole."""
+        return [part for part in self.network.modules() if isinstance(part, Block)]
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         loss, accuracy, tokens = self._loss(batch)

@@ -8,6 +8,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import torch
@@ -17,7 +18,7 @@ from safetensors.torch import save_file
 
 import train
 from datamodules import episodes, sources
-from tests.datamodules.lerobot_folders import CAMERA, write_folder
+from tests.datamodules.lerobot_folders import CAMERA, write_folder, write_video
 from tests.families import FAMILIES, FONTS
 from tests.test_train import ROOT
 
@@ -143,8 +144,8 @@ def test_a_wrong_word_in_any_family(config, words, answers, refused, tmp_path):
         (f"fit {MLP} {FONTS} --data.val_share 0.99999", ["val_share=0.99999", "lower it"]),
         (f"fit {MLP} --data.source no/such", ["no/such", "--data.source fonts"]),
         (
-            "fit --model lightning_modules.mlp_classifier.MLPClassifier --data datamodules.images.ImageDataModule "
-            "--data.source x",
+            "fit --model lightning_modules.mlp_classifier.MLPClassifier "
+            "--data datamodules.published_images.PublishedImages --data.source x",
             ["images.Images", "mnist.MNIST"],
         ),
         (f"fit {MLP} {FONTS} --data.val_share 0", ["val_share=0.0 holds nothing out", "--checkpoint.monitor null"]),
@@ -448,6 +449,29 @@ OWN_IMAGES = "fit --model lightning_modules.{} --data datamodules.images.Images 
         ),
         ("good --data.size 50 --model gan.GAN", ["50 x 50", "divisible by 8", "take 48 x 48"]),
         ("good --data.size 33 --model ddpm.DDPM", ["sides must be even", "take 34 x 34"]),
+        ("good --data.size 4097", ["size=4097", "4096"]),
+        ("good --data.test_share 0.99", ["0.99 leaves none of 8 different images", "lower it"]),
+        ("good --data.split_seed -1", ["split_seed=-1"]),
+        ("good --data.class_names [cat,cat]", ["each class needs a name of its own"]),
+        (f"good --data.augment '{SHIFT.format('pixels: 8')}'", ["pixels=8", "8 x 8"]),
+        ("fonts --data.class_names [a,b]", ["digits from fonts have names of their own"]),
+        ("loose", ["loose/a.png lies beside folders of images", "the folder of its class"]),
+        ("beside", ["holds images in cow/ beside train/", "move one of them"]),
+        ("twice", ["val/ and", "validation/", "both the validation split", "keep one"]),
+        ("only_test", ["holds test, but no train/"]),
+        ("unseen", ["the validation split of 'unseen' has the class 'cow', which is none of cat, dog"]),
+        ("torn", ["more than broken_share=0.01 of 8 images", "cat/z.png", "--data.broken_share"]),
+        ("idx", ["IDX format", "docs/mlp.md"]),
+        (
+            "rows.parquet --data.image_column picture",
+            ["lacks the column picture", "photo, kind", "--data.image"],
+        ),
+        ("rows.parquet --data.label_column class", ["lacks the column class", "--data.label_column"]),
+        ("rows.parquet --data.label_column photo", ["must hold whole numbers or names of classes"]),
+        ("two.parquet", ["holds the image could be left, right", "--data.image_column"]),
+        ("floats.parquet", ["holds the label is none of photo, kind", "--data.label_column"]),
+        ("gap.parquet", ["column photo", "holds no image in 1 of its rows"]),
+        ("none.parquet", ["none of 2 images", "can be read"]),
     ],
 )
 def test_folders_of_images_that_do_not_fit(words, answers, refused, tmp_path):
@@ -464,8 +488,56 @@ def test_folders_of_images_that_do_not_fit(words, answers, refused, tmp_path):
     (tmp_path / "broken" / "cat").mkdir(parents=True)
     for name in ("a", "b"):
         (tmp_path / "broken" / "cat" / f"{name}.png").write_text("no image")
+    good = tmp_path / "good"
+    for place in ("torn", "loose"):
+        shutil.copytree(good, tmp_path / place)
+    (tmp_path / "torn" / "cat" / "z.png").write_text("no image")
+    (tmp_path / "torn" / "cat" / "0.png").unlink()
+    shutil.copy(good / "cat" / "0.png", tmp_path / "loose" / "a.png")
+    for place in ("beside/train", "beside/cow", "twice/train", "twice/val", "twice/validation", "only_test/test"):
+        shutil.copytree(good, tmp_path / place)
+    shutil.copytree(good, tmp_path / "unseen" / "train")
+    shutil.copytree(good / "cat", tmp_path / "unseen" / "val" / "cow")
+    (tmp_path / "idx").mkdir()
+    (tmp_path / "idx" / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03")
+    photos, kinds = [path.read_bytes() for path in sorted((good / "cat").iterdir())[:2]], ["a", "b"]
+    tables = {
+        "rows": {"photo": photos, "kind": kinds},
+        "two": {"left": photos, "right": photos, "kind": kinds},
+        "floats": {"photo": photos, "kind": [0.5, 1.5]},
+        "gap": {"photo": [None, photos[0]], "kind": kinds},
+        "none": {"photo": [b"no image"] * 2, "kind": kinds},
+    }
+    for name, columns in tables.items():
+        parquet.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
     words, _, model = words.partition(" --model ")
     has(refused(f"{OWN_IMAGES.format(model or 'cnn_classifier.CNNClassifier')} {words}"), answers)
+
+
+MEASURED = "--data.source good --trainer.callbacks.classifier pretrained/{}"
+
+
+@pytest.mark.parametrize(
+    ("words", "answers"),
+    [
+        ("gan.yaml --data.source good", ["SampleQuality measures by", "no weights runs/classifier", "train it first"]),
+        (f"gan.yaml {MEASURED.format('mnist_mlp')}", ["of shape [1, 28, 28], the data's are [3, 8, 8]"]),
+        (
+            f"ddpm.yaml {MEASURED.format('mnist_mlp')} --data.size 28 --data.channels 1",
+            ["tells 10 classes apart, the data have 2"],
+        ),
+        (f"ddpm.yaml {MEASURED.format('pusht')}", ["pusht is of a DiffusionPolicy, which lacks head"]),
+    ],
+)
+def test_a_classifier_that_cannot_measure_samples(words, answers, refused, tmp_path):
+    """It is refused before training."""
+    from PIL import Image
+
+    for kind in ("cat", "dog"):
+        (tmp_path / "good" / kind).mkdir(parents=True)
+        for shade in range(4):
+            Image.new("RGB", (8, 8), (shade, 0, ord(kind[0]))).save(tmp_path / "good" / kind / f"{shade}.png")
+    has(refused(f"fit --config examples/own_images/{words}"), answers)
 
 
 @pytest.mark.parametrize("what", DEMONSTRATIONS)
@@ -531,9 +603,24 @@ ROLLOUTS = "--trainer.callbacks '[{{class_path: callbacks.rollouts.Rollouts, ini
         (f"{LEROBOT} --data.source other_size", ["rows of shape (3,)", "(9,), as meta/info.json says"]),
         (f"{LEROBOT} --data.source fewer_rows", ["holds 9 of the 10 steps", "fetch it once more"]),
         (f"{LEROBOT} --data.source torn_info", ["info.json is no readable JSON"]),
+        (f"{LEROBOT} --data.source no_features", ["info.json names no features"]),
+        (f"{LEROBOT} --data.source no_rows", ["no_rows"]),
+        (f"{LEROBOT} --data.source no_rate {TOP}", ["says fps=0", "frames per second"]),
+        (f"{LEROBOT} --data.source no_path {TOP}", ["video_path='{nothing}.mp4', which names no file"]),
+        (f"{LEROBOT} --data.source short_video {TOP}", ["has no frame at 0.300 s", "2 of 5 are missing"]),
+        (f"{LEROBOT} --data.source no_episodes {TOP}", ["do not say which video shows", "of episode 0"]),
+        (f"{OWN} --data.source interleaved.parquet", ["are interleaved", "frame_index"]),
+        (
+            "fit --model lightning_modules.diffusion_policy.DiffusionPolicy --data datamodules.sorting.Sorting",
+            ["observation_shape=None", "follow from the data", "datamodules.demonstrations.Demonstrations"],
+        ),
+        (
+            "fit --model lightning_modules.mlp_classifier.MLPClassifier --data datamodules.sorting.Sorting",
+            ["mean and std of the images are measured", "Sorting, which has no channel_statistics()"],
+        ),
         (f"{LEROBOT} --data.source sizes", ["actions have the shape (2,) in one file and (3,) in another"]),
     ],
-    ids=lambda value: value.removeprefix(OWN)[:90] if isinstance(value, str) else "",
+    ids=lambda value: value.removeprefix(OWN)[-90:] if isinstance(value, str) else "",
 )
 def test_demonstrations_of_ones_own_that_do_not_fit(line, answers, refused, tmp_path):
     half = {"episode_index": [0] * 20 + [1] * 20, "frame_index": [*range(20)] * 2}
@@ -547,11 +634,30 @@ def test_demonstrations_of_ones_own_that_do_not_fit(line, answers, refused, tmp_
     (tmp_path / "sizes").mkdir()
     parquet.write_table(steps(**half), tmp_path / "sizes/a.parquet")
     parquet.write_table(steps(**half, action=[[1.0, 2.0, 3.0]] * 40), tmp_path / "sizes/b.parquet")
-    for name in ("lerobot", "no_videos", "torn_video", "old", "other_size", "fewer_rows", "torn_info"):
+    parquet.write_table(
+        steps(episode_index=[0, 1] * 20).drop_columns(["frame_index"]), tmp_path / "interleaved.parquet"
+    )
+    for name in (
+        *("lerobot", "no_videos", "torn_video", "old", "other_size", "fewer_rows", "torn_info"),
+        *("no_features", "no_rows", "no_rate", "no_path", "short_video", "no_episodes"),
+    ):
         if name not in line:
             continue
-        info = {"old": {"codebase_version": "v1.6"}, "fewer_rows": {"total_frames": 10}}.get(name, {})
-        folder = write_folder(tmp_path / name, "v2.1", videos=name == "lerobot", info=info)
+        info = {
+            "old": {"codebase_version": "v1.6"},
+            "fewer_rows": {"total_frames": 10},
+            "no_features": {"features": None},
+            "no_rate": {"fps": 0},
+            "no_path": {"video_path": "{nothing}.mp4"},
+        }.get(name, {})
+        version = "v3.0" if name == "no_episodes" else "v2.1"
+        folder = write_folder(tmp_path / name, version, videos=name == "lerobot", info=info)
+        if name == "no_rows":
+            shutil.rmtree(folder / "data")
+        if name == "no_episodes":
+            shutil.rmtree(folder / "meta/episodes")
+        if name == "short_video":
+            write_video(folder / f"videos/chunk-000/{CAMERA}/episode_000000.mp4", np.arange(3))
         if name == "torn_video":
             video = folder / f"videos/chunk-000/{CAMERA}/episode_000000.mp4"
             video.parent.mkdir(parents=True)

@@ -26,11 +26,11 @@ import train
 from checkpoints.atomic_checkpoint_io import AtomicCheckpointIO
 from checkpoints.pretrained import load_weights
 from datamodules.image_files import read_image_files
-from datamodules.images import read_images
 from datamodules.mnist import MNIST
 from datamodules.pig_latin import PigLatin
 from datamodules.pusht import BUNDLED_FILES, PushTDemos
 from datamodules.sentences import read_text, sentences
+from tests.datamodules.read_images import read_images
 from tests.test_bad_input import digits
 from tests.test_train import ROOT
 

@@ -25,9 +25,9 @@ from checkpoints.load_trained import load_trained
 from cli import record
 from datamodules import cache, sources
 from datamodules.image_files import read_image_files
-from datamodules.images import read_images
 from datamodules.mnist import MNIST
 from numpy_core import storage
+from tests.datamodules.read_images import read_images
 from tests.test_bad_input import digits, refused  # noqa: F401  the fixture
 from tests.test_train import ROOT
 

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from datamodules import fonts
+from datamodules.mnist import MNIST
 
 
 class Digits(L.LightningModule):
@@ -48,7 +48,9 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--nan-at", type=int, default=-1, help="step whose loss is no number")
     args = parser.parse_args(words)
     L.seed_everything(0)
-    images, labels = fonts.digits("train", (1, 28, 28))
+    data = MNIST("fonts", val_share=0)
+    data.setup("fit")
+    images, labels = data.train_set.images, data.train_set.labels
     loader = DataLoader(TensorDataset(images.float() / 255, labels), batch_size=512, shuffle=True)
     callbacks = [ModelCheckpoint("checkpoints", save_last=True)]
     if args.every:

@@ -6,11 +6,12 @@ import torch
 from PIL import Image
 
 from callbacks.class_prediction_writer import ClassPredictionWriter
-from datamodules.images import ImageDataModule, ImageSet
+from datamodules.images import ImageSet
+from datamodules.published_images import PublishedImages
 from lightning_modules.mlp_classifier import MLPClassifier
 
 
-class Images(ImageDataModule):
+class Images(PublishedImages):
     shape = (1, 6, 6)
     class_names = ("cat", "dog", "fox")
 

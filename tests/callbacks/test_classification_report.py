@@ -12,7 +12,8 @@ from callbacks.classification_report import (
     filter_grid,
     mistakes_figure,
 )
-from datamodules.images import ImageDataModule, ImageSet
+from datamodules.images import ImageSet
+from datamodules.published_images import PublishedImages
 from lightning_modules.classifier import Classifier
 
 N = 30
@@ -38,7 +39,7 @@ def reader(filters=None):
     return module
 
 
-class Written(ImageDataModule):
+class Written(PublishedImages):
     shape = (3, 4, 4)
     class_names = ("cat", "dog", "fox")
 

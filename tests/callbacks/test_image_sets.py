@@ -1,24 +1,9 @@
 import lightning as L
 import pytest
-import torch
 
 from callbacks.image_sets import training_and_heldout
-from datamodules.images import ImageDataModule, ImageSet
-
-
-class Read(ImageDataModule):
-    """Notes what it reads: as many images as the split's name has letters."""
-
-    shape = (1, 2, 2)
-    class_names = ("one",)
-
-    def __init__(self):
-        super().__init__("memory", val_share=0.2)
-        self.read = []
-
-    def _read(self, split):
-        self.read.append(split)
-        return ImageSet(torch.zeros(len(split), 1, 2, 2, dtype=torch.uint8), torch.zeros(len(split), dtype=torch.long))
+from datamodules.images import Images
+from tests.datamodules.own_images import write_classes
 
 
 def module_with(data):
@@ -28,14 +13,18 @@ def module_with(data):
     return module
 
 
-def test_training_images_are_read_when_they_are_asked_for():
-    data = Read()
+def test_training_images_are_read_when_they_are_asked_for(tmp_path):
+    for first, split in enumerate(("train", "test")):
+        write_classes(tmp_path / split, {"cat": 4 + first}, first=10 * first)
+    data = Images(str(tmp_path), val_share=0)
     data.setup("test")
-    assert data.read == ["test"]
+    assert not hasattr(data, "train_set")
+    tests = data.test_set
     for _ in range(2):
         train, heldout = training_and_heldout(module_with(data))
-        assert (len(train), len(heldout)) == (4, 4)
-    assert data.read == ["test", "train"]
+        assert (len(train), len(heldout)) == (4, 5)
+        assert train is data.train_set
+        assert heldout is tests
 
 
 @pytest.mark.parametrize("data", [None, L.LightningDataModule()])

@@ -8,6 +8,7 @@ from callbacks import module_protocols
 from callbacks.module_protocols import (
     AttentiveModule,
     ClassPredictor,
+    Compilable,
     GuidedGenerator,
     ImageClassifier,
     ImageGenerator,
@@ -32,11 +33,11 @@ from tests.lightning_modules.test_gan import TINY
 
 GENERATORS = (ImageGenerator, LatentGenerator, GuidedGenerator, ThresholdedGenerator, StepwiseGenerator)
 FIT = {
-    GAN: (ImageGenerator, LatentGenerator),
+    GAN: (ImageGenerator, LatentGenerator, Compilable),
     DDPM: (ImageGenerator, GuidedGenerator, ThresholdedGenerator, StepwiseGenerator),
     MLPClassifier: (ImageClassifier, ClassPredictor),
-    Seq2Seq: (TextAnswerer, AttentiveModule),
-    LanguageModel: (TextAnswerer, TextWriter, AttentiveModule),
+    Seq2Seq: (TextAnswerer, AttentiveModule, Compilable),
+    LanguageModel: (TextAnswerer, TextWriter, AttentiveModule, Compilable),
     DiffusionPolicy: (Policy,),
 }
 SMALL = {

@@ -1,7 +1,5 @@
 """Grids, interpolations, neighbours and files of what a generative model draws."""
 
-import inspect
-
 import imageio.v3 as iio
 import lightning as L
 import numpy as np
@@ -11,7 +9,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from adversarial.slerp import slerp
-from callbacks import nearest_neighbours
+from callbacks import feature_extractor
 from callbacks.image_prediction_writer import ImagePredictionWriter
 from callbacks.latent_interpolation import LatentInterpolation
 from callbacks.nearest_neighbours import NearestNeighbours, beside
@@ -108,7 +106,7 @@ def test_neighbours_are_the_nearest():
 def test_neighbours_are_drawn_at_test(tmp_path, monkeypatch):
     module, data = gan(), Noise()
     reader = MLPClassifier(shape=[3, 8, 8], num_classes=3, hidden=[5], mean=[0.5] * 3, std=[0.2] * 3).eval()
-    monkeypatch.setattr(nearest_neighbours, "load_trained", lambda folder: {"reader": reader}[folder])
+    monkeypatch.setattr(feature_extractor, "load_trained", lambda folder: {"reader": reader}[folder])
     trainer(tmp_path, NearestNeighbours("reader", neighbours=2)).test(module, data, verbose=False)
     shown = read(tmp_path / "images/test/neighbours/0000000.png")
     samples, images = draw(module, 3, 1), data.train_set.images
@@ -137,21 +135,34 @@ def test_predict_leaves_a_file_for_each_image(tmp_path, capsys):
             {"shape": [1, 8, 8], "mean": [0.5], "std": [0.2]},
             r"of shape \[1, 8, 8\], the data's are \[3, 8",
         ),
+        ({"names": "abc"}, "the classifier reader knows the classes a, b, c, the data cat, dog, fox"),
     ],
 )
 @pytest.mark.parametrize("kind", [NearestNeighbours, SampleQuality])
-def test_a_classifier_of_other_data_is_refused_before_anything_is_drawn(kind, options, words, tmp_path, monkeypatch):
+@pytest.mark.parametrize("call", ["fit", "test"])
+def test_a_classifier_of_other_data_is_refused_before_any_work(call, kind, options, words, tmp_path, monkeypatch):
     given = {"shape": [3, 8, 8], "num_classes": 3, "hidden": [5], "mean": [0.5] * 3, "std": [0.2] * 3} | options
-    module = gan()
-    monkeypatch.setattr(inspect.getmodule(kind), "load_trained", lambda folder: MLPClassifier(**given).eval())
-    monkeypatch.setattr(module, "sample", lambda *_, **__: pytest.fail("drawn"))
+    names, module = given.pop("names", ()), gan()
+    classifier = MLPClassifier(**given).eval()
+    classifier.names.adopt(tuple(names))
+    monkeypatch.setattr(feature_extractor, "load_trained", lambda folder: classifier)
+    for work in ("sample", "training_step"):
+        monkeypatch.setattr(module, work, lambda *_, **__: pytest.fail("it has begun"))
     with pytest.raises(ValueError, match=words):
-        trainer(tmp_path, kind("reader")).test(module, Noise(), verbose=False)
+        getattr(trainer(tmp_path, kind("reader")), call)(module, Noise())
+
+
+@pytest.mark.parametrize("kind", [NearestNeighbours, SampleQuality])
+def test_a_classifier_that_is_not_there_is_missed_before_training(kind, tmp_path):
+    module = gan()
+    module.training_step = lambda *_: pytest.fail("it has begun")
+    with pytest.raises(FileNotFoundError, match=rf"{kind.__name__} measures by .* no weights runs/none; .* train it"):
+        trainer(tmp_path, kind("runs/none")).fit(module, Noise())
 
 
 @pytest.mark.parametrize("kind", [NearestNeighbours, SampleQuality])
 def test_comparisons_need_a_datamodule(kind, tmp_path, monkeypatch):
-    monkeypatch.setattr(inspect.getmodule(kind), "load_trained", lambda folder: MLPClassifier(hidden=[5]))
+    monkeypatch.setattr(feature_extractor, "load_trained", lambda folder: MLPClassifier(hidden=[5]))
     with pytest.raises(ValueError, match="give the trainer a datamodule"):
         trainer(tmp_path, kind("reader")).test(gan(), Noise().test_dataloader(), verbose=False)
 

@@ -4,9 +4,10 @@ import torch
 from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from callbacks import sample_quality
+from callbacks import feature_extractor
 from callbacks.sample_quality import SampleQuality
-from datamodules.images import ImageDataModule, ImageSet
+from datamodules.images import ImageSet
+from datamodules.published_images import PublishedImages
 from diffusion.noise import generators
 from lightning_modules.mlp_classifier import MLPClassifier
 from metrics.classifier_features import extract_features
@@ -15,7 +16,7 @@ SHAPE = (3, 4, 4)
 DARK, BRIGHT = 40, 200  # grey levels of the two classes
 
 
-class Grey(ImageDataModule):
+class Grey(PublishedImages):
     """Dark and bright images with some noise; a third of them is bright."""
 
     shape = SHAPE
@@ -65,7 +66,7 @@ def reader(monkeypatch):
         mean = network.features(torch.full((1, *SHAPE), 120 / 255))
         network.head.weight.copy_(torch.stack([-torch.ones(8), torch.ones(8)]))
         network.head.bias.copy_(torch.tensor([1.0, -1.0]) * mean.sum())
-    monkeypatch.setattr(sample_quality, "load_trained", lambda folder: {"reader": classifier}[folder])
+    monkeypatch.setattr(feature_extractor, "load_trained", lambda folder: {"reader": classifier}[folder])
     return classifier
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from callbacks import nearest_neighbours, sample_quality
+from callbacks import feature_extractor
 from callbacks.denoising_strip import DenoisingStrip
 from callbacks.guidance_grid import GuidanceGrid
 from callbacks.latent_interpolation import LatentInterpolation
@@ -77,8 +77,7 @@ def after_a_look(callback, trainer, module):
     ids=lambda value: type(value).__name__,
 )
 def test_a_callback_that_draws_leaves_no_trace(module, callback, call, tmp_path, monkeypatch):
-    for place in (nearest_neighbours, sample_quality):
-        monkeypatch.setattr(place, "load_trained", reader)
+    monkeypatch.setattr(feature_extractor, "load_trained", reader)
     module, data = module(), Noise()
     trainer = L.Trainer(
         accelerator="cpu",

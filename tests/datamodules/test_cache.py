@@ -71,7 +71,7 @@ def rows(count=5, without=()):
 
 @pytest.mark.parametrize("in_memory", [0, 1e9])
 def test_rows_are_written_one_after_another(folder, in_memory):
-    """A file that the library of its format reads, whether it is then copied into memory or not."""
+    """A file that the library of its format reads."""
     made = []
 
     def make():

@@ -12,10 +12,11 @@ from callbacks.resume.random_state import RandomState
 from datamodules.device_resident import ResidentDataModule, index_on
 from datamodules.episodes import Episodes
 from datamodules.image_files import ImageFiles
-from datamodules.images import ImageDataModule, ImageSet
+from datamodules.images import ImageSet
 from datamodules.mnist import MNIST
 from datamodules.pairs import EpochPairs, Pairs
 from datamodules.pig_latin import PigLatin
+from datamodules.published_images import PublishedImages
 from datamodules.pusht import PushTDemos
 from datamodules.sorting import Sorting
 from datamodules.windows import Windows
@@ -84,7 +85,7 @@ def test_the_memory_that_a_set_takes():
     assert windows().nbytes == 9 * 20 * 4 + 9 * 3 * 8
 
 
-class Images(ImageDataModule):
+class Images(PublishedImages):
     shape = (3, 4, 5)
     class_names = ("a", "b", "c")
 

@@ -4,6 +4,7 @@ import torch
 from PIL import ImageFont
 
 from datamodules import cache, fonts
+from datamodules.decoded_images import Decoder
 
 
 @pytest.fixture(autouse=True)
@@ -12,28 +13,41 @@ def few(tmp_path, monkeypatch):
     monkeypatch.setattr(fonts, "SIZES", {"train": 60, "test": 30})
 
 
+def digits(split, shape):
+    encoded = fonts.FontSource(shape).read(split, fonts.CLASS_NAMES)
+    return Decoder(shape)(encoded, [torch.arange(len(encoded))])[0]
+
+
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 20, 30)])
 def test_draws_as_many_of_each_digit(shape):
-    images, labels = fonts.digits("train", shape)
+    images, labels = digits("train", shape)
     assert images.shape == (60, *shape)
     assert images.dtype == torch.uint8
     assert labels.bincount().tolist() == [6] * 10
 
 
 def test_always_the_same_and_splits_differ(tmp_path):
-    first = fonts.digits("train", (1, 28, 28))
+    first = digits("train", (1, 28, 28))
     for path in tmp_path.iterdir():
         path.unlink()
-    again = fonts.digits("train", (1, 28, 28))
+    again = digits("train", (1, 28, 28))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    test = fonts.digits("test", (1, 28, 28))[0]
+    test = digits("test", (1, 28, 28))[0]
     assert not (first[0][:30] == test).flatten(1).all(1).any()
 
 
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 20, 30)])
+def test_as_they_are_drawn(shape):
+    images, labels = fonts.draw(60, shape, np.random.default_rng(fonts.SEEDS["train"]))
+    read = digits("train", shape)
+    assert torch.equal(read[0], images)
+    assert torch.equal(read[1], labels)
+
+
 def test_drawn_once(monkeypatch):
-    first = fonts.digits("train", (1, 28, 28))
+    first = digits("train", (1, 28, 28))
     monkeypatch.setattr(fonts, "draw", None)
-    assert torch.equal(fonts.digits("train", (1, 28, 28))[0], first[0])
+    assert torch.equal(digits("train", (1, 28, 28))[0], first[0])
 
 
 def test_images_show_a_digit_that_touches_no_side():
@@ -75,12 +89,12 @@ def test_fonts_of_symbols_are_left_out():
 
 
 def test_other_fonts_are_other_images(monkeypatch):
-    first = fonts.digits("train", (1, 28, 28))[0]
+    first = digits("train", (1, 28, 28))[0]
     fewer = fonts.fonts()[:3]
     monkeypatch.setattr(fonts, "fonts", lambda: fewer)
-    assert not torch.equal(fonts.digits("train", (1, 28, 28))[0], first)
+    assert not torch.equal(digits("train", (1, 28, 28))[0], first)
 
 
 def test_another_split_is_named():
     with pytest.raises(ValueError, match="'extra'; use one of train, test"):
-        fonts.digits("extra", (1, 28, 28))
+        digits("extra", (1, 28, 28))

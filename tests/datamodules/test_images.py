@@ -16,14 +16,17 @@ from datasets import Image as ImageFeature
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from PIL import Image, ImageOps
 
-from datamodules import cache, decoded_images, images
+from datamodules import cache, decoded_images, image_sources
 from datamodules.augmentation import AlternatingFlip, Shift
 from datamodules.image_files import read_image_files
-from datamodules.images import ImageDataModule, read_images
+from datamodules.image_reader import fit_image
 from datamodules.mnist import MNIST
+from datamodules.published_images import PublishedImages
+from tests.datamodules.own_images import write_classes
+from tests.datamodules.read_images import read_images
 
 
-class Squares(ImageDataModule):
+class Squares(PublishedImages):
     shape = (3, 8, 6)
     class_names = ("a", "b", "c")
     image_column = "img"
@@ -121,6 +124,51 @@ def test_the_split_goes_by_its_seed(write):
         sets.append(data.val_set.images)
     assert torch.equal(sets[0], sets[1])
     assert not torch.equal(sets[0], sets[2])
+
+
+def test_whom_the_split_holds_out(write):
+    """As published figures have it: the first of a permutation by torch."""
+    data = Squares(write(), split_seed=3, val_share=0.25)
+    data.setup("fit")
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(3))
+    drawn = torch.from_numpy(pixels()).permute(0, 3, 1, 2)
+    assert torch.equal(data.val_set.images, drawn[order[:10]])
+    assert torch.equal(data.train_set.images, drawn[order[10:]])
+    assert torch.equal(data.train_set.labels, order[10:] % 3)
+
+
+@pytest.mark.parametrize("changes", [{"split_seed": 1}, {"val_share": 0}])
+def test_a_split_is_decoded_once_whatever_is_held_out_of_it(changes, write, monkeypatch):
+    source = write()
+    Squares(source).setup("fit")
+    monkeypatch.setattr(decoded_images, "read_image", None)  # from here on nothing can be decoded
+    Squares(source, **changes).setup("fit")
+
+
+def test_another_size_and_other_channels(write):
+    source = write()
+    data = Squares(source, size=[4, 5], channels=1)
+    assert data.shape == (1, 4, 5)
+    data.setup("test")
+    expected = fit_image(Image.fromarray(pixels(seed=1)[0]).convert("L"), 4, 5)
+    assert torch.equal(data.test_set.images[0, 0], torch.from_numpy(np.array(expected)))
+    assert Squares("fonts", size=12).shape == (3, 12, 12)
+
+
+@pytest.mark.parametrize(("names", "class_names"), [("ba", ("a", "b", "c")), ("de", ("d", "e"))])
+def test_a_folder_of_image_files(names, class_names, tmp_path):
+    for first, split in enumerate(("train", "test")):
+        write_classes(tmp_path / split, dict.fromkeys(names, 4), first=100 * first, size=(8, 6))
+    data = Squares(str(tmp_path), val_share=0.25)
+    assert data.class_names == class_names
+    data.setup()
+    assert (len(data.train_set), len(data.val_set)) == (6, 2)
+    assert data.test_set.labels.tolist() == [class_names.index(name) for name in sorted(names) for _ in range(4)]
+    write_classes(tmp_path / "alone", {"a": 4}, size=(8, 6))
+    alone = Squares(str(tmp_path / "alone"))
+    alone.setup("fit")
+    with pytest.raises(ValueError, match=r"has no split 'test', only train; add a folder test/"):
+        alone.setup("test")
 
 
 def test_grey_images_become_what_is_asked_for(write):
@@ -392,8 +440,8 @@ def test_dark_ink_on_light_paper_is_said(tmp_path, capsys):
 
 
 def test_the_base_says_which_data_sets_there_are():
-    with pytest.raises(ValueError, match=r"ImageDataModule does not say .* datamodules\.images\.Images .*\.MNIST"):
-        ImageDataModule("anywhere")
+    with pytest.raises(ValueError, match=r"PublishedImages does not say .* datamodules\.images\.Images .*\.MNIST"):
+        PublishedImages("anywhere")
 
 
 def test_one_image_of_one_class(write):
@@ -435,7 +483,7 @@ def test_numbers_at_their_edges(name, good, bad, write):
 
 def test_shape_and_classes_are_known_before_anything_is_read(tmp_path, monkeypatch):
     """Those that files name, too, where they are other ones; what cannot be read is refused later."""
-    monkeypatch.setattr(images, "read_images", None)  # from here on nothing can be read
+    monkeypatch.setattr(image_sources.sources, "load_files", None)  # from here on nothing can be read
     data = Squares("anywhere")
     assert (data.shape, data.num_classes, data.class_names) == ((3, 8, 6), 3, ("a", "b", "c"))
     assert Squares("fonts").class_names == tuple("0123456789")

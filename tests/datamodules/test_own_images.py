@@ -15,7 +15,7 @@ from datasets import ClassLabel, Dataset, Features
 from datasets import Image as ImageFeature
 from PIL import Image
 
-from datamodules import cache
+from datamodules import cache, decoded_images, fonts
 from datamodules.augmentation import HorizontalFlip
 from datamodules.images import Images
 from tests.datamodules.own_images import picture, write_classes
@@ -329,6 +329,33 @@ def test_classes_in_an_order_of_ones_own(folder):
     assert data.train_set.labels.tolist() == [1] * 12 + [0] * 8
     with pytest.raises(ValueError, match="has the class 'dog', which is none of cat"):
         read(folder, "fit", class_names=["cat"])
+
+
+def test_digits_drawn_from_fonts(monkeypatch):
+    monkeypatch.setattr(fonts, "SIZES", {"train": 40, "test": 20})
+    data = read("fonts", val_share=0.25)
+    assert (data.shape, data.class_names) == ((1, 28, 28), tuple("0123456789"))
+    assert (len(data.train_set), len(data.val_set), len(data.test_set)) == (30, 10, 20)
+    assert read("fonts", "test", size=12, channels=3).test_set.images.shape == (20, 3, 12, 12)
+    with pytest.raises(ValueError, match="digits from fonts have names of their own"):
+        Images("fonts", class_names=["a"])
+
+
+def test_numbers_that_are_names(tmp_path):
+    """Given or found: 3 is the class "3", wherever it counts."""
+    photos = [png(picture(number)) for number in range(3)]
+    path = write_rows(tmp_path / "rows.parquet", {"photo": photos, "kind": [7, 3, 7]})
+    for options, labels in (({}, [1, 0, 1]), ({"class_names": ["7", "3"]}, [0, 1, 0])):
+        data = read(path, "fit", val_share=0, test_share=0, **options)
+        assert data.train_set.labels.tolist() == labels
+    with pytest.raises(ValueError, match="holds labels from 3 to 7; allowed are 0 to 1"):
+        read(path, "fit", class_names=["0", "1"])
+
+
+def test_a_set_is_decoded_once_whatever_is_held_out_of_it(folder, monkeypatch):
+    read(folder)
+    monkeypatch.setattr(decoded_images, "read_image", None)  # from here on nothing can be decoded
+    assert len(read(folder, val_share=0.3, test_share=0.2, split_seed=1).train_set) == 11
 
 
 def test_nothing_is_looked_at_where_all_is_said():

@@ -12,7 +12,8 @@ from torchmetrics.text import CharErrorRate
 
 from adversarial.diff_augment import Brightness
 from adversarial.objectives import Hinge
-from datamodules.images import ImageDataModule, ImageSet
+from datamodules.images import ImageSet
+from datamodules.published_images import PublishedImages
 from decoding.generation_config import GenerationConfig
 from diffusion.noise_schedule import CosineSchedule
 from diffusion.prediction_type import Sample
@@ -48,7 +49,7 @@ from optim.selection_via_proxy import SelectionViaProxy
 SHAPE = [3, 16, 16]
 
 
-class Images(ImageDataModule):
+class Images(PublishedImages):
     """Random images in memory, those of seed 1 brighter: 3 batches of 8."""
 
     shape = tuple(SHAPE)

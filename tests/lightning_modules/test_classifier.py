@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader
 
 from callbacks.class_prediction_writer import ClassPredictionWriter
 from callbacks.classification_report import ClassificationReport
-from datamodules.images import ImageDataModule, ImageSet
+from datamodules.images import ImageSet
+from datamodules.published_images import PublishedImages
 from lightning_modules.classifier import Classifier
 from lightning_modules.cnn_classifier import CNNClassifier
 from lightning_modules.fast_cnn_classifier import FastCNNClassifier
@@ -53,7 +54,7 @@ def image_set(n, seed=0):
     return ImageSet(images, torch.randint(3, (n,), generator=generator))
 
 
-class Noise(ImageDataModule):
+class Noise(PublishedImages):
     """Random images with random labels, in memory."""
 
     shape = tuple(SHAPE)

@@ -4,12 +4,13 @@ import lightning as L
 import pytest
 import torch
 
-from datamodules.images import ImageDataModule, ImageSet
+from datamodules.images import ImageSet
+from datamodules.published_images import PublishedImages
 from datamodules.tokenization import number_tokenizer
 from lightning_modules import data_contract
 
 
-class Images(ImageDataModule):
+class Images(PublishedImages):
     shape = (3, 8, 6)
     class_names = ("a", "b")
 

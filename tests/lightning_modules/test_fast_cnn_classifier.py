@@ -5,7 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from datamodules.images import ImageDataModule, ImageSet
+from datamodules.images import ImageSet
+from datamodules.published_images import PublishedImages
 from lightning_modules.cnn_classifier import CNNClassifier
 from lightning_modules.fast_cnn_classifier import FastCNNClassifier
 from optim.lr_schedule import WarmupCosine, WarmupLinear
@@ -17,7 +18,7 @@ TINY = {"shape": SHAPE, "num_classes": 3, "widths": [8, 8, 8], "lr_schedule": Wa
 SLOW = partial(MuonWithSGD, bias_lr=1.0)
 
 
-class Noise(ImageDataModule):
+class Noise(PublishedImages):
     shape = tuple(SHAPE)
     class_names = ("cat", "dog", "fox")
 

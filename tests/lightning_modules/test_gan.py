@@ -18,7 +18,8 @@ from adversarial.objectives import GANObjective, Hinge, Minimax, NonSaturating, 
 from callbacks.resume.random_state import RandomState
 from checkpoints.pretrained import inference_weights, load_weights
 from datamodules.class_labels import ClassLabels
-from datamodules.images import ImageDataModule, ImageSet
+from datamodules.images import ImageSet
+from datamodules.published_images import PublishedImages
 from diffusion.noise import generators
 from lightning_modules.gan import GAN
 from networks.dcgan import Discriminator, Generator
@@ -41,7 +42,7 @@ WITH_BATCH_NORM = {"discriminator": partial(Discriminator, width=4, batch_norm=T
 ALL = [Brightness(), Saturation(), Contrast(), Translation(), Cutout()]
 
 
-class Noise(ImageDataModule):
+class Noise(PublishedImages):
     """Random images with random labels, in memory: 7 batches."""
 
     shape = tuple(SHAPE)
