@@ -68,7 +68,7 @@ def fetch(hub_id: str) -> Path:
 def check_token() -> None:
     """Raises PermissionError on a machine that never logged in to the Hub."""
     if not get_token():
-        raise PermissionError(f"the Hub does not know you: {LOGIN}")
+        raise PermissionError(f"the Hub does not know you: {LOGIN}; a folder is written as ./FOLDER")
 
 
 def upload(folder: Path, name: str, private: bool = False) -> str:
@@ -80,9 +80,8 @@ def upload(folder: Path, name: str, private: bool = False) -> str:
     api = HfApi()
     try:
         api.create_repo(name, private=private, exist_ok=True)
-        return str(
-            api.upload_folder(repo_id=name, folder_path=folder, commit_message="Published by Firstlight").commit_url
-        )
+        commit = api.upload_folder(repo_id=name, folder_path=folder, commit_message="Published by Firstlight")
+        return str(commit.commit_url)
     except HFValidationError as error:
         raise ValueError(f"{name!r} cannot be a name on the Hub: {_first_line(error)}") from error
     except HfHubHTTPError as error:
@@ -100,9 +99,8 @@ def upload(folder: Path, name: str, private: bool = False) -> str:
 
 def _is_about_the_network(error: Exception) -> bool:
     """Whether an error is an OSError, or of a client for HTTP."""
-    return isinstance(error, OSError) or any(
-        kind.__module__.partition(".")[0].startswith("http") for kind in type(error).__mro__
-    )
+    modules = [kind.__module__ for kind in type(error).__mro__]
+    return isinstance(error, OSError) or any(module.startswith(("http", "requests")) for module in modules)
 
 
 def _first_line(error: Exception) -> str:

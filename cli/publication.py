@@ -40,7 +40,8 @@ SHOWN = ("*.mp4", "*.png")  # a video says more
 def for_testing(config: dict[str, Any]) -> dict[str, Any]:
     """What of a run's full config `test` needs.
 
-    That is the model, the data, and those of Firstlight's own callbacks that do something at test. The model's part also holds what follows from its data, as a run's config.yaml does: it can be built without them.
+    That is the model, the data, and those of Firstlight's own callbacks that do something at test. The model's part
+    also holds what follows from its data, as a run's config.yaml does: it can be built without them.
     """
     given = [c for c in config["trainer"]["callbacks"] or [] if not c["class_path"].startswith(FOR_TRAINING)]
     own = [c for c in given if c["class_path"].startswith("callbacks.")]
