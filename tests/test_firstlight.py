@@ -10,6 +10,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+import yaml
 
 import firstlight
 from tests.test_floors import FILES, FLOORS
@@ -103,3 +104,22 @@ def test_it_needs_no_torch_until_a_model_is_asked_for():
     assert firstlight.load_pretrained is importlib.import_module("checkpoints.load_pretrained").load_pretrained
     with pytest.raises(AttributeError, match="has no attribute 'load_pretained'"):
         _ = firstlight.load_pretained
+
+
+def test_one_version_is_told_everywhere():
+    version = PROJECT["project"]["version"]
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
+    assert re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)[1] == version
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("[!c]*.yml")), ids=lambda path: path.stem
+)
+def test_issue_templates_are_forms(path):
+    """As GitHub asks of them: https://docs.github.com/communities (syntax for issue forms)."""
+    form = yaml.safe_load(path.read_text())
+    assert form.keys() >= {"name", "description", "body"}
+    assert len({part["id"] for part in form["body"]}) == len(form["body"])
+    for part in form["body"]:
+        assert part["type"] in ("markdown", "textarea", "input", "dropdown", "checkboxes")
+        assert part["attributes"]["label"]
