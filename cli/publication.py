@@ -118,7 +118,8 @@ def measured(folder: Path, seed: int) -> dict[str, Any]:
     """The card of a model: what `test` says of a folder's weights. What it shows is copied there."""
     words = ["test", "--config", str(folder / CONFIG), "--ckpt_path", str(folder / WEIGHTS)]
     with tempfile.TemporaryDirectory() as place, ExitStack() as held:
-        tester = FirstlightCLI([*words, f"--trainer.default_root_dir={place}"], held)
+        # On one device: further processes would each begin with this command.
+        tester = FirstlightCLI([*words, f"--trainer.default_root_dir={place}", "--trainer.devices=1"], held)
         metrics = {name: float(value) for name, value in tester.trainer.callback_metrics.items()}
         found = [file for pattern in SHOWN for file in sorted(Path(place).rglob(pattern))]
         if found:

@@ -28,6 +28,17 @@ class _Parser(argparse.ArgumentParser):
 
 def main(args: list[str]) -> None:
     """`python train.py publish`. Raises ValueError or OSError, in one line, for a mistake."""
+    options = _parsed(args)
+    source = _source(options.run)
+    if _is_folder(options.to):
+        _write(source, Path(options.to), Path(options.to).absolute().name, options)
+        say(f"published in {options.to}; open it with load_pretrained({options.to!r})")
+    else:
+        hub.check_token()
+        say(f"published: {_upload(source, options)}")
+
+
+def _parsed(args: list[str]) -> argparse.Namespace:
     parser = _Parser(prog="train.py publish", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("run", help="a run's folder, or one that was published before")
     parser.add_argument("--to", required=True, help="a new folder, or OWNER/NAME on the Hub")
@@ -37,29 +48,11 @@ def main(args: list[str]) -> None:
     options = parser.parse_args(args)
     if options.media and not (options.media.is_file() and options.media.suffix.lower() in MEDIA):
         parser.error(f"--media {options.media} must be a file that ends in {', '.join(MEDIA)}")
-    source, to_a_folder = _source(options.run), _is_folder(options.to)
-    if not to_a_folder:
-        if "@" in options.to:
-            parser.error(f"--to {options.to} must be OWNER/NAME alone: what is published is the newest revision")
-        hub.check_token()
-    if to_a_folder:
-        if options.private:
-            parser.error(f"--private is for the Hub, and {options.to} is a folder")
-        _write(source, Path(options.to), Path(options.to).absolute().name, options)
-        say(f"published in {options.to}; open it with load_pretrained({options.to!r})")
-        return
-    again = (source / CARD).is_file()
-    with tempfile.TemporaryDirectory() as place:
-        folder = (Path(place) if again else source) / "published"
-        shutil.rmtree(folder, ignore_errors=True)  # of an earlier state of the run
-        _write(source, folder, options.to, options)
-        kept = source if again else folder
-        try:
-            address = hub.upload(folder, options.to, options.private)
-        except OSError as error:
-            again_with = f"python train.py publish {kept} --to {options.to}"
-            raise type(error)(f"{error}; nothing is lost, go on with {again_with}") from error
-    say(f"published: {address}")
+    if options.private and _is_folder(options.to):
+        parser.error(f"--private is for the Hub, and {options.to} is a folder")
+    if "@" in options.to and not _is_folder(options.to):
+        parser.error(f"--to {options.to} must be OWNER/NAME alone: what is published is the newest revision")
+    return options
 
 
 def _source(given: str) -> Path:
@@ -72,6 +65,20 @@ def _is_folder(to: str) -> bool:
     """Whether `--to` names a folder: one that is there or lies in one that is, or is written as a path."""
     path = Path(to)
     return to.startswith((".", "/")) or path.exists() or path.parent.exists() or not hub.NAMED.fullmatch(to)
+
+
+def _upload(source: Path, options: argparse.Namespace) -> str:
+    """Put a run on the Hub; returns the address. Its folder stays in the run's."""
+    again = (source / CARD).is_file()
+    with tempfile.TemporaryDirectory() as place:
+        folder = (Path(place) if again else source) / "published"
+        shutil.rmtree(folder, ignore_errors=True)  # of an earlier state of the run
+        _write(source, folder, options.to, options)
+        try:
+            return hub.upload(folder, options.to, options.private)
+        except OSError as error:
+            go_on = f"python train.py publish {source if again else folder} --to {options.to}"
+            raise type(error)(f"{error}; nothing is lost, go on with {go_on}") from error
 
 
 def _write(source: Path, folder: Path, name: str, options: argparse.Namespace) -> None:

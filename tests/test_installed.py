@@ -21,6 +21,7 @@ pytestmark = pytest.mark.slow
 def bin_folder(tmp_path_factory) -> Path:
     """The commands of a fresh environment: Firstlight's wheel, and beside it this environment's packages, but not its
     own Firstlight."""
+    pytest.importorskip("setuptools", minversion="77")
     place = tmp_path_factory.mktemp("installed")
     source = Path(shutil.copytree(ROOT, place / "source", ignore=shutil.ignore_patterns(*LEFT_OUT)))
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
@@ -33,7 +34,10 @@ def bin_folder(tmp_path_factory) -> Path:
     # A folder that a .pth file names is not searched for further .pth files, such as those of editable projects.
     (packages / "others.pth").write_text(f"{Path(torch.__file__).parent.parent}\n")
     python = place / "venv/bin/python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", str(wheel)], check=True)
+    subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--ignore-installed", str(wheel)],
+        check=True,
+    )
     return python.parent
 
 
