@@ -10,6 +10,7 @@ packages are Firstlight's: folders of the same names beside a user's script add 
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -57,14 +58,13 @@ def _put_first() -> None:
     for name in NAMES & sys.modules.keys():
         file = sys.modules[name].__file__
         if file is None or ROOT not in Path(file).resolve().parents:
-            raise ImportError(
-                f"another {name} ({file}) is imported, a name that Firstlight has; import firstlight first"
-            )
+            raise ImportError(f"{name} is another one's ({file}), and Firstlight has one: import firstlight before it")
     if not any(isinstance(finder, OwnPackages) for finder in sys.meta_path):
         sys.meta_path.insert(0, OwnPackages())
 
 
 _put_first()
+import_module("envs")  # registers the environment
 
 
 def __getattr__(name: str) -> Any:

@@ -24,6 +24,7 @@ def model_card(
     card: dict[str, Any],
     licence: str,
     media: str | None = None,
+    training: str | None = None,
 ) -> ModelCard:
     """What a published model is, what it reaches, and how to use it.
 
@@ -36,8 +37,10 @@ def model_card(
         card: its card.json: `metrics`, and with them what is known of n, seeds, minutes, date, machine and versions.
         licence: as the Hub names it, such as "mit".
         media: an image or a video that lies beside it.
+        training: the command that trains it again.
     """
     datasets = data_sets(config)
+    data = datasets[0] if datasets else (config["data"] or {"class_path": "its own"})["class_path"].rpartition(".")[2]
     metrics = {key: value for key, value in card["metrics"].items() if math.isfinite(value)}
     task = getattr(module, "hub_task", None)
     header = ModelCardData(
@@ -51,7 +54,7 @@ def model_card(
             EvalResult(
                 task_type=task or "other",
                 dataset_type=datasets[0] if datasets else "other",
-                dataset_name=datasets[0] if datasets else config["data"]["class_path"].rpartition(".")[2],
+                dataset_name=data,
                 dataset_split="test",
                 metric_type=key.removeprefix("test/"),
                 metric_value=value,
@@ -61,38 +64,32 @@ def model_card(
         ]
         or None,
     )
-    return ModelCard(f"---\n{header.to_yaml()}\n---\n{_body(name, module, datasets, metrics, card, media)}")
+    body = [_about(name, module, datasets), *([_shown(media)] if media else []), _figures(metrics, card)]
+    body += [f"## Train it again\n\n```\n{training}\n```"] if training else []
+    return ModelCard(f"---\n{header.to_yaml()}\n---\n" + "\n\n".join(body) + "\n")
 
 
 def data_sets(config: Mapping[str, Any]) -> list[str]:
     """The Hub ids of the data sets that a config names as sources."""
-    sources = config["data"].get("init_args", {}).get("source")
+    sources = ((config["data"] or {}).get("init_args") or {}).get("source")
     given = sources if isinstance(sources, list) else [sources]
     return [one for one in given if isinstance(one, str) and NAMED.fullmatch(one) and not Path(one).exists()]
 
 
-def _body(
-    name: str,
-    module: L.LightningModule,
-    datasets: list[str],
-    metrics: Mapping[str, float],
-    card: dict[str, Any],
-    media: str | None,
-) -> str:
+def _about(name: str, module: L.LightningModule, datasets: list[str]) -> str:
+    """What it is, and how it is used."""
     kind = type(module)
     about = (inspect.getdoc(kind) or "").partition("\n")[0]
     usage = f"{module.usage}\n" if hasattr(module, "usage") else ""
     learned = ", ".join(f"[{one}](https://huggingface.co/datasets/{one})" for one in datasets)
-    parts = [
-        f"# {name.rpartition('/')[2]}",
-        f"`{kind.__name__}`: {about}" + (f" Trained on {learned}." if learned else ""),
-        *([_shown(media)] if media else []),
-        f"## Use it\n\n```python\nfrom firstlight import load_pretrained\n\nmodel = load_pretrained({name!r})\n"
-        f"{usage}```\n\n`model.safetensors` holds the weights alone, `config.yaml` the model that they belong to. The "
-        "module comes in eval mode, on the CPU.",
-        _figures(metrics, card),
-    ]
-    return "\n\n".join(parts) + "\n"
+    return (
+        f"# {name.rpartition('/')[2]}\n\n`{kind.__name__}`: {about}"
+        + (f" Trained on {learned}." if learned else "")
+        + "\n\n```python\nfrom firstlight import load_pretrained\n\n"
+        + f"model = load_pretrained({name!r})\n{usage}```\n\n"
+        + "`model.safetensors` holds the weights alone, `config.yaml` the model that they belong to. The module comes "
+        + "in eval mode, on the CPU."
+    )
 
 
 def _shown(media: str) -> str:
@@ -117,15 +114,10 @@ def _figures(metrics: Mapping[str, float], card: dict[str, Any]) -> str:
     return "## Figures\n\n" + "\n".join(rows) + f"\n\nMeasured with `{card['command']}`. {how}."
 
 
-def names_a_place(value: object) -> bool:
-    """Whether a text is a path that means something on one machine alone."""
-    return isinstance(value, str) and Path(value).is_absolute()
-
-
 def without_places(config: Any) -> Any:
     """A config in which paths of this machine are their last parts: /home/me/digits is digits."""
     if isinstance(config, dict):
         return {key: without_places(value) for key, value in config.items()}
     if isinstance(config, list):
         return [without_places(value) for value in config]
-    return Path(config).name if names_a_place(config) else config
+    return Path(config).name if isinstance(config, str) and Path(config).is_absolute() else config

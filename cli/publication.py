@@ -19,7 +19,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import yaml
 from safetensors.torch import save_file
 
@@ -79,7 +78,7 @@ def write_model(run: Path, folder: Path, half: bool = False) -> dict[str, Any]:
     return config
 
 
-def publish(run: Path, folder: Path, name: str, licence: str, media: Path | None = None) -> L.LightningModule:
+def publish(run: Path, folder: Path, name: str, licence: str, media: Path | None = None) -> None:
     """Write the folder of a published model; what has a card.json already is not tested again.
 
     Args:
@@ -109,9 +108,8 @@ def publish(run: Path, folder: Path, name: str, licence: str, media: Path | None
     shared = without_places(read_config(folder / CONFIG))
     (folder / CONFIG).write_text(_plain_yaml(shared), encoding="utf-8")
     shown = next((file.name for file in folder.glob("sample.*")), None)
-    module = load_trained(folder)
-    model_card(name, module, shared, card, licence, shown).save(folder / "README.md")
-    return module
+    again = f"firstlight fit --config {TRAINING}" if (folder / TRAINING).is_file() else None
+    model_card(name, load_trained(folder), shared, card, licence, shown, again).save(folder / "README.md")
 
 
 def measured(folder: Path, seed: int) -> dict[str, Any]:

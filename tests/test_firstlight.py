@@ -93,7 +93,7 @@ def test_packages_that_are_imported_already_are_refused(tmp_path):
     code = f"import networks, sys; sys.path.append({str(ROOT)!r}); import firstlight"
     done = subprocess.run([sys.executable, "-S", "-c", code], cwd=tmp_path, capture_output=True, text=True)
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("ImportError: ")]
-    assert "Firstlight has one of that name: import firstlight first" in line
+    assert "networks is another one's (None), and Firstlight has one: import firstlight before it" in line
 
 
 def test_it_needs_no_torch_until_a_model_is_asked_for():

@@ -34,10 +34,8 @@ def bin_folder(tmp_path_factory) -> Path:
     # A folder that a .pth file names is not searched for further .pth files, such as those of editable projects.
     (packages / "others.pth").write_text(f"{Path(torch.__file__).parent.parent}\n")
     python = place / "venv/bin/python"
-    subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--ignore-installed", str(wheel)],
-        check=True,
-    )
+    install = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--ignore-installed"]
+    subprocess.run([*install, str(wheel)], check=True)
     return python.parent
 
 

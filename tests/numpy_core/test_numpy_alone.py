@@ -13,15 +13,15 @@ class NumPyAlone:
     def find_spec(self, name, path=None, target=None):
         first = name.partition(".")[0]
         if first not in ("numpy", "numpy_core") and first not in sys.stdlib_module_names and not first.startswith("_"):
-            raise AssertionError(f"{name} is imported")
+            raise ModuleNotFoundError(f"{name} is not installed", name=name)
 
 sys.meta_path.insert(0, NumPyAlone())
 try:
     import yaml
-except AssertionError:
-    pass  # the rule is kept
+except ModuleNotFoundError:
+    pass
 else:
-    raise SystemExit("the rule is not kept")
+    raise SystemExit("what is not NumPy was found")
 
 import doctest, pkgutil
 import numpy_core
