@@ -17,7 +17,7 @@ from checkpoints.load_pretrained import load_pretrained
 from checkpoints.load_trained import load_trained
 from cli.parser import CommandError
 from tests.checkpoints.hub_server import TOKEN, hub_server
-from tests.cli.runs import RUN, toy
+from tests.cli.runs import RUN, SHORT, TOYS, toy
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +115,23 @@ def test_weights_of_the_hub_begin_a_run(run, tmp_path, monkeypatch, capsys):
         publish(run, "--to", "me/toy")
         toy("fit", "--data.size=6", "--init_from=me/toy", "--trainer.limit_train_batches=0")
         assert "a new run from the weights of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("offline", "said"),
+    [
+        (False, "train.py: there is no model me/nothing, neither here nor on the Hub; "),
+        (True, "train.py: me/nothing is not on this machine, and the Hub cannot be reached; "),
+    ],
+)
+def test_what_the_hub_does_not_have_begins_no_run(offline, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
+    before = sorted(Path("runs").rglob("*"))
+    with hub_server(str(tmp_path / "kept")), pytest.raises(SystemExit) as ended:
+        train.command_line(["fit", *TOYS, *SHORT, "--init_from=me/nothing"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith(said)
+    assert sorted(Path("runs").rglob("*")) == before
 
 
 def test_what_is_written_stays_where_the_hub_refuses(run, tmp_path, monkeypatch):
