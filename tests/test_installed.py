@@ -53,8 +53,35 @@ def run(bin_folder, tmp_path):
     return command
 
 
+SCRIPT = """
+import sys
+
+import firstlight
+import gymnasium
+
+from envs.action_chunking import ActionChunking  # Firstlight's
+
+policy = firstlight.load_pretrained("pusht_planner")
+env = ActionChunking(gymnasium.make("firstlight/PushT-v0", observation=policy.observation), policy.hparams.n_obs_steps)
+observation, _ = env.reset(seed=0)
+assert policy.act(observation).shape == (policy.hparams.horizon, 2)
+
+import networks.own  # the user's
+import networks.mlp  # Firstlight's
+
+assert networks.own.Own.__module__ == "networks.own"
+
+import train
+
+fonts = ["--config", "mnist_mlp", "--data.source", "fonts"]
+train.main(["fit", *fonts, "--trainer.max_steps", "2", "--run", "own", "--model.optimizer", "networks.own.Own"])
+train.main(["publish", "runs/mnist_mlp/own", "--to", "shared"])
+firstlight.load_pretrained("shared", trust_remote_config=True)  # networks.own is imported
+"""
+
+
 def users_own(folder: Path) -> None:
-    """Packages of Firstlight's names, which do not import without Firstlight's."""
+    """Packages of Firstlight's names that would break whatever takes them for Firstlight's."""
     for name in ("envs", "networks", "optim", "cli", "callbacks"):
         (folder / name).mkdir()
         (folder / name / "__init__.py").write_text("raise AssertionError('in place of Firstlight')\n")
@@ -63,55 +90,27 @@ def users_own(folder: Path) -> None:
     (folder / "mine.py").write_text(OWN_OPTIMIZER)
 
 
-def test_it_says_what_there_is(run):
+def test_in_an_empty_folder(run, tmp_path):
+    run("firstlight", "fit", "--config", "mnist_mlp", "--data.source", "fonts", "--trainer.max_steps", "5")
+    assert (tmp_path / "runs/mnist_mlp/version_0/checkpoints/last.ckpt").is_file()
+    few = ["--trainer.callbacks", "callbacks.rollouts.Rollouts", "--trainer.callbacks.test_episodes", "3"]
+    few += ["--trainer.callbacks.video_episodes", "0", "--trainer.limit_test_batches", "1"]
+    done = run("firstlight", "test", "--config", "pusht", "--ckpt_path", "pretrained/pusht/model.safetensors", *few)
+    assert "test/score" in done.stdout
+
+
+def test_beside_packages_of_the_same_names(run, tmp_path):
+    users_own(tmp_path)
+    for optimizer in ("mine.Own", "optim.own.Own"):
+        fonts = ["--config", "mnist_mlp", "--data.source", "fonts"]
+        run("firstlight", "fit", *fonts, "--trainer.max_steps", "2", "--model.optimizer", optimizer)
+    (tmp_path / "script.py").write_text(SCRIPT)
+    run("python", "script.py")
+
+
+def test_what_it_says(run):
     assert "configs/mnist_mlp.yaml" in run("firstlight").stdout
     assert run("firstlight", "--version").stdout.startswith("firstlight 0.")
     assert "there is no config nothing" in run("firstlight", "fit", "--config", "nothing", code=2).stderr
-
-
-@pytest.mark.parametrize("own", [False, True])
-def test_training_and_testing(run, tmp_path, own):
-    if own:
-        users_own(tmp_path)
-    fonts = ["--config", "mnist_mlp", "--data.source", "fonts"]
-    optimizers = ["mine.Own", "networks.own.Own"] if own else ["torch.optim.SGD"]
-    for number, optimizer in enumerate(optimizers):
-        run("firstlight", "fit", *fonts, "--trainer.max_steps", "5", "--model.optimizer", optimizer)
-        trained = tmp_path / f"runs/mnist_mlp/version_{number}"
-        assert f"class_path: {optimizer}" in (trained / "config.yaml").read_text()
-        assert (trained / "checkpoints/last.ckpt").is_file()
-    assert "test/accuracy" in run("firstlight", "test", *fonts, "--ckpt_path", str(trained)).stdout
-    few = ["--trainer.callbacks", "callbacks.rollouts.Rollouts", "--trainer.callbacks.test_episodes", "3"]
-    few += ["--trainer.callbacks.video_episodes", "0", "--trainer.limit_test_batches", "1"]
-    assert "test/score" in run("firstlight", "test", "--config", "pusht", "--ckpt_path", "pusht", *few).stdout
-    shipped = ["--config", "pretrained/pusht/config.yaml", "--ckpt_path", "pretrained/pusht/model.safetensors"]
-    assert "test/score" in run("firstlight", "test", *shipped, *few).stdout
-
-
-@pytest.mark.parametrize("own", [False, True])
-def test_from_python(run, tmp_path, own):
-    if own:
-        users_own(tmp_path)
-    (tmp_path / "script.py").write_text(
-        "import firstlight, gymnasium\n"
-        "from envs.action_chunking import ActionChunking\n"
-        "policy = firstlight.load_pretrained('pusht_planner')\n"
-        "env = gymnasium.make('firstlight/PushT-v0', observation=policy.observation)\n"
-        "observation, _ = env.reset(seed=0)\n"
-        "print(type(policy).__name__, env.step(env.action_space.sample())[1] >= 0)\n"
-        + ("import networks.own, networks.mlp, mine\nprint(networks.own.Own.__module__)\n" if own else "")
-    )
-    said = run("python", "script.py").stdout.splitlines()
-    assert said == ["DiffusionPolicy True", *(["networks.own"] if own else [])]
-
-
-def test_publishing_and_one_line_mistakes(run):
-    run("firstlight", "publish", "mnist_mlp", "--to", "shared")
-    run("python", "-c", "import firstlight; print(firstlight.load_pretrained('shared'))")
     done = run("firstlight", "publish", "nothing", "--to", "other", code=2)
     assert done.stderr.startswith("train.py: there are no weights nothing; ")
-    words = ["fit", "--config", "mnist_mlp", "--data.source", "fonts", "--init_from", "nobody/nothing"]
-    done = run("firstlight", *words, code=2)
-    assert done.stderr.splitlines()[-1].startswith(
-        "train.py: nobody/nothing is not on this machine, and the Hub cannot"
-    )
