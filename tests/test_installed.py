@@ -62,7 +62,8 @@ import gymnasium
 from envs.action_chunking import ActionChunking  # Firstlight's
 
 policy = firstlight.load_pretrained("pusht_planner")
-env = ActionChunking(gymnasium.make("firstlight/PushT-v0", observation=policy.observation), policy.hparams.n_obs_steps)
+env = gymnasium.make("firstlight/PushT-v0", observation=policy.observation)
+env = ActionChunking(env, policy.hparams.n_action_steps, policy.hparams.n_obs_steps)
 observation, _ = env.reset(seed=0)
 assert policy.act(observation).shape == (policy.hparams.horizon, 2)
 
