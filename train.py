@@ -11,6 +11,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from cli.firstlight_cli import FirstlightCLI
 from cli.freed_memory import keep_freed_memory
+from cli.publish import main as publish
 from cli.usage import check_first_word, usage, version
 
 DEBUG = "FIRSTLIGHT_DEBUG"  # set it to see tracebacks
@@ -33,6 +34,9 @@ def main(args: list[str] | None = None) -> FirstlightCLI | None:
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", "LightningCLI's args parameter is intended to run from within Python")
     keep_freed_memory()
+    if args[0] == "publish":
+        publish(args[1:])
+        return None
     try:
         with ExitStack() as held:
             return FirstlightCLI(args, held)

@@ -15,24 +15,16 @@ one where the config monitors no metric, and writes
 import argparse
 import datetime
 import json
-import os
-import platform
-import re
 import subprocess
 from pathlib import Path
 from statistics import mean
 
-import yaml
-from safetensors.torch import save_file
-
 import train
 from benchmarks.command import as_command
-from checkpoints.load_trained import load_trained
-from checkpoints.pretrained import inference_weights, read_config
+from checkpoints.pretrained import trained_file
+from cli.publication import machine, write_model
 
 PRETRAINED = Path("pretrained")
-FOR_TRAINING = ("callbacks.weight_averaging", "callbacks.compile_networks", "callbacks.float32_matmul_precision")
-CHECKPOINTS = ("best.ckpt", "last.ckpt")  # the first one that a run has is published
 
 
 def test(folder: Path) -> tuple[dict[str, float], str]:
@@ -42,45 +34,9 @@ def test(folder: Path) -> tuple[dict[str, float], str]:
     return {name: float(value) for name, value in metrics.items()}, "python train.py " + " ".join(args)
 
 
-def machine() -> str:
-    """The processor, in words."""
-    info = Path("/proc/cpuinfo")
-    name = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
-    return f"{name.group(1) if name else platform.processor()}, {os.cpu_count()} cores"
-
-
-def for_testing(config: dict) -> dict:
-    """What of a run's full config `train.py test` needs: the model, the data, and Firstlight's own callbacks that do
-    something at test.
-
-    The model's part also holds what follows from its data, as a run's config.yaml does: it can be built without them.
-    """
-    given = [c for c in config["trainer"]["callbacks"] or [] if not c["class_path"].startswith(FOR_TRAINING)]
-    own = [c for c in given if c["class_path"].startswith("callbacks.")]
-    return {
-        "seed_everything": config["seed_everything"],
-        "model": config["model"],
-        "data": config["data"],
-        "trainer": {"precision": config["trainer"]["precision"], "callbacks": own},
-    }
-
-
-def checkpoint(run: Path) -> Path:
-    """The one to publish. Raises FileNotFoundError where a run has none."""
-    for name in CHECKPOINTS:
-        if (path := run / "checkpoints" / name).exists():
-            return path
-    raise FileNotFoundError(f"{run / 'checkpoints'} holds no {' or '.join(CHECKPOINTS)}; name folders of finished runs")
-
-
 def put(run: Path, folder: Path) -> int:
     """Write a run's weights and config into a folder; returns the run's seed."""
-    config = for_testing(read_config(run / "config.yaml"))
-    weights = inference_weights(load_trained(checkpoint(run)))
-    halved = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
-    save_file({key: value.contiguous() for key, value in halved.items()}, folder / "model.safetensors")
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    return config["seed_everything"]
+    return write_model(run, folder, half=True)["seed_everything"]
 
 
 def publish(name: str, runs: list[Path], minutes: float, n: int) -> Path:
@@ -118,7 +74,7 @@ def main() -> None:
     options = parser.parse_args()
     for run in options.runs:
         try:
-            checkpoint(run)
+            trained_file(run)
         except FileNotFoundError as error:
             parser.error(str(error))
     print(publish(options.name, options.runs, options.minutes, options.n))

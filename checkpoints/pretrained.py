@@ -9,7 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-SHIPPED = Path(__file__).parent.parent / "pretrained"
+ROOT = Path(__file__).parent.parent  # of the clone, or of the installed packages
+SHIPPED = ROOT / "pretrained"
 CHECKPOINTS = ("checkpoints/best.ckpt", "checkpoints/last.ckpt")  # of a run, from its folder
 
 
@@ -41,11 +42,11 @@ def trained_file(given: str | Path) -> Path:
 
     Args:
         given: such a file; a run's folder, for its best checkpoint, or its last where it has none; a folder of
-            `pretrained/`, or the name of one.
+            `pretrained/`, or the name of one. What is not in the working directory is looked for beside Firstlight.
 
     Raises FileNotFoundError where there is none.
     """
-    for folder in (Path(given), SHIPPED / given):
+    for folder in (Path(given), SHIPPED / given, ROOT / given):
         for path in (folder, *(folder / name for name in ("model.safetensors", *CHECKPOINTS))):
             if path.is_file():
                 return path

@@ -8,6 +8,32 @@ import yaml
 
 from cli.messages import say
 
+ROOT = Path(__file__).parent.parent  # of the clone, or of the installed packages
+OPTIONS = ("--config", "-c")
+
+
+def with_found_configs(args: list[str]) -> list[str]:
+    """A command line with the paths of its configs: mnist_mlp is Firstlight's configs/mnist_mlp.yaml.
+
+    What is not in the working directory is looked for beside Firstlight, so that its own configs have the same paths
+    anywhere.
+    """
+    found = list(args)
+    for i, word in enumerate(args):
+        option, equals, path = word.partition("=")
+        if option in OPTIONS and equals:
+            found[i] = f"{option}={_found(path)}"
+        elif i and args[i - 1] in OPTIONS:
+            found[i] = _found(word)
+    return found
+
+
+def _found(given: str) -> str:
+    for path in (Path(given), ROOT / given, ROOT / "configs" / f"{given}.yaml"):
+        if path.is_file():
+            return str(path)
+    return given
+
 
 def read_configs(args: list[str]) -> list[dict[str, Any]]:
     """The contents of all `--config FILE` of a command line; `--model CLASS` is like a config of that one line.
@@ -22,7 +48,7 @@ def read_configs(args: list[str]) -> list[dict[str, Any]]:
     for option, path in pairwise(words):
         if option == "--model":
             contents.append({"model": path})
-        if option not in ("--config", "-c"):
+        if option not in OPTIONS:
             continue
         content = _read(path)
         names = _callbacks(content)

@@ -1,5 +1,6 @@
 """Lightning's command line with what every family of Firstlight shares."""
 
+import contextlib
 import json
 import tempfile
 from contextlib import ExitStack
@@ -24,11 +25,12 @@ from callbacks.resume.random_state import RandomState
 from callbacks.resume.run_config import RunConfig
 from checkpoints import runs
 from checkpoints.atomic_checkpoint_io import AtomicCheckpointIO
+from checkpoints.load_pretrained import weights_of
 from checkpoints.pretrained import load_weights, put_weights, trained_file
 from checkpoints.renamed_arguments import renamed
 from checkpoints.run_model import model_beside, other_hyperparameters, taken
 from cli.command_words import says, split
-from cli.config_files import model_arguments, read_configs
+from cli.config_files import model_arguments, read_configs, with_found_configs
 from cli.data_links import LINKED, add_links
 from cli.drawn_classes import class_labels_for
 from cli.enabled_callbacks import wanted
@@ -61,6 +63,7 @@ class FirstlightCLI(LightningCLI):
     """
 
     def __init__(self, args: list[str], held: ExitStack):
+        args = with_found_configs(args)
         self.args, self.held = args, held
         self.changed: set[str] = set()  # the model's arguments that are not those of the checkpoint
         given = model_arguments(read_configs(args))
@@ -80,7 +83,10 @@ class FirstlightCLI(LightningCLI):
         for name, callback in OWN_CALLBACKS.items():
             parser.add_lightning_class_args(callback, name)
         parser.add_argument("--run", type=str | None, help="Name of the run's folder, runs/<config>/NAME.")
-        help_ = "Weights that fit begins from: a checkpoint, .safetensors, a run's folder, a name in pretrained/."
+        help_ = (
+            "Weights that fit begins from: a checkpoint, .safetensors, a run's folder, a name in pretrained/, or the "
+        )
+        help_ += "Hub's OWNER/NAME."
         parser.add_argument("--init_from", type=str | None, help=help_)
         add_links(parser, self._model_arguments, self.given_links)
 
@@ -137,6 +143,7 @@ class FirstlightCLI(LightningCLI):
             fit, place = self.config.subcommand == "fit", runs_of_config(self._arguments())
             path = newest_checkpoint(place, self._plain_config(), self._given("run"), self.args, fit)
             self.config[f"{self.config.subcommand}.ckpt_path"] = path
+        self._find_weights()
         path = self._ckpt_path()
         if path is None or self._weights_path() or not (Path(path).suffix or Path(path).is_file()):
             return  # nothing, or one of Lightning's words, such as "best"
@@ -150,6 +157,13 @@ class FirstlightCLI(LightningCLI):
                 f"{runs.words(apart, 'in the checkpoint')}"
             )
         self._tell_of_the_seed(path)
+
+    def _find_weights(self) -> None:
+        """What is validated, tested or used may be a run's folder, or the name of a model that ships."""
+        path = self._ckpt_path()
+        if path and self.config.subcommand != "fit" and not Path(path).is_file():
+            with contextlib.suppress(FileNotFoundError):  # one of Lightning's words, or a mistake that is named later
+                self.config[f"{self.config.subcommand}.ckpt_path"] = str(trained_file(path))
 
     def _take_model(self, path: str, theirs: dict[str, Any]) -> None:
         ours = self._plain_config()
@@ -226,7 +240,7 @@ class FirstlightCLI(LightningCLI):
             self.config["fit.ckpt_path"] = None
 
     def _begin_from(self, given: str) -> None:
-        path = trained_file(given)
+        path = weights_of(given)
         if path.suffix == ".safetensors":
             load_weights(self.model, path, training=True)
         else:

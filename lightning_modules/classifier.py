@@ -57,6 +57,9 @@ class Classifier(OptimizedModule):
             and to the right; its sides are reflected.
     """
 
+    hub_task = "image-classification"  # of its card (`checkpoints.model_card`)
+    usage = "logits = model(images)  # (B, C, H, W) uint8 -> (B, K)"
+
     mean: Tensor  # (C, 1, 1)
     std: Tensor  # (C, 1, 1)
 

@@ -64,6 +64,9 @@ class DDPM(OptimizedModule):
         lr_schedule: by default `optim.lr_schedule.WarmupCosine(warmup=0.02)`.
     """
 
+    hub_task = "unconditional-image-generation"  # of its card (`checkpoints.model_card`)
+    usage = "images = model.sample(labels=[0, 1, 2])  # (B,) -> (B, C, H, W) uint8"
+
     def __init__(
         self,
         network: Callable[[Sequence[int], int], nn.Module] = UNet2D,

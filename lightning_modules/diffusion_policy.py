@@ -78,6 +78,9 @@ class DiffusionPolicy(OptimizedModule):
         lr_schedule: by default `optim.lr_schedule.WarmupCosine(warmup=500)`.
     """
 
+    hub_task = "robotics"  # of its card (`checkpoints.model_card`)
+    usage = "actions = model.act(observations)  # (O, ...) -> (T, A), in the units of the world"
+
     action_scale: Tensor
 
     def __init__(

@@ -68,6 +68,8 @@ class GAN(GivenOptions):
     """
 
     inference_prefixes = ("averaged.",)  # all that `sample` needs (`checkpoints.pretrained`)
+    hub_task = "unconditional-image-generation"  # of its card (`checkpoints.model_card`)
+    usage = "images = model.sample(labels=[0, 1, 2])  # (B,) -> (B, C, H, W) uint8"
 
     def __init__(
         self,

@@ -41,6 +41,7 @@ class LanguageModel(SequenceModel):
 
     needs = ("features", "logits", "cache", "max_length", "vocab_size")
     learns_text = True
+    usage = 'texts = model.write(["Once"])'
 
     def __init__(
         self,

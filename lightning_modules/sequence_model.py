@@ -59,6 +59,8 @@ class SequenceModel(OptimizedModule):
     Raises ValueError for a network that lacks something.
     """
 
+    hub_task = "text-generation"  # of its card (`checkpoints.model_card`)
+    usage = "answers = model.answer(texts)  # one for each text"
     needs: tuple[str, ...] = ("features", "logits")
     learns_text = False  # whether it takes free text as well as pairs
 

@@ -28,6 +28,8 @@ class SequenceTagger(SequenceModel):
         network: makes an `EncoderNetwork` from vocab_size; its max_length holds for BOS and source together.
     """
 
+    hub_task = "token-classification"
+
     def __init__(
         self,
         vocab_size: int,
