@@ -38,7 +38,7 @@ def test_any_number_of_rows(rows, classifier, exported):
 
 
 def test_a_file_says_what_it_takes_and_gives(exported):
-    own, path = exported
+    own = exported[0]
     said = metadata(own)
     assert said["input.image"] == "(batch, 1, 8, 8) uint8: pixels from 0 to 255; the model normalises them itself"
     assert said["output.probability"].startswith("(batch, 3) float32")

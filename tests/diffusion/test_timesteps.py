@@ -54,7 +54,6 @@ def test_given_timesteps_descend(timesteps):
 
 def test_given_timesteps_are_for_their_own_scheduler():
     for total, steps in ((100, 3), (9, 2)):
-        with pytest.raises(
-            ValueError, match=rf"timesteps=\[9, 0\] are 2 steps below 10; asked for are {steps} .*{total}"
-        ):
+        words = rf"timesteps=\[9, 0\] are 2 steps below 10; asked for are {steps} .*{total}"
+        with pytest.raises(ValueError, match=words):
             GivenTimesteps([9, 0])(NoiseScheduler(SquaredCosineSchedule()(total)), steps)
