@@ -61,7 +61,7 @@ class Sampler(ABC):
         visited = self.timesteps(scheduler, steps)
         update = self.update(scheduler, generator)
         for count, step in enumerate(visited, 1):
-            t = torch.full((len(x),), step, device=x.device)
+            t = torch.full(x.shape[:1], step, device=x.device)
             x0 = denoise(x, t)
             if on_step is not None:
                 on_step(count, x0)

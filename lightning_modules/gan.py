@@ -190,7 +190,7 @@ class GAN(GivenOptions):
             inputs["labels"] = Input(labels, f"the class of each image, from 0 to {classes - 1}")
 
         def draw(latents: Tensor, labels: Tensor | None = None) -> Tensor:
-            none = latents.new_zeros(len(latents), dtype=torch.long)
+            none = latents.new_zeros(latents.shape[0], dtype=torch.long)
             return self._drawn(latents, none if labels is None else labels)
 
         return {"": OnnxFunction(draw, inputs, {"image": f"(batch, {size}) uint8: pixels from 0 to 255"})}
