@@ -41,29 +41,26 @@ def write_onnx(module: nn.Module, function: OnnxFunction, path: Path, metadata: 
 
     Raises OSError where the file cannot be written; ValueError for a function that cannot be exported.
     """
-    partial = path.with_name(path.name + ".part")
-    with _removed_at_last(partial):
+    with _written_beside(path) as partial:
         program = _program(module, function)
         program.model.metadata_props.update({**metadata, **function.metadata, **_meanings(function)})
-        try:
-            program.save(partial, external_data=False)
-            partial.replace(path)
-        except OSError as error:
-            raise OSError(f"cannot write {path}: {error.strerror or error}; name another file by --out") from error
+        program.save(partial, external_data=False)
 
 
 @contextlib.contextmanager
-def _removed_at_last(partial: Path) -> Iterator[None]:
-    """A file that is there from now on, so that a folder which takes none is refused before the work is done."""
+def _written_beside(path: Path) -> Iterator[Path]:
+    """A file beside a path, which takes its place at last. It is there at once: a folder that takes none is refused."""
+    partial = path.with_name(path.name + ".part")
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
         partial.touch()
+        try:
+            yield partial
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
     except OSError as error:
-        raise OSError(f"cannot write {partial}: {error.strerror}; name another file by --out") from error
-    try:
-        yield
-    finally:
-        partial.unlink(missing_ok=True)
+        raise OSError(f"cannot write {path}: {error.strerror or error}; name another file by --out") from error
 
 
 class _Called(nn.Module):
