@@ -9,6 +9,7 @@ from contextlib import ExitStack
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+from cli.export import export
 from cli.firstlight_cli import FirstlightCLI
 from cli.freed_memory import keep_freed_memory
 from cli.publish import main as publish
@@ -30,6 +31,9 @@ def main(args: list[str] | None = None) -> FirstlightCLI | None:
         print(version() if args else usage())
         return None
     check_first_word(args[0])
+    if args[0] == "export":
+        export(args[1:])
+        return None
     # Data sets live in memory as tensors: worker processes would only copy them.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", "LightningCLI's args parameter is intended to run from within Python")

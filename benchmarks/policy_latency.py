@@ -2,11 +2,12 @@
 
     python -m benchmarks.policy_latency
 
-Ours is `pretrained/pusht` as it ships: its own network and DDIM steps, from keypoints. LeRobot's is its DiffusionPolicy
+Ours is `pretrained/pusht` as it ships: its own network and DDIM steps, from keypoints; in PyTorch, and exported
+(`python train.py export pusht --batch_size 1`), by ONNX Runtime on one thread. LeRobot's is its DiffusionPolicy
 with default network on the same kind of state observation, with its default sampler (DDPM, 100 steps) and with DDIM in
 10 steps. Most of the difference is the size of the network and how often it is evaluated. LeRobot pins older
 versions of torch, so the benchmark gives it an environment of its own, `.venv-lerobot` (made once), with this one's.
-Both processes take turns on the same machine and threads.
+All processes take turns on the same machine; those of PyTorch have the same threads.
 """
 
 import json
@@ -17,11 +18,15 @@ import venv
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.command import as_command
+from checkpoints.load_trained import load_trained
+from checkpoints.onnx_file import check_packages, write_onnx
+from lightning_modules.diffusion_policy import DiffusionPolicy
 
 PEER_ENVIRONMENT = Path(".venv-lerobot")
 LEROBOT = "0.4.4"
@@ -50,6 +55,17 @@ policy = load_trained("pretrained/pusht")
 observation = torch.rand(1, policy.hparams.n_obs_steps, 18) * 512
 call = lambda: policy.act(observation)
 parameters = sum(p.numel() for p in policy.parameters())
+"""
+EXPORTED = """
+import json, time, numpy, onnxruntime, torch
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = 1
+session = onnxruntime.InferenceSession(PATH, options, providers=["CPUExecutionProvider"])
+scales = {"noise": 1, "observation": 512}
+random = numpy.random.default_rng(0)
+given = {one.name: scales[one.name] * random.random(one.shape, numpy.float32) for one in session.get_inputs()}
+call = lambda: session.run(None, given)
+parameters = PARAMETERS
 """
 THEIRS = """
 import json, time, torch
@@ -104,10 +120,24 @@ def measure(python: str, setup: str) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def exported(path: Path) -> str:
+    """Writes our policy to this ONNX file; returns the constants that EXPORTED needs."""
+    policy = load_trained("pretrained/pusht", DiffusionPolicy)
+    write_onnx(policy, policy.onnx_functions()[""].of_batch(1), path, {})
+    return f"PATH, PARAMETERS = {str(path)!r}, {sum(p.numel() for p in policy.parameters())}"
+
+
 def main() -> None:
+    check_packages()
+    with TemporaryDirectory() as folder:
+        compare(exported(Path(folder, "pusht.onnx")))
+
+
+def compare(constants: str) -> None:
     python = peer_python()
     contestants = {
         "ours": (sys.executable, OURS),
+        "ours, ONNX Runtime, one thread": (sys.executable, constants + EXPORTED),
         "LeRobot, as it comes": (python, "SAMPLER = {}" + THEIRS),
         "LeRobot, DDIM in 10 steps": (python, f"SAMPLER = {TEN_STEPS}" + THEIRS),
     }
@@ -116,7 +146,7 @@ def main() -> None:
     for name in contestants:
         milliseconds = median(result[name]["ms"] for result in rounds)
         ratio = median(result[name]["ms"] / result["ours"]["ms"] for result in rounds)
-        table.add_row(name, f"{rounds[0][name]['parameters'] / 1e6:.1f} M", f"{milliseconds:.1f}", f"{ratio:.0f}")
+        table.add_row(name, f"{rounds[0][name]['parameters'] / 1e6:.1f} M", f"{milliseconds:.2f}", f"{ratio:.2f}")
     Console().print(table)
 
 

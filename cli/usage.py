@@ -11,7 +11,7 @@ import torch
 from cli.parser import CommandError
 
 ROOT = Path(__file__).parent.parent
-SUBCOMMANDS = ("fit", "validate", "test", "predict", "publish")
+SUBCOMMANDS = ("fit", "validate", "test", "predict", "publish", "export")
 USAGE = """\
 Firstlight trains one model per config:
 
@@ -20,6 +20,7 @@ Firstlight trains one model per config:
   python train.py test     --config configs/NAME.yaml --ckpt_path PATH   test metrics of a checkpoint
   python train.py predict  --config configs/NAME.yaml --ckpt_path PATH   use a model
   python train.py publish  RUN --to FOLDER                               share a model; OWNER/NAME is on the Hub
+  python train.py export   RUN or NAME                                   a model as ONNX files
 
 PATH is a checkpoint (.ckpt), weights (.safetensors), or the word last: the newest last.ckpt of a run with this seed,
 model and data. fit goes on from a last.ckpt in that run's own folder; fit --init_from PATH begins a new run from

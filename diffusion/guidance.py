@@ -74,14 +74,21 @@ def guided(
     whole(0, LARGEST, null=null)
     nothing = torch.full_like(labels, null)
 
+    def both(x: Tensor, t: Tensor) -> tuple[Tensor, ...]:
+        return model(torch.cat([x, x]), torch.cat([t, t]), torch.cat([labels, nothing])).chunk(2)
+
     def predicted(x: Tensor, t: Tensor) -> Tensor:
+        if guidance_interval is not None and torch.compiler.is_exporting():  # a graph does not branch on a step
+            inside = (t[0] >= guidance_interval[0]) & (t[0] <= guidance_interval[1])
+            scale = torch.where(inside, guidance_scale, 1.0)
+            conditional, unconditional = both(x, t)
+            return scale * conditional + (1 - scale) * unconditional
         outside = guidance_interval is not None and not guidance_interval[0] <= int(t[0]) <= guidance_interval[1]
         if outside or guidance_scale == 1:
             return model(x, t, labels)
         if guidance_scale == 0:
             return model(x, t, nothing)
-        both = model(torch.cat([x, x]), torch.cat([t, t]), torch.cat([labels, nothing]))
-        conditional, unconditional = both.chunk(2)
+        conditional, unconditional = both(x, t)
         return guidance_scale * conditional + (1 - guidance_scale) * unconditional
 
     return predicted

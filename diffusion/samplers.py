@@ -8,13 +8,14 @@ B batch.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from copy import copy
 
 import torch
 from torch import Tensor
 
 from diffusion.noise import Generators, randn
 from diffusion.scheduler import NoiseScheduler, at
-from diffusion.timesteps import LogSNRTimesteps, Timesteps, UniformTimesteps
+from diffusion.timesteps import GivenTimesteps, LogSNRTimesteps, Timesteps, UniformTimesteps
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 OnStep = Callable[[int, Tensor], None]
@@ -60,13 +61,19 @@ class Sampler(ABC):
         visited = self.timesteps(scheduler, steps)
         update = self.update(scheduler, generator)
         for count, step in enumerate(visited, 1):
-            t = torch.full((len(x),), step, device=x.device)
+            t = torch.full(x.shape[:1], step, device=x.device)
             x0 = denoise(x, t)
             if on_step is not None:
                 on_step(count, x0)
             if count < len(visited):
                 x = update(x, x0, t, torch.full_like(t, visited[count]))
         return x0
+
+    def with_given_timesteps(self, scheduler: NoiseScheduler, steps: int) -> "Sampler":
+        """This sampler with the steps that it visits computed already, as an exported graph needs them."""
+        sampler = copy(self)
+        sampler.timesteps = GivenTimesteps(self.timesteps(scheduler, steps))
+        return sampler
 
     @abstractmethod
     def update(self, scheduler: NoiseScheduler, generator: Generators) -> Update:

@@ -1,12 +1,14 @@
 """Which of the T training steps a sampler visits: the discretisation of time."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import pairwise
 from numbers import Integral
 
 import torch
 
 from diffusion.scheduler import NoiseScheduler
-from limits import number
+from limits import number, whole
 
 
 class Timesteps(ABC):
@@ -57,6 +59,29 @@ class LogSNRTimesteps(Timesteps):
         count = torch.arange(steps)
         rising = (nearest - count).cummax(0).values + count  # each at least one above the one before
         return rising.minimum(count + total - steps).flip(0).tolist()
+
+
+class GivenTimesteps(Timesteps):
+    """These steps, each below the one before it.
+
+    Args:
+        timesteps: the steps, from the noisiest down.
+    """
+
+    def __init__(self, timesteps: Sequence[int]):
+        for step in timesteps:
+            whole(0, timesteps=step)
+        if not timesteps or any(step <= following for step, following in pairwise(timesteps)):
+            raise ValueError(f"timesteps={list(timesteps)} must be at least one step, each below the one before it")
+        self.timesteps = list(timesteps)
+
+    def spaced(self, scheduler: NoiseScheduler, steps: int) -> list[int]:
+        if steps != len(self.timesteps) or self.timesteps[0] >= scheduler.num_train_timesteps:
+            raise ValueError(
+                f"timesteps={self.timesteps} are {len(self.timesteps)} steps below {self.timesteps[0] + 1}; asked for "
+                f"are {steps} of the scheduler's {scheduler.num_train_timesteps}"
+            )
+        return self.timesteps
 
 
 def check_sampling_steps(sampling_steps: int, num_train_timesteps: int) -> None:

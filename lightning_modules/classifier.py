@@ -3,6 +3,7 @@
 B batch, V views, C channels, H height, W width, F features, K classes.
 """
 
+import json
 from collections.abc import Sequence
 from typing import cast
 
@@ -12,6 +13,7 @@ from rich.console import Console
 from torch import Tensor, nn, optim
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
+from checkpoints.onnx_function import ROWS, Input, OnnxFunction
 from lightning_modules import data_contract
 from lightning_modules.optimized_module import OptimizedModule
 from lightning_modules.step_log import log_step
@@ -276,5 +278,22 @@ class Classifier(OptimizedModule):
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """The prediction of each image: {"label": (B,), "probability": (B, K)}."""
-        probability = self.view_logits(batch["image"]).mean(0).softmax(1)
+        probability = self.probabilities(batch["image"])
         return {"label": probability.argmax(1), "probability": probability}
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Of the classes, by the mean logits of the views: (B, C, H, W) uint8 -> (B, K)."""
+        return self.view_logits(images).mean(0).softmax(1)
+
+    def onnx_functions(self) -> dict[str, OnnxFunction]:
+        """`probabilities`, as `checkpoints.onnx_function.OnnxExportable` says."""
+        images = torch.randint(256, (ROWS, *self.hparams.shape), dtype=torch.uint8)
+        classes = ", ".join(self.class_names)
+        return {
+            "": OnnxFunction(
+                self.probabilities,
+                {"image": Input(images, "pixels from 0 to 255; the model normalises them itself")},
+                {"probability": f"(batch, {len(self.class_names)}) float32: of {classes:.1000}; each row adds up to 1"},
+                {"class_names": json.dumps(self.class_names)},
+            )
+        }

@@ -13,13 +13,14 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from checkpoints.onnx_function import ROWS, Input, OnnxFunction
 from diffusion import guidance
 from diffusion.loss import min_snr_weight, squared_errors
 from diffusion.noise import Generators, randint, randn
 from diffusion.noise_schedule import MAX_TIMESTEPS, NoiseSchedule, SquaredCosineSchedule
 from diffusion.prediction_type import PredictionType, VPrediction
 from diffusion.sample_noise import noise_of
-from diffusion.samplers import DPMSolver, OnStep, Sampler
+from diffusion.samplers import Denoiser, DPMSolver, OnStep, Sampler
 from diffusion.scheduler import NoiseScheduler
 from diffusion.thresholding import DynamicThresholding, Thresholding
 from diffusion.timesteps import check_sampling_steps
@@ -165,16 +166,40 @@ class DDPM(OptimizedModule):
         check_sampling_steps(steps, hp.num_train_timesteps)
         device = self.scheduler.betas.device
         labels = class_labels(labels, hp.num_classes, device)
-        predicted = guidance.guided(self._predict, labels, hp.num_classes, guidance_scale, hp.guidance_interval)
-
-        def denoise(x: Tensor, t: Tensor) -> Tensor:
-            return thresholding(self.prediction_type.x0(self.scheduler, x, predicted(x, t), t))
-
+        denoise = self._denoiser(labels, guidance_scale, thresholding)
         x = randn((len(labels), *hp.shape), generator, device, torch.float32)
         if not len(labels):
             return to_pixels(x)
         with evaluating(self):
             return to_pixels(sampler(denoise, x, self.scheduler, steps, generator, on_step))
+
+    def _denoiser(self, labels: Tensor, guidance_scale: float, thresholding: Thresholding) -> Denoiser:
+        """Predicts x_0 from x_t and t, guided towards classes (B,)."""
+        null, interval = self.hparams.num_classes, self.hparams.guidance_interval
+        predicted = guidance.guided(self._predict, labels, null, guidance_scale, interval)
+
+        def denoise(x: Tensor, t: Tensor) -> Tensor:
+            return thresholding(self.prediction_type.x0(self.scheduler, x, predicted(x, t), t))
+
+        return denoise
+
+    def onnx_functions(self) -> dict[str, OnnxFunction]:
+        """`sample` with the constructor's settings, as `checkpoints.onnx_function.OnnxExportable` says."""
+        hp = self.hparams
+        size, steps = " x ".join(map(str, hp.shape)), hp.sampling_steps
+        sampler = self.sampler.with_given_timesteps(self.scheduler, steps)
+
+        def draw(noise: Tensor, labels: Tensor) -> Tensor:
+            denoise = self._denoiser(labels, hp.guidance_scale, self.thresholding)
+            return to_pixels(sampler(denoise, noise, self.scheduler, steps))
+
+        inputs = {
+            "noise": Input(torch.randn(ROWS, *hp.shape), "standard normal draws"),
+            "labels": Input(torch.randint(hp.num_classes, (ROWS,)), f"the classes, from 0 to {hp.num_classes - 1}"),
+        }
+        made_by = f"{type(self.sampler).__name__} in {steps} steps, guidance scale {hp.guidance_scale:g}"
+        output = f"(batch, {size}) uint8: pixels from 0 to 255, by {made_by}"
+        return {"": OnnxFunction(draw, inputs, {"image": output})}
 
     def _predict(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         """The network's prediction, in float32 whatever its layers compute in: the maths around it stays exact."""

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from checkpoints.onnx_function import ROWS, Input, OnnxFunction
 from diffusion.loss import squared_errors
 from diffusion.noise import Generators, randint, randn
 from diffusion.noise_schedule import MAX_TIMESTEPS, NoiseSchedule, SquaredCosineSchedule
@@ -168,7 +169,11 @@ class DiffusionPolicy(OptimizedModule):
         observed = self._checked(observations)
         first, shape = arrays(observed)[0], arrays(self.observation_shape)[0]
         batch = first.shape[: first.ndim - 1 - len(shape)]  # (B,) or ()
-        actions = self._act(observed if batch else map_observation(lambda values: values[None], observed), generator)
+        if not batch:
+            observed = map_observation(lambda values: values[None], observed)
+        noise = randn((*(batch or (1,)), *self._chunk), generator, self.action_scale.device, torch.float32)
+        with evaluating(self):
+            actions = self._act(observed, noise, self.sampler, generator)
         actions = actions.reshape(*batch, *actions.shape[1:])
         given = arrays(observations)[0]
         return actions.to(given.device) if isinstance(given, Tensor) else actions.cpu().numpy()
@@ -197,17 +202,48 @@ class DiffusionPolicy(OptimizedModule):
 
         return map_observation(checked, shapes, observations)
 
-    def _act(self, observations: Any, generator: Generators) -> Tensor:
-        shape = (len(arrays(observations)[0]), self.hparams.horizon, self.action_dim)
-        noise = self.hparams.temperature * randn(shape, generator, self.action_scale.device, torch.float32)
-        with evaluating(self):
-            context = self._context(observations)
+    @property
+    def _chunk(self) -> tuple[int, int]:
+        """(T, A)."""
+        return self.hparams.horizon, self.action_dim
 
-            def denoise(x: Tensor, t: Tensor) -> Tensor:
-                return self.thresholding(self.prediction_type.x0(self.scheduler, x, self._predict(x, t, context), t))
+    def _act(self, observations: Any, noise: Tensor, sampler: Sampler, generator: Generators = None) -> Tensor:
+        """Actions (B, T, A) from observations (B, O, ...) and standard normal noise (B, T, A)."""
+        context = self._context(observations)
 
-            x0 = self.sampler(denoise, noise, self.scheduler, self.hparams.sampling_steps, generator)
+        def denoise(x: Tensor, t: Tensor) -> Tensor:
+            return self.thresholding(self.prediction_type.x0(self.scheduler, x, self._predict(x, t, context), t))
+
+        noise = self.hparams.temperature * noise
+        x0 = sampler(denoise, noise, self.scheduler, self.hparams.sampling_steps, generator)
         return self.features.within_bounds(x0 * self.action_scale + self.features.origin(observations))
+
+    def onnx_functions(self) -> dict[str, OnnxFunction]:
+        """`act` as a whole, as `checkpoints.onnx_function.OnnxExportable` says."""
+        hp, shapes = self.hparams, self.observation_shape
+        sampler = self.sampler.with_given_timesteps(self.scheduler, hp.sampling_steps)
+        keys = list(shapes) if isinstance(shapes, Mapping) else None
+
+        def act(noise: Tensor, *values: Tensor) -> Tensor:
+            return self._act(values[0] if keys is None else dict(zip(keys, values, strict=True)), noise, sampler)
+
+        def example(shape: Sequence[int]) -> Input:
+            size, steps = (ROWS, hp.n_obs_steps, *shape), f"the last {hp.n_obs_steps} steps, the newest last; "
+            if len(shape) == 3:
+                return Input(torch.randint(256, size, dtype=torch.uint8), f"{steps}pixels from 0 to 255")
+            return Input(512 * torch.rand(size), f"{steps}{self.observation or 'numbers'} in the units of the world")
+
+        names = keys or ["observation"]
+        observed = {name: example(shape) for name, shape in zip(names, arrays(shapes), strict=True)}
+        output = f"(batch, {hp.horizon}, {self.action_dim}) float32: the next actions, in the units of the world"
+        return {
+            "": OnnxFunction(
+                act,
+                {"noise": Input(torch.randn(ROWS, *self._chunk), "standard normal draws"), **observed},
+                {"action": f"{output}; carry out {hp.n_action_steps} of them, then observe again"},
+                {"n_obs_steps": str(hp.n_obs_steps), "n_action_steps": str(hp.n_action_steps)},
+            )
+        }
 
     def _context(self, observations: Any) -> Tensor:
         """Observations (B, O, ...), encoded for the network."""

@@ -23,6 +23,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from adversarial.diff_augment import DiffAugmentation, augment
 from adversarial.gradient_penalty import gradient_penalty
 from adversarial.objectives import GANObjective, Relativistic
+from checkpoints.onnx_function import ROWS, Input, OnnxFunction
 from diffusion.noise import Generators, randn
 from lightning_modules.data_contract import check_image_data
 from lightning_modules.given_options import GivenOptions
@@ -177,7 +178,24 @@ class GAN(GivenOptions):
                 f"({len(labels)}, {self._latent}), as `latents` draws them"
             )
         with evaluating(self.averaged):
-            return to_pixels(self.averaged(latents.to(self.device).to(self.dtype), labels))
+            return self._drawn(latents.to(self.device), labels)
+
+    def _drawn(self, latents: Tensor, labels: Tensor) -> Tensor:
+        return to_pixels(self.averaged(latents.to(self.dtype), labels))
+
+    def onnx_functions(self) -> dict[str, OnnxFunction]:
+        """The averaged generator, as `checkpoints.onnx_function.OnnxExportable` says."""
+        classes, size = self.hparams.num_classes, " x ".join(map(str, self.hparams.shape))
+        inputs = {"latents": Input(torch.randn(ROWS, self._latent), "standard normal draws")}
+        if classes:
+            labels = torch.randint(classes, (ROWS,))
+            inputs["labels"] = Input(labels, f"the class of each image, from 0 to {classes - 1}")
+
+        def draw(latents: Tensor, labels: Tensor | None = None) -> Tensor:
+            none = latents.new_zeros(latents.shape[0], dtype=torch.long)
+            return self._drawn(latents, none if labels is None else labels)
+
+        return {"": OnnxFunction(draw, inputs, {"image": f"(batch, {size}) uint8: pixels from 0 to 255"})}
 
     def configure_callbacks(self) -> list:
         """Adds none. This hook is the first that Lightning calls: `gradient_clip_val` is refused here, with advice."""

@@ -17,8 +17,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torchmetrics import Metric
 
+from checkpoints.onnx_function import OnnxFunction
 from decoding.generate import generate
 from decoding.generation_config import GenerationConfig
+from lightning_modules.onnx_text import LOGITS, cached_step_function, tokens_and_mask, vocabulary_metadata
 from lightning_modules.sequence_model import NetworkFactory, SequenceModel, packed
 from metrics.distributed_mean import log_mean
 from networks.transformer import AnswerDecoder
@@ -122,6 +124,15 @@ class LanguageModel(SequenceModel):
             characters = int(self._characters[batch["tokens"][:, 1:]].sum())
             bits = loss * tokens / math.log(2) / max(1, characters)
             log_mean(self, f"{stage}/bits_per_character", bits, characters, prog_bar=True)
+
+    def onnx_functions(self) -> dict[str, OnnxFunction]:
+        """The network, and its step with a cache, as `checkpoints.onnx_function.OnnxExportable` says."""
+        metadata = vocabulary_metadata(self.vocabulary)
+        meaning = "token ids, padded on the right; the logits of each place are of the token after it"
+        inputs = tokens_and_mask("tokens", self.hparams.vocab_size, "length", meaning)
+        step = cached_step_function(self.network, metadata)
+        functions = {"": OnnxFunction(self.network, inputs, {"logits": LOGITS.format("length")}, metadata)}
+        return functions if step is None else functions | {"_step": step}
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> list[str]:
         if "tokens" not in batch:

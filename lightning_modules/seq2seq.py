@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from checkpoints.onnx_function import OnnxFunction
 from decoding.generate import generate
 from decoding.generation_config import GenerationConfig
+from lightning_modules.onnx_text import LOGITS, cached_step_function, tokens_and_mask, vocabulary_metadata
 from lightning_modules.sequence_model import NetworkFactory, SequenceModel
-from networks.transformer import EncoderDecoder
+from networks.transformer import EncoderDecoder, Memory
 from networks.vocabulary import BOS, UNWRITTEN, after_bos, with_eos
 from optim.lr_schedule import LRSchedule
 from optim.parameter_groups import OptimizerFactory
@@ -63,3 +65,27 @@ class Seq2Seq(SequenceModel):
             suppress_tokens=UNWRITTEN,
             **options,
         )
+
+    def onnx_functions(self) -> dict[str, OnnxFunction]:
+        """The network, its encoder, and its decoder's step, as `checkpoints.onnx_function.OnnxExportable` says."""
+        vocab_size, metadata = self.hparams.vocab_size, vocabulary_metadata(self.vocabulary)
+        source = tokens_and_mask("source", vocab_size, "source", "token ids: BOS, then the source")
+        target = tokens_and_mask("target", vocab_size, "target", "token ids: BOS, then what is written so far")
+
+        def whole(source: Tensor, source_mask: Tensor, target: Tensor, target_mask: Tensor) -> Tensor:
+            return self.network(source, target, source_mask, target_mask)
+
+        functions = {"": OnnxFunction(whole, source | target, {"logits": LOGITS.format("target")}, metadata)}
+        with torch.no_grad():
+            memory = self.network.encode(*(given.example for given in source.values()))
+        if not isinstance(memory, Memory):
+            return functions
+        step = cached_step_function(self.network.decoder, metadata, memory)
+        if step is None:
+            return functions
+
+        def encode(source: Tensor, source_mask: Tensor) -> Tensor:
+            return torch.stack(self.network.encode(source, source_mask).keys_values)
+
+        encoder = OnnxFunction(encode, source, {"memory": "the source as _step takes it"}, metadata)
+        return functions | {"_encode": encoder, "_step": step}

@@ -12,7 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from checkpoints.onnx_function import OnnxFunction
 from devices import asynchronous
+from lightning_modules.onnx_text import LOGITS, tokens_and_mask, vocabulary_metadata
 from lightning_modules.sequence_model import NetworkFactory, SequenceModel
 from networks.transformer import Encoder
 from networks.vocabulary import PAD, SPECIAL, after_bos, with_eos
@@ -57,6 +59,13 @@ class SequenceTagger(SequenceModel):
         logits = self.network.logits(self.network.features(*after_bos(source, source_mask))[:, 1:])
         ids = logits[..., SPECIAL:].argmax(-1) + SPECIAL
         return with_eos(ids, source_mask)[:, :max_new_tokens]
+
+    def onnx_functions(self) -> dict[str, OnnxFunction]:
+        """The network, as `checkpoints.onnx_function.OnnxExportable` says."""
+        meaning = "token ids: BOS, then the source, padded on the right; the logits of its places are the target's"
+        inputs = tokens_and_mask("tokens", self.hparams.vocab_size, "length", meaning)
+        outputs, metadata = {"logits": LOGITS.format("length")}, vocabulary_metadata(self.vocabulary)
+        return {"": OnnxFunction(self.network, inputs, outputs, metadata)}
 
 
 def _check_lengths(batch: dict[str, Tensor]) -> None:

@@ -9,6 +9,7 @@ sampling repeats at each diffusion step and training at several noise levels per
 B batch, T time steps of the chunk, A action dimensions, C features of the condition, W width, D depth.
 """
 
+import torch
 from torch import Tensor, nn
 
 from devices import asynchronous
@@ -105,7 +106,7 @@ class ChunkMLP(nn.Module):
 
     def _embedded(self, t: Tensor) -> Tensor:
         """Steps (B,) -> (B, context)."""
-        if asynchronous(t.device):
+        if asynchronous(t.device) or torch.compiler.is_exporting():
             return self.embed_step(t)
         steps, index = t.unique(return_inverse=True)  # no faster, but published episodes were rounded so
         return self.embed_step(steps)[index]

@@ -3,6 +3,7 @@
 B batch, T new tokens, L tokens read so far (L = length), H heads, D head dim.
 """
 
+import torch
 from torch import Tensor
 
 from limits import whole
@@ -57,6 +58,11 @@ class KVCache:
     def mask(self) -> Tensor | None:
         """(B, L), True at tokens; None where no slot is padding."""
         return None if self._mask is None else self._mask[:, : self.length]
+
+    @property
+    def keys_values(self) -> Tensor:
+        """(layers, 2, B, H, L, D), those of all tokens read so far."""
+        return torch.stack([room.narrow(3, 0, self.length) for room in self._keys_values if room is not None])
 
     def append(self, layer: int, keys_values: Tensor) -> Tensor:
         """Put keys and values (2, B, H, T, D) into the reserved slots -> those of all L tokens, (2, B, H, L, D)."""

@@ -70,7 +70,7 @@ class NormalizedFeatures(ObservationFeatures):
 
     def origin(self, observations: Observation) -> Tensor:
         """The mean of the training data's actions: (B, O, ...) -> (B, 1, A)."""
-        return self.actions.mean.expand(len(arrays(observations)[0]), 1, -1)
+        return self.actions.mean.expand(arrays(observations)[0].shape[0], 1, -1)
 
     def forward(self, observations: Observation) -> Tensor:
         given = arrays(observations)

@@ -46,7 +46,7 @@ class ObservationFeatures(nn.Module):
     def origin(self, observations: Observation) -> Tensor:
         """What actions are relative to: (B, O, ...) -> (B, 1, A); by default 0."""
         first = observations if isinstance(observations, Tensor) else next(iter(observations.values()))
-        return first.new_zeros(len(first), 1, self.action_dim, dtype=torch.float32)
+        return first.new_zeros(first.shape[0], 1, self.action_dim, dtype=torch.float32)
 
     def action_scale(self, root_mean_square: Tensor) -> Tensor:
         """What actions, relative to their origin, are divided by: (T, A) or (T, 1).

@@ -61,7 +61,7 @@ class PushTFeatures(ObservationFeatures):
 
     def within_bounds(self, actions: Tensor) -> Tensor:
         """Actions (B, T, 2) in pixels, clipped to the world."""
-        return actions.clamp(0, WORLD)
+        return actions.clamp(0.0, WORLD)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "PushTFeatures":
         return super()._apply(lambda table: table.to(fn(table).device), recurse)

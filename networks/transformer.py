@@ -329,8 +329,9 @@ class EncoderDecoder(nn.Module):
 
 def causal_mask(new: int, length: int, device: torch.device | None = None) -> Tensor:
     """(T, L), True where one of the last T tokens may attend: to itself and those before it."""
-    whole(0, new=new)
-    whole(new, length=length)
+    if not torch.compiler.is_exporting():  # where lengths are symbols
+        whole(0, new=new)
+        whole(new, length=length)
     places = torch.arange(length, device=device)
     return places <= places[length - new :, None]
 

@@ -28,6 +28,7 @@ from datamodules.tokenization import number_tokenizer
 from decoding.decoding_state import DecodingState
 from diffusion.noise_schedule import CosineSchedule
 from diffusion.prediction_type import VPrediction
+from diffusion.samplers import DPMSolver
 from diffusion.scheduler import NoiseScheduler
 from envs.action_chunking import ActionChunking
 from envs.play import Game
@@ -469,6 +470,8 @@ CASES: dict[str, Case] = {
     "diffusion.timesteps.LogSNRTimesteps": Case(
         lambda: {"lambda_min_clipped": -5.0}, lambda made, _: made(SCHEDULER, 5)
     ),
+    "diffusion.timesteps.GivenTimesteps": Case(lambda: {"timesteps": [5, 2]}, lambda made, _: made(SCHEDULER, 2)),
+    "diffusion.samplers.Sampler.with_given_timesteps": call(self=DPMSolver(), scheduler=SCHEDULER, steps=2),
     "diffusion.timesteps.check_sampling_steps": call(sampling_steps=2, num_train_timesteps=10),
     # datamodules
     "datamodules.class_labels.Labels": build(count=4, classes=2),

@@ -59,6 +59,7 @@ EXCLUDED = {  # and why
     "callbacks.text_table.TextTable": "the base of those that are walked",
     "metrics.classifier_features.check_classifier": "compares what a classifier and data have checked",
     "lightning_modules.data_contract.check_image_data": "compares what a module and its data have checked",
+    "lightning_modules.onnx_text.tokens_and_mask": "takes the vocabulary that SequenceModel has checked",
     "lightning_modules.data_contract.metric_of_loader": "takes Lightning's own number of a loader",
     "lightning_modules.data_contract.tokenizer": "compares what a module and its data have checked",
     "lightning_modules.data_contract.training_images": "hands the number on to the datamodule, which checks it",
@@ -73,7 +74,7 @@ EXCLUDED = {  # and why
     "diffusion.noise.randint": "takes the shape of a batch that is there",
     **{
         f"diffusion.timesteps.{name}.spaced": "takes a number of steps that its caller has checked"
-        for name in ("Timesteps", "UniformTimesteps", "LogSNRTimesteps")
+        for name in ("Timesteps", "UniformTimesteps", "LogSNRTimesteps", "GivenTimesteps")
     },
     "callbacks.rollouts.roll_out": "seeds; runs a policy by envs.world.World.rollout, which is walked",
     "envs.world.World.replay": "images of an episode that was played; its size comes from a constant",

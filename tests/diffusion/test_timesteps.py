@@ -3,7 +3,7 @@ import torch
 
 from diffusion.noise_schedule import CosineSchedule, LinearSchedule, SquaredCosineSchedule
 from diffusion.scheduler import NoiseScheduler
-from diffusion.timesteps import LogSNRTimesteps, UniformTimesteps, check_sampling_steps
+from diffusion.timesteps import GivenTimesteps, LogSNRTimesteps, UniformTimesteps, check_sampling_steps
 
 
 def test_uniform_timesteps_cover_both_ends():
@@ -37,3 +37,23 @@ def test_impossible_numbers_of_steps(steps):
             timesteps(scheduler, steps)
     with pytest.raises(ValueError, match=f"sampling_steps={steps} .* num_train_timesteps=100"):
         check_sampling_steps(steps, 100)
+
+
+def test_given_timesteps_are_visited_as_they_are():
+    scheduler = NoiseScheduler(SquaredCosineSchedule()(100))
+    for timesteps in (UniformTimesteps(), LogSNRTimesteps()):
+        visited = timesteps(scheduler, 7)
+        assert GivenTimesteps(visited)(scheduler, 7) == visited
+
+
+@pytest.mark.parametrize("timesteps", [[], [3, 3], [1, 2], [-1], [2.5]])
+def test_given_timesteps_descend(timesteps):
+    with pytest.raises(ValueError, match="timesteps="):
+        GivenTimesteps(timesteps)
+
+
+def test_given_timesteps_are_for_their_own_scheduler():
+    for total, steps in ((100, 3), (9, 2)):
+        words = rf"timesteps=\[9, 0\] are 2 steps below 10; asked for are {steps} .*{total}"
+        with pytest.raises(ValueError, match=words):
+            GivenTimesteps([9, 0])(NoiseScheduler(SquaredCosineSchedule()(total)), steps)

@@ -1,0 +1,168 @@
+"""Everything in pretrained/ as ONNX files: ONNX Runtime gives what PyTorch gives, on random and on real inputs.
+
+`docs/export.md` tells the differences that are allowed here.
+"""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+import train
+from checkpoints.load_trained import load_trained
+from checkpoints.pretrained import read_config
+from diffusion.noise import generators, randn
+from lightning_modules.diffusion_policy import DiffusionPolicy
+from networks.vocabulary import EOS, SEP, after_bos
+from tests.exported import run, session, step_by_step
+from tests.test_train import ROOT
+
+pytestmark = pytest.mark.slow
+CLASSES = {
+    path.parent.name: read_config(path)["model"]["class_path"].rpartition(".")[2]
+    for path in sorted((ROOT / "pretrained").glob("*/config.yaml"))
+}
+TEXTS = {"sorting": ["5 3 9", "12 7 88 1 1"], "pig_latin": ["the quick brown fox", "stop"]}
+
+
+def of(*endings):
+    """The shipped models of classes whose names end so."""
+    return pytest.mark.parametrize("name", [name for name, kind in CLASSES.items() if kind.endswith(endings)])
+
+
+@pytest.fixture
+def model(name):
+    return load_trained(name)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A session of a shipped model's function, as the command writes it, once."""
+    folder = tmp_path_factory.mktemp("exported")
+
+    def found(name: str, added: str = ""):
+        if not (folder / f"{name}.onnx").exists():
+            train.main(["export", str(ROOT / "pretrained" / name), "--out", str(folder / f"{name}.onnx")])
+        return session(folder / f"{name}{added}.onnx")
+
+    return found
+
+
+@torch.no_grad()
+@of("Classifier")
+@pytest.mark.parametrize("real", [False, True])
+def test_classifiers(name, model, real, exported, request):
+    if real:
+        source = request.getfixturevalue(f"{name.partition('_')[0]}_data")
+        from datamodules.cifar10 import CIFAR10
+        from datamodules.mnist import MNIST
+        from datamodules.svhn import SVHN
+
+        data = {"mnist_mlp": MNIST, "cifar10_fast": CIFAR10, "svhn_classifier": SVHN}[name](source)
+        data.setup("test")
+        images = data.test_set.images[:200]
+    else:
+        images = torch.randint(256, (37, *model.hparams.shape), dtype=torch.uint8)
+    expected = model.predict_step({"image": images}, 0)["probability"].numpy()
+    found = run(exported(name), image=images)["probability"]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@torch.no_grad()
+@of("GAN")
+def test_gans(name, model, exported):
+    labels = torch.arange(20) % 10
+    latents = model.latents(20, torch.Generator().manual_seed(0))
+    found = run(exported(name), latents=latents, labels=labels)["image"]
+    assert np.abs(found.astype(int) - model.sample(labels, latents=latents).numpy()).max() <= 1
+
+
+@torch.no_grad()
+@of("DDPM")
+def test_ddpms(name, model, exported):
+    labels = torch.arange(5)
+    noise = randn((5, *model.hparams.shape), generators(0, range(5)))
+    expected = model.sample(labels, generator=generators(0, range(5))).numpy().astype(int)
+    differences = np.abs(run(exported(name), noise=noise, labels=labels)["image"] - expected)
+    assert differences.max() <= 1
+    assert (differences > 0).mean() < 1e-2
+
+
+@torch.no_grad()
+@of("Policy")
+@pytest.mark.parametrize("real", [False, True])
+def test_policies(name, model, real, exported):
+    from datamodules.pusht import PushTDemos
+
+    if real:
+        data = PushTDemos("bundled", batch_size=200, val_share=0.1)
+        data.setup("fit")
+        observation = next(iter(data.val_dataloader()))["observation"]
+    else:
+        observation = 512 * torch.rand(200, 2, 18)
+    count = len(observation)
+    expected = model.act(observation, generators(0, range(count))).numpy()
+    noise = randn((count, 16, 2), generators(0, range(count)))
+    found = run(exported(name), noise=noise, observation=observation)["action"]
+    np.testing.assert_allclose(found, expected, atol=1e-2)  # pixels of 512
+
+
+@torch.no_grad()
+@of("LanguageModel", "Seq2Seq", "Tagger")
+def test_texts_are_answered_alike(name, model, exported):
+    for text in TEXTS[re.match("sorting|pig_latin", name)[0]]:
+        source = torch.tensor(model.vocabulary.encode([text]))
+        mask = torch.ones_like(source, dtype=torch.bool)
+        read, read_mask = after_bos(source, mask)
+        if name.endswith("_encoder"):
+            logits = run(exported(name), tokens=read, tokens_mask=read_mask)["logits"]
+            np.testing.assert_allclose(logits, model.network(read, read_mask).numpy(), atol=1e-4)
+            continue
+        answer = torch.tensor([[*model.vocabulary.encode(model.answer([text]))[0], EOS]])
+        if name.endswith("_encoder_decoder"):
+            target = after_bos(answer[:, :-1], torch.ones_like(answer[:, :-1], dtype=torch.bool))[0]
+            memory = run(exported(name, "_encode"), source=read, source_mask=read_mask)["memory"]
+            more = {"memory": memory, "source_mask": read_mask}
+            expected = model.network(read, target, read_mask).numpy()
+            places = slice(0, None)
+        else:
+            target = torch.cat([source, torch.tensor([[SEP]]), answer[:, :-1]], 1)
+            more, expected = {}, model.network(target).numpy()
+            places = slice(source.shape[1], None)
+        found, _ = step_by_step(exported(name, "_step"), target.numpy(), [2, *[1] * (target.shape[1] - 2)], **more)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+        assert found[0, places].argmax(-1).tolist() == answer[0].tolist()
+
+
+def test_a_hundred_episodes_of_push_t(exported):
+    """Same seeds and noise: an action of another last bit may end an episode elsewhere, and the score stays."""
+    from callbacks.rollouts import run_policy
+
+    policy, seeds = load_trained("pusht", DiffusionPolicy), range(100_000, 100_100)
+    ours = run_policy(policy, seeds, progress=False)
+    own = exported("pusht")
+
+    def act(observations, noise, sampler, generator):
+        return torch.from_numpy(run(own, noise=noise, observation=observations)["action"])
+
+    policy._act = act
+    theirs = run_policy(policy, seeds, progress=False)
+    scores = np.array([[episode.score for episode in episodes] for episodes in (ours, theirs)])
+    print(scores.mean(1), np.abs(scores[0] - scores[1]).max(), (scores[0] != scores[1]).sum())
+    assert scores[0].mean() == pytest.approx(scores[1].mean(), abs=5e-3)
+
+
+def test_the_examples_of_the_page_run(tmp_path, monkeypatch):
+    """A line that ends in a text says what it gives."""
+    page = (ROOT / "docs/export.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    for name in ("mnist_mlp", "pusht", "sorting_decoder"):
+        train.main(["export", name])
+    names: dict = {"torch": torch}
+    for block in re.findall(r"```python\n(.*?)```", page, re.S):
+        exec(block, names)
+        for line, said in re.findall(r'^(\S.*)  # "(.*)"$', block, re.M):
+            assert eval(line, names) == said
+    assert names["probability"].shape == (5, 10)
+    assert names["action"].shape == (1, 16, 2)
