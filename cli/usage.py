@@ -12,6 +12,7 @@ from cli.parser import CommandError
 
 ROOT = Path(__file__).parent.parent
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
+COMMANDS = {"tune": "cli.tune:tune", "repeat": "cli.repeat:repeat"}  # what is done around them, imported when asked for
 USAGE = """\
 Firstlight trains one model per config:
 
@@ -19,6 +20,8 @@ Firstlight trains one model per config:
   python train.py validate --config configs/NAME.yaml --ckpt_path PATH   validation metrics of a checkpoint
   python train.py test     --config configs/NAME.yaml --ckpt_path PATH   test metrics of a checkpoint
   python train.py predict  --config configs/NAME.yaml --ckpt_path PATH   use a model
+  python train.py tune     --config configs/NAME.yaml --search configs/search/NAME.yaml --trials 30
+  python train.py repeat   --config configs/NAME.yaml --seeds 3          fit and test several seeds
 
 PATH is a checkpoint (.ckpt), weights (.safetensors), or the word last: the newest last.ckpt of a run with this seed,
 model and data. fit goes on from a last.ckpt in that run's own folder; fit --init_from PATH begins a new run from
@@ -47,10 +50,11 @@ def version() -> str:
 
 def check_first_word(word: str) -> None:
     """Raises CommandError, with the nearest subcommand, for a command line that begins with none."""
-    if word in (*SUBCOMMANDS, "--help", "-h"):
+    words = (*SUBCOMMANDS, *COMMANDS)
+    if word in (*words, "--help", "-h"):
         return
-    near = difflib.get_close_matches(word, SUBCOMMANDS, n=1)
+    near = difflib.get_close_matches(word, words, n=1)
     raise CommandError(
-        f"the first word must be one of {', '.join(SUBCOMMANDS)}; got {word!r}"
+        f"the first word must be one of {', '.join(words)}; got {word!r}"
         + (f"; did you mean {near[0]!r}?" if near else "")
     )
