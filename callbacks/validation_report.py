@@ -22,5 +22,5 @@ class ValidationReport(L.Callback):
         if trainer.sanity_checking or self.monitor not in trainer.callback_metrics:
             return
         value = float(trainer.callback_metrics[self.monitor])
-        ends = trainer.is_global_zero and self.tell(trainer.global_step, value)
+        ends = trainer.is_global_zero and bool(self.tell(trainer.global_step, value))
         trainer.should_stop |= trainer.strategy.broadcast(ends)

@@ -137,7 +137,6 @@ def test_several_are_served_at_once(tmp_path):
 def test_a_signal_leaves_the_block_with_its_number(number):
     before = signal.getsignal(number)
     with pytest.raises(SystemExit) as exit_, stopping_by_signals():
-        os.kill(os.getpid(), number)
-        time.sleep(5)
+        signal.raise_signal(number)
     assert exit_.value.code == 128 + number
     assert signal.getsignal(number) == before

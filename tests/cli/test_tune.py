@@ -6,14 +6,15 @@ import random
 import re
 import shutil
 import signal
+import sqlite3
 import time
-from collections import Counter
 
 import optuna
 import pytest
 import yaml
 from optuna.trial import TrialState
 from PIL import Image
+from sqlalchemy import Engine, event
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
@@ -27,7 +28,6 @@ from tests.cli.tuning.pretend import VALIDATIONS, pretend, value_of
 from tests.test_train import ROOT
 
 LR = "space: {model.lr: {float: [0.01, 1.0], log: true}}"
-KINDS = "space: {model.lr: {float: [0.01, 0.5]}, model.kind: {choice: [good, diverges, too large, killed]}}"
 
 
 @pytest.fixture(autouse=True)
@@ -36,13 +36,26 @@ def here(offline, monkeypatch, tmp_path):
     (tmp_path / "search.yaml").write_text(LR)
 
 
+@pytest.fixture(autouse=True)
+def quick_database():
+    """SQLite does not wait for the disk: what the system keeps is enough for a test."""
+
+    def hurry(connection, record):
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(Engine, "connect", hurry)
+    yield
+    event.remove(Engine, "connect", hurry)
+
+
 @pytest.fixture
 def forked(monkeypatch):
     """Processes that need no imports."""
     monkeypatch.setattr(own_process, "CONTEXT", multiprocessing.get_context("fork"))
 
 
-def study(*words, count=8, main=pretend):
+def study(*words, count=6, main=pretend):
     tune(["--search=search.yaml", f"--trials={count}", *words], main)
     return loaded()
 
@@ -62,7 +75,7 @@ def rows(of):
 def test_a_study_ends_with_the_best_config_a_table_and_figures(tmp_path, capsys):
     found = study()
     place = tmp_path / "runs/tune/Model"
-    assert [trial.number for trial in found.trials] == list(range(8))
+    assert [trial.number for trial in found.trials] == list(range(6))
     assert {trial.state for trial in found.trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
     first = found.trials[0]
     assert first.params == {"model.lr": 0.1}  # the config's own
@@ -70,26 +83,19 @@ def test_a_study_ends_with_the_best_config_a_table_and_figures(tmp_path, capsys)
     assert len(first.intermediate_values) == VALIDATIONS
 
     best = (place / "best.yaml").read_text()
-    assert yaml.safe_load(best)["model"]["init_args"]["lr"] == found.best_params["model.lr"]
-    assert (
-        yaml.safe_load(best)["trainer"] | {"default_root_dir": None, "devices": "auto"}
-        == yaml.safe_load(best)["trainer"]
-    )
-    assert best.startswith(f"# Trial {found.best_trial.number} of 8: val/accuracy {found.best_value:.6g}")
+    config = yaml.safe_load(best)
+    assert config["model"]["init_args"]["lr"] == found.best_params["model.lr"]
+    assert (config["trainer"]["default_root_dir"], config["trainer"]["devices"]) == (None, "auto")
+    assert best.startswith(f"# Trial {found.best_trial.number} of 6: val/accuracy {found.best_value:.6g}")
 
     table = list(csv.DictReader((place / "trials.csv").open()))
     assert [float(row["val/accuracy"]) for row in table] == [trial.value for trial in found.trials]
     assert [float(row["model.lr"]) for row in table] == [trial.params["model.lr"] for trial in found.trials]
     for name in ("optimization_history", "param_importances", "slice"):
         assert min(Image.open(place / f"{name}.png").size) > 200
-    assert "8 of 8" in capsys.readouterr().err
-
-
-@pytest.mark.usefixtures("forked")
-def test_tensorboard_reads_the_hyperparameters(tmp_path):
-    found = study(count=3)
+    assert "6 of 6" in capsys.readouterr().err
     for trial in found.trials:
-        events = EventAccumulator(str(tmp_path / f"runs/tune/Model/hparams/trial_{trial.number:04}")).Reload()
+        events = EventAccumulator(str(place / f"hparams/trial_{trial.number:04}")).Reload()
         content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
         start = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info
         assert start.hparams["model.lr"].number_value == trial.params["model.lr"]
@@ -108,28 +114,20 @@ def test_the_same_command_again_trains_nothing_and_more_trials_go_on(monkeypatch
 
 @pytest.mark.usefixtures("forked")
 def test_trials_that_fail_are_failed_trials_and_the_study_goes_on(tmp_path):
-    (tmp_path / "search.yaml").write_text(KINDS)
-    found = study(count=14)
-    said = {
-        "diverges": "the loss is nan at step 3",
-        "too large": "MemoryError: cannot allocate 8 TB",
-        "killed": "signal 9",
-    }
-    kinds = Counter(trial.params["model.kind"] for trial in found.trials)
-    assert kinds.keys() == {"good", *said}
-    for trial in found.trials:
-        kind = trial.params["model.kind"]
-        assert (trial.state == TrialState.FAIL) == (kind != "good")
-        assert said.get(kind, "") in trial.user_attrs.get("error", "")
-    failed = [row for row in csv.DictReader((tmp_path / "runs/tune/Model/trials.csv").open()) if row["error"]]
-    assert len(failed) == 14 - kinds["good"]
+    found = study("--model.kind=by number", count=5)
+    said = ["", "the loss is nan at step 3", "MemoryError: cannot allocate 8 TB", "killed by signal 9", ""]
+    for trial, words in zip(found.trials, said, strict=True):
+        assert trial.state == (TrialState.FAIL if words else TrialState.COMPLETE)
+        assert words in trial.user_attrs.get("error", "")
+    table = list(csv.DictReader((tmp_path / "runs/tune/Model/trials.csv").open()))
+    assert [row["state"] for row in table] == ["complete", "failed", "failed", "failed", "complete"]
+    assert [bool(row["error"]) for row in table] == [bool(words) for words in said]
 
 
 @pytest.mark.usefixtures("forked")
 def test_a_study_without_a_single_good_trial_says_why(tmp_path):
-    (tmp_path / "search.yaml").write_text("space: {model.kind: {choice: [diverges]}}")
-    with pytest.raises(ValueError, match="no trial came to its end.*the loss is nan"):
-        study(count=2)
+    with pytest.raises(ValueError, match=r"no trial came to its end.*the loss is nan"):
+        study("--model.kind=diverges", count=1)
     assert (tmp_path / "runs/tune/Model/trials.csv").exists()
 
 
@@ -331,7 +329,7 @@ def test_another_command_does_not_go_on_with_a_study(tmp_path):
     with pytest.raises(ValueError, match=r"fit\.trainer\.max_epochs=1, and here it is 2.*--name"):
         study("--trainer.max_epochs=2")
     (tmp_path / "search.yaml").write_text(LR.replace("0.01", "0.02"))
-    with pytest.raises(ValueError, match="search.space"):
+    with pytest.raises(ValueError, match=r"search\.space"):
         study()
 
 
@@ -367,7 +365,8 @@ def test_real_trainings_and_fit_takes_the_best(tmp_path, monkeypatch):
     monkeypatch.setattr(trial_run, "OwnProcess", Within)
     monkeypatch.setattr(trial_run, "outcomes", served)
     (tmp_path / "search.yaml").write_text(
-        "fixed: {trainer.max_epochs: 2}\nspace: {model.lr: {float: [0.01, 1.0e+30], log: true}, data.batch_size: {choice: [4, 8]}}"
+        "fixed: {trainer.max_epochs: 2}\n"
+        "space: {model.lr: {float: [0.01, 1.0e+30], log: true}, data.batch_size: {choice: [4, 8]}}"
     )
     train.main(["tune", "--search=search.yaml", "--trials=4", *TOYS, *SHORT])
     found = loaded("sqlite:///runs/tune/ToyModel/study.db", "tune/ToyModel")
