@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import optuna
+from filelock import FileLock
 from optuna.trial import TrialState
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -57,7 +58,9 @@ def tune(args: list[str], main: Main) -> None:
     metric, direction = _goal(search, config)
     place = planned_fits.place_of(words, config, options.name)
     planned_fits.keep(place / "study.yaml", {"fit": config, "search": search.plan()})
-    study = open_study(options.storage or f"sqlite:///{place / DATABASE}", f"{options.name}/{place.name}", direction)
+    with FileLock(place / ".next"):
+        url = options.storage or f"sqlite:///{place / DATABASE}"
+        study = open_study(url, f"{options.name}/{place.name}", direction)
     trials = Trials(study, place, search, search.given_by(config), config["seed_everything"], not options.storage)
     try:
         with stopping_by_signals():
@@ -154,6 +157,9 @@ def _conclude(study: optuna.Study, place: Path, metric: str, trainer: dict[str, 
     results.write_csv(study, place / "trials.csv", metric)
     Console().print(results.table(study, metric))
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        if study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            say("no trial is complete yet; the others of this study's processes go on")
+            return
         said = [trial.user_attrs["error"] for trial in study.get_trials(deepcopy=False) if "error" in trial.user_attrs]
         raise ValueError(f"no trial came to its end; the last one failed with: {said[-1] if said else 'nothing'}")
     results.write_best(study, place / "best.yaml", metric, trainer)

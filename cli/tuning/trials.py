@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from optuna.samplers import BaseSampler, PartialFixedSampler, TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from cli.own_process import Failed, Outcome
 from cli.planned_fits import write_whole
@@ -27,6 +27,7 @@ from cli.tuning.search_space import Search
 
 SEEN_EVERY, GONE_AFTER = 60, 600  # seconds: a machine says that a trial runs; from when on it counts as gone
 SQLITE_WAITS = 60  # seconds for another process to write
+RACES = 5  # for making the tables, that a process may lose
 
 
 def open_study(url: str, name: str, direction: str) -> optuna.Study:
@@ -42,8 +43,7 @@ def open_study(url: str, name: str, direction: str) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         shown = make_url(url).render_as_string(hide_password=True)
-        options = {"connect_args": {"timeout": SQLITE_WAITS}} if shown.startswith("sqlite") else {}
-        storage = optuna.storages.RDBStorage(url, engine_kwargs=options)
+        storage = _storage(url)
         pruner = optuna.pruners.MedianPruner()
         study = optuna.create_study(
             storage=storage, study_name=name, direction=direction, pruner=pruner, load_if_exists=True
@@ -60,6 +60,16 @@ def open_study(url: str, name: str, direction: str) -> optuna.Study:
             "another --name"
         )
     return study
+
+
+def _storage(url: str) -> optuna.storages.RDBStorage:
+    """The database; a new one gets its tables."""
+    options = {"connect_args": {"timeout": SQLITE_WAITS}} if url.startswith("sqlite") else {}
+    for _ in range(RACES):
+        with contextlib.suppress(ProgrammingError, IntegrityError):  # another process made a table at the same moment
+            return optuna.storages.RDBStorage(url, engine_kwargs=options)
+        time.sleep(1)
+    return optuna.storages.RDBStorage(url, engine_kwargs=options)
 
 
 @dataclass

@@ -183,6 +183,23 @@ def test_a_study_that_was_broken_off_ends_as_one_that_was_not(where, tmp_path, m
 
 
 @pytest.mark.usefixtures("forked")
+@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.slow)])
+def test_a_study_that_is_killed_ends_as_one_that_is_not(kills, tmp_path):
+    """kill -9 of the command itself at random moments; only the trainings are pretended."""
+    begin = time.monotonic()
+    whole = rows(study("--model.kind=slow"))
+    seconds, draw = time.monotonic() - begin, random.Random(kills)
+    shutil.move("runs", "whole")
+    for _ in range(kills):
+        process = multiprocessing.get_context("fork").Process(target=study, args=("--model.kind=slow",))
+        process.start()
+        process.join(draw.uniform(0.1, 0.6) * seconds)
+        process.kill()
+        process.join()
+    assert rows(study("--model.kind=slow")) == whole
+
+
+@pytest.mark.usefixtures("forked")
 def test_a_trial_that_was_cut_short_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         told = []

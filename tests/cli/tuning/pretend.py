@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -58,6 +59,8 @@ def misbehave(kind, run):
     tries = run / "tries"
     kind = BY_NUMBER.get(run.name[-1]) if kind == "by number" else kind
     tries.write_text(tries.read_text() + "." if tries.exists() else ".")
+    if kind == "slow":
+        time.sleep(0.02)
     if kind == "diverges":
         raise ValueError("the loss is nan at step 3")
     if kind == "too large":
