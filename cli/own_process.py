@@ -17,6 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
+from cli.messages import say
+
 CONTEXT: Any = multiprocessing.get_context("spawn")  # CUDA does not live through a fork
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -111,7 +113,7 @@ def outcomes(running: Collection[OwnProcess], seconds: float) -> dict[OwnProcess
 
 @contextlib.contextmanager
 def stopping_by_signals() -> Iterator[None]:
-    """Ctrl-C and SIGTERM raise SystemExit, with 128 plus the signal's number, in the main thread."""
+    """Ctrl-C and SIGTERM raise SystemExit, with 128 plus the signal's number, in the main thread; a line says so."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
@@ -122,6 +124,9 @@ def stopping_by_signals() -> Iterator[None]:
     before = {number: signal.signal(number, stop) for number in SIGNALS}
     try:
         yield
+    except SystemExit:
+        say("stopped; the same command goes on")
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

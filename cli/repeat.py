@@ -116,7 +116,6 @@ def _run(runs: dict[int, Path], main: Main, words: list[str], parallel: int) -> 
             for process, outcome in outcomes(running, seconds=60).items():
                 seed = running.pop(process)
                 if isinstance(outcome, Stopped):
-                    say("stopped; the same command goes on")
                     raise SystemExit(outcome.code)
                 if isinstance(outcome, Failed):
                     failed[seed] = outcome.reason

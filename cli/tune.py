@@ -127,7 +127,6 @@ def _run(trials: Trials, count: int, main: Main, words: list[str], metric: str) 
             console.print(f"train.py: trial {number} begins{left}")
             outcome = trial_run.train(taken, main, words, trials.search, metric)
             if isinstance(outcome, Stopped):
-                say("stopped; the same command goes on")
                 raise SystemExit(outcome.code)
             trials.finish(taken, outcome)
             console.print(_said(trials.study, number, metric, count))
