@@ -189,7 +189,7 @@ def report(trial: Trial, step: int, value: float) -> bool:
     """Keep a validation's value; returns whether the trial is to end here.
 
     Validations are counted, so that trials with other batch sizes can be compared. A run that was killed and goes on
-    from its last checkpoint validates some steps once more.
+    from its last checkpoint validates some steps once more, of which Optuna keeps the first value.
 
     Args:
         trial: that validates.
@@ -200,7 +200,9 @@ def report(trial: Trial, step: int, value: float) -> bool:
     if step not in steps:
         steps = [*steps, step]
         trial.set_user_attr("steps", steps)
-        trial.report(value, len(steps) - 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that it has the value already
+        trial.report(value, steps.index(step))
     ends = trial.should_prune()
     if ends:
         trial.set_user_attr("pruned", True)

@@ -294,7 +294,8 @@ def test_what_another_machine_trains_is_left_alone_until_it_is_gone(tmp_path, mo
     here, there = (taken_by(tmp_path / name, shared, alone=False) for name in ("here", "there"))
     taken = there.take(2)
     taken.lock.release()
-    assert here.take(2).trial.number == 1
+    other = here.take(2)
+    assert other.trial.number == 1
     assert here.take(2) is None
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + trials.GONE_AFTER - 5)
@@ -325,11 +326,14 @@ def test_a_trial_without_a_number_failed(tmp_path):
 
 
 def test_a_validation_that_comes_again_counts_once(tmp_path):
+    """As of a run that was killed; also where it was between the two things that a report writes."""
     found = trials.open_study(f"sqlite:///{tmp_path}/s.db", "s", "maximize")
     taken = taken_by(tmp_path / "place", found, alone=True).take(1)
     for step, value in [(100, 0.1), (200, 0.2), (100, 0.1), (200, 0.2), (300, 0.3)]:
         trials.report(taken.trial, step, value)
-    assert found.trials[0].intermediate_values == {0: 0.1, 1: 0.2, 2: 0.3}
+    taken.trial.set_user_attr("steps", [100, 200, 300, 400])
+    trials.report(taken.trial, 400, 0.4)
+    assert found.trials[0].intermediate_values == {0: 0.1, 1: 0.2, 2: 0.3, 3: 0.4}
 
 
 @pytest.mark.parametrize(
