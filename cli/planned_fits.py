@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from jsonargparse import get_loader
 
+import limits
 from checkpoints import runs
 from cli.command_words import says
 from cli.parser import CommandError
@@ -34,7 +35,8 @@ def fit_config(main: Main, words: list[str]) -> dict[str, Any]:
 
 
 def check_words(words: list[str], config: dict[str, Any]) -> None:
-    """Raises CommandError for words of `fit` that make no sense for several runs."""
+    """Raises ValueError for words of `fit` that make no sense for several runs, or give them no seed."""
+    limits.whole(0, seed_everything=config["seed_everything"])
     for name, reason in OWN.items():
         if says(words, name):
             raise CommandError(f"--{name} must be left out: {reason}")

@@ -52,7 +52,6 @@ def repeat(args: list[str], main: Main) -> None:
     config = planned_fits.fit_config(main, words)
     planned_fits.check_words(words, config)
     first = config["seed_everything"]
-    limits.whole(0, seed_everything=first)
     place = planned_fits.place_of(words, config, options.name)
     planned_fits.keep(place / "repeat.yaml", {"fit": config})
     runs = {seed: place / f"seed_{seed}" for seed in range(first, first + options.seeds)}

@@ -342,6 +342,7 @@ def test_a_validation_that_comes_again_counts_once(tmp_path):
         ("--trials=0", ["trials=0", "at least 1"]),
         ("--trials=-1", ["trials=-1"]),
         ("--trials=many", ["--trials", "many"]),
+        ("--seed_everything=-1", ["seed_everything=-1"]),
         ("--search=none.yaml", ["none.yaml"]),
         ("--run=mine", ["--run must be left out"]),
         ("--ckpt_path=last", ["--ckpt_path must be left out"]),
