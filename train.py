@@ -5,23 +5,28 @@ import re
 import sys
 import threading
 import warnings
+from collections.abc import Sequence
 from contextlib import ExitStack
+from pkgutil import resolve_name
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback
 
-from cli.export import export
 from cli.firstlight_cli import FirstlightCLI
 from cli.freed_memory import keep_freed_memory
-from cli.publish import main as publish
-from cli.usage import check_first_word, usage, version
+from cli.usage import FINISHED, RUNNING, check_first_word, usage, version
 
 DEBUG = "FIRSTLIGHT_DEBUG"  # set it to see tracebacks
 FOREIGN = re.compile(r"loading state_dict")
 LOST = re.compile(r"gloo/transport|Connection (closed|reset) by peer|NCCL.*(remote|abort|timeout)", re.I | re.S)
 
 
-def main(args: list[str] | None = None) -> FirstlightCLI | None:
+def main(args: list[str] | None = None, callbacks: Sequence[Callback] = ()) -> FirstlightCLI | None:
     """Do what the words of a command line say; by default this process's own.
+
+    Args:
+        args: the words after `train.py`.
+        callbacks: of the trainer, beside those of the config, which does not hear of them.
 
     Raises ValueError, OSError or MisconfigurationException for a mistake, with one line that says what to do; ends the
     process only where a signal told it to stop.
@@ -31,19 +36,19 @@ def main(args: list[str] | None = None) -> FirstlightCLI | None:
         print(version() if args else usage())
         return None
     check_first_word(args[0])
-    if args[0] == "export":
-        export(args[1:])
+    if args[0] in RUNNING:
+        resolve_name(RUNNING[args[0]])(args[1:], main)
+        return None
+    if args[0] in FINISHED:
+        resolve_name(FINISHED[args[0]])(args[1:])
         return None
     # Data sets live in memory as tensors: worker processes would only copy them.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", "LightningCLI's args parameter is intended to run from within Python")
     keep_freed_memory()
-    if args[0] == "publish":
-        publish(args[1:])
-        return None
     try:
         with ExitStack() as held:
-            return FirstlightCLI(args, held)
+            return FirstlightCLI(args, held, callbacks)
     except RuntimeError as error:
         if FOREIGN.search(str(error)):
             raise ValueError(

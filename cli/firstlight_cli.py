@@ -3,6 +3,7 @@
 import contextlib
 import json
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import yaml
 from jsonargparse import Namespace
 from lightning.fabric.plugins import CheckpointIO
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -60,11 +61,12 @@ class FirstlightCLI(LightningCLI):
     Args:
         args: the words of the command line.
         held: closed when this run ends; it holds the lock of its folder.
+        callbacks: of the trainer, beside those of the config.
     """
 
-    def __init__(self, args: list[str], held: ExitStack):
+    def __init__(self, args: list[str], held: ExitStack, callbacks: Sequence[Callback] = ()):
         args = with_found_configs(args)
-        self.args, self.held = args, held
+        self.args, self.held, self.callbacks = args, held, callbacks
         self.changed: set[str] = set()  # the model's arguments that are not those of the checkpoint
         given = model_arguments(read_configs(args))
         self.given_links = {name for name in LINKED if name in given or says(args, f"model.{name}")}
@@ -121,7 +123,7 @@ class FirstlightCLI(LightningCLI):
                 kwargs["default_root_dir"] = str(run)
             elif config.logger in (None, True):
                 kwargs["logger"] = TensorBoardLogger(run.parent.parent, run.parent.name, run.name)
-        kwargs["callbacks"] = wanted([*_listed(config.callbacks), *own.values()], config)
+        kwargs["callbacks"] = wanted([*_listed(config.callbacks), *self.callbacks, *own.values()], config)
         plugins = _listed(config.plugins)
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             kwargs["plugins"] = [*plugins, AtomicCheckpointIO()]

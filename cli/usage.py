@@ -11,7 +11,10 @@ import torch
 from cli.parser import CommandError
 
 ROOT = Path(__file__).parent.parent
-SUBCOMMANDS = ("fit", "validate", "test", "predict", "publish", "export")
+SUBCOMMANDS = ("fit", "validate", "test", "predict")
+# What is done around them, imported when asked for: with runs of their own, and with one that is finished.
+RUNNING = {"tune": "cli.tune:tune", "repeat": "cli.repeat:repeat"}
+FINISHED = {"export": "cli.export:export", "publish": "cli.publish:main"}
 USAGE = """\
 Firstlight trains one model per config:
 
@@ -19,8 +22,10 @@ Firstlight trains one model per config:
   python train.py validate --config configs/NAME.yaml --ckpt_path PATH   validation metrics of a checkpoint
   python train.py test     --config configs/NAME.yaml --ckpt_path PATH   test metrics of a checkpoint
   python train.py predict  --config configs/NAME.yaml --ckpt_path PATH   use a model
-  python train.py publish  RUN --to FOLDER                               share a model; OWNER/NAME is on the Hub
+  python train.py tune     --config configs/NAME.yaml --search configs/search/NAME.yaml --trials 30
+  python train.py repeat   --config configs/NAME.yaml --seeds 3          fit and test several seeds
   python train.py export   RUN or NAME                                   a model as ONNX files
+  python train.py publish  RUN --to FOLDER                               share a model; OWNER/NAME is on the Hub
 
 PATH is a checkpoint (.ckpt), weights (.safetensors), or the word last: the newest last.ckpt of a run with this seed,
 model and data. fit goes on from a last.ckpt in that run's own folder; fit --init_from PATH begins a new run from
@@ -49,10 +54,11 @@ def version() -> str:
 
 def check_first_word(word: str) -> None:
     """Raises CommandError, with the nearest subcommand, for a command line that begins with none."""
-    if word in (*SUBCOMMANDS, "--help", "-h"):
+    words = (*SUBCOMMANDS, *RUNNING, *FINISHED)
+    if word in (*words, "--help", "-h"):
         return
-    near = difflib.get_close_matches(word, SUBCOMMANDS, n=1)
+    near = difflib.get_close_matches(word, words, n=1)
     raise CommandError(
-        f"the first word must be one of {', '.join(SUBCOMMANDS)}; got {word!r}"
+        f"the first word must be one of {', '.join(words)}; got {word!r}"
         + (f"; did you mean {near[0]!r}?" if near else "")
     )
