@@ -54,7 +54,7 @@ class Exercise:
         return next(number for number, line in enumerate(text.splitlines(), 1) if "# ---- your code" in line)
 
     def check(self) -> str | None:
-        """What is wrong with the file as it is now, in one line; None where it passes. OSError where it is not there."""
+        """What is wrong with the file as it is now, in one line; None where it passes. OSError where there is none."""
         text = self.path.read_text(encoding="utf-8")
         answer = ModuleType(self.path.stem)
         answer.__file__ = str(self.path)
@@ -67,11 +67,13 @@ class Exercise:
             return f"{error.filename}, line {error.lineno}: {error.msg}"
         except Exception as error:  # whatever the answer raises
             said = " ".join(f"{type(error).__name__}: {error}".split())
-            lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(self.path)]
+            frames = traceback.extract_tb(error.__traceback__)
+            lines = [frame.lineno for frame in frames if frame.filename == str(self.path)]
+            if not lines:
+                return f"expected something that can be used, got {said}"
             if isinstance(error, NotImplementedError):
-                said = " ".join(str(error).split())
-            place = f"{self.path}, line {lines[-1]}: " if lines else "what it gave cannot be used: "
-            return place + said
+                said = str(error)
+            return f"{self.path}, line {lines[-1]}: {said}"
         return None
 
 

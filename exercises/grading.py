@@ -8,7 +8,7 @@ import torch
 RELATIVE = 1e-4  # differences that rounding in float32 may make; a wrong formula makes larger ones
 
 
-class Wrong(Exception):  # noqa: N818  # an answer, not an error of the program
+class Wrong(Exception):
     """An answer that does not pass."""
 
 

@@ -127,7 +127,9 @@ class Tensor(Parameter):
     def backward(self) -> None:
         """Add the gradient of this number to the `grad` of every tensor that it was made from."""
         if self.value.size != 1:
-            raise ValueError(f"backward starts from one number, such as a loss; this tensor has shape {self.value.shape}")
+            raise ValueError(
+                f"backward starts from one number, such as a loss; this tensor has shape {self.value.shape}"
+            )
         grads = {self: np.ones_like(self.value)}
         for y in reversed(self.graph()):
             y.accumulate(np.array(grads[y]))
