@@ -24,9 +24,10 @@ def show_list() -> None:
     for stage in ROAD:
         print(f"\n{stage.title}")
         for one in stage.exercises:
-            begun = "started" if one.path.exists() else ""
-            print(f"{numbers[one.name]:4}  {'*' * one.level:3}  {one.name:{width}}  {one.title}  {begun}".rstrip())
-    print("\n* the formula is given  ** derive it  *** an algorithm\npython -m exercises start NAME")
+            begun = ">" if one.path.exists() else " "
+            print(f"{numbers[one.name]:3} {begun} {'*' * one.level:3} {one.name:{width}}  {one.title}")
+    print("\n* the formula is given  ** derive it  *** an algorithm   > started")
+    print("python -m exercises start NAME")
 
 
 def start(exercise: Exercise) -> None:

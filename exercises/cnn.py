@@ -35,7 +35,7 @@ def residual_block(answer: Any) -> None:
 
 @STAGE.exercise(HorizontalFlip.apply, level=1)
 def horizontal_flip(answer: Any) -> None:
-    """Half of the images of a batch as in a mirror, without a loop.
+    """Mirror half of a batch, without a loop.
 
     Draw one number for each image with `torch.rand(..., generator=generator, device=images.device)`; where it is
     below 0.5, the image is mirrored left to right.
@@ -56,7 +56,7 @@ def horizontal_flip(answer: Any) -> None:
 
 @STAGE.exercise(WarmupCosine.__call__, level=1)
 def warmup_cosine(answer: Any) -> None:
-    """A learning rate that rises along a line and falls along half a cosine.
+    """The learning rate: warmup, then a cosine.
 
     `rise = _warmup_steps(self.warmup, total)` is how many steps it rises; there `_rise(step, rise)` is the factor.
     After them it is final + (1 - final) (1 + cos(pi s)) / 2, where `self._fall(s)` is the last part and s, by

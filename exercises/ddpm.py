@@ -64,7 +64,7 @@ def add_noise(answer: Any) -> None:
 
 @STAGE.exercise(NoiseScheduler.x0_from_noise, level=1)
 def x0_from_noise(answer: Any) -> None:
-    """The x_0 that a prediction of the noise stands for.
+    """From predicted noise to x_0.
 
     Solve x_t = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) noise for x_0.
     """
@@ -76,7 +76,7 @@ def x0_from_noise(answer: Any) -> None:
 
 @STAGE.exercise(NoiseScheduler.x0_from_velocity, level=2)
 def x0_from_velocity(answer: Any) -> None:
-    """The x_0 that a prediction of the velocity stands for.
+    """From a predicted velocity to x_0.
 
     v = sqrt(alpha_bar) noise - sqrt(1 - alpha_bar) x_0, and x_t as before: two equations, of which x_0 and the noise
     are a rotation by an angle. Find x_0 from x_t and v, without a division.
@@ -89,7 +89,7 @@ def x0_from_velocity(answer: Any) -> None:
 
 @STAGE.exercise(NoiseScheduler.posterior, level=3)
 def posterior(answer: Any) -> None:
-    """One step back, if x_0 were known: q(x_{t-1} | x_t, x_0).
+    """A step back: q(x_{t-1} | x_t, x_0).
 
     mean = (sqrt(ab') beta x_0 + sqrt(1 - beta) (1 - ab') x_t) / (1 - ab),  variance = beta (1 - ab') / (1 - ab),
     where ab is alpha_bar at t, ab' at `previous`, and beta = 1 - ab / ab'. By default previous is t - 1; index -1 of

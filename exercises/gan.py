@@ -33,7 +33,7 @@ def discriminator_loss(answer: Any) -> None:
 
 @STAGE.exercise(objectives.NonSaturating.generator_loss, level=1)
 def non_saturating_loss(answer: Any) -> None:
-    """The generator's loss that does not saturate.
+    """The generator's loss, not saturating.
 
     -mean log D(G(z)). Where D is sure that an image is generated, the loss of the minimax game, log(1 - D), is flat;
     this one is steepest there.
@@ -67,7 +67,7 @@ def r1_penalty(answer: Any) -> None:
 
 @STAGE.exercise(slerp.slerp, level=2)
 def latent_slerp(answer: Any) -> None:
-    """From one latent to another along a great circle.
+    """From latent to latent on a great circle.
 
     With the angle o between a and b, both of length 1: (sin((1 - s) o) a + sin(s o) b) / sin(o). Latents (B, Z) have
     other lengths: divide them out, and give the result a length in proportion, (1 - s) |a| + s |b|.

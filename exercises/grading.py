@@ -31,12 +31,15 @@ def same(what: str, got: Any, expected: Any) -> None:
         raise Wrong(f"{what}: expected {_described(right)}, got a {type(got).__name__}")
     if given.shape != right.shape:
         raise Wrong(f"{what}: expected {_described(right)}, got {_described(given)}")
-    finite = right[np.isfinite(right)]
-    tolerance = RELATIVE * (np.abs(right) + np.abs(finite).max(initial=1e-6) / 10)
+    finite = np.isfinite(right) & np.isfinite(given)
+    tolerance = RELATIVE * (np.abs(right) + np.abs(right[np.isfinite(right)]).max(initial=1e-6) / 10)
     with np.errstate(invalid="ignore"):
-        wrong = ~((np.abs(given - right) <= tolerance) | (given == right) | (np.isnan(given) & np.isnan(right)))
+        near = finite & (np.abs(given - right) <= tolerance)
+    wrong = ~(near | (given == right) | (np.isnan(given) & np.isnan(right)))
     if wrong.any():
-        error = np.where(wrong, np.nan_to_num(np.abs(given - right), nan=np.inf), -1.0)
+        error = np.full_like(right, np.inf)
+        np.subtract(given, right, out=error, where=finite)
+        error = np.where(wrong, np.abs(error), -1)
         worst = np.unravel_index(error.argmax(), error.shape)
         where = f" at [{', '.join(map(str, worst))}], and {wrong.sum()} of {wrong.size} differ" if right.ndim else ""
         raise Wrong(f"{what}: expected {right[worst]:.6g}, got {given[worst]:.6g}{where}")

@@ -17,6 +17,7 @@ class Hole:
     """
 
     def __init__(self, function: Callable[..., Any]):
+        function = inspect.unwrap(function)  # of torch.no_grad() and the like
         self.name = function.__qualname__
         self.path = Path(inspect.getfile(function))
         self.source = self.path.read_text(encoding="utf-8")

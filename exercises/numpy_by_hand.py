@@ -22,6 +22,7 @@ def gradients(layer: nc.Module, reference: Callable[[Tensor, dict[str, Tensor]],
     rng = np.random.default_rng(0)
     for parameter in layer.parameters().values():
         parameter.value[...] = rng.standard_normal(parameter.value.shape)
+        parameter.grad = None
     tensors = {name: torch.tensor(p.value, requires_grad=True) for name, p in layer.parameters().items()}
     given = torch.tensor(x, requires_grad=True)
     expected = reference(given, tensors)
@@ -79,7 +80,7 @@ def softmax(answer: Any) -> None:
 
 @STAGE.exercise(losses.softmax_cross_entropy, level=2)
 def softmax_cross_entropy(answer: Any) -> None:
-    """The loss of classification, and its gradient.
+    """The loss of classifiers, with its gradient.
 
     L = - mean over the N examples of log softmax(logits)[target]. Return (L as a float, dL/dlogits).
     Then smooth the targets: q_c = (1 - e) [c = target] + e / C, and L = - mean of sum_c q_c log softmax(logits)_c.
@@ -99,7 +100,7 @@ def softmax_cross_entropy(answer: Any) -> None:
 
 @STAGE.exercise(models.two_layer_mlp, level=1)
 def two_layer_mlp(answer: Any) -> None:
-    """Put layers together, and reach 95 % on drawn digits.
+    """A network that reaches 95 % on digits.
 
     Return a `Sequential` of Flatten, Linear, ReLU, Dropout and Linear. A good start matters: `kaiming_normal` for
     the layer before the ReLU, `xavier_uniform` for the last. Dropout(dropout, rng).
@@ -122,7 +123,7 @@ def sgd(answer: Any) -> None:
 
 @STAGE.exercise(trainer.Trainer.step, level=1)
 def training_step(answer: Any) -> None:
-    """One step of training, and 95 % on drawn digits.
+    """A step of training that reaches 95 %.
 
     In this order: forget the gradients; set the optimizer's learning rate to `self.schedule(self.optimizer.steps)`;
     forward; `self.loss(logits, y)` gives loss and gradient; backward; clip the gradients where `self.max_norm` is
@@ -239,7 +240,7 @@ def attention_by_hand(answer: Any) -> None:
 
 @STAGE.exercise(autograd.Tensor.__matmul__, level=2)
 def matmul(answer: Any) -> None:
-    """The matrix product as an operation of automatic differentiation.
+    """The matrix product, with its two gradients.
 
     Z = X Y, so dX = dZ Y^T and dY = X^T dZ. Return a Tensor of the product, with the operation "@" and both sources,
     each with its pullback (look at __mul__). `swapaxes(-1, -2)` transposes the last two axes.
@@ -260,7 +261,7 @@ def matmul(answer: Any) -> None:
 
 @STAGE.exercise(autograd.Tensor.backward, level=2)
 def backward(answer: Any) -> None:
-    """The chain rule over a whole graph: loss.backward().
+    """loss.backward(): the chain rule on a graph.
 
     Start with a gradient of 1 at this tensor. Go through `self.graph()` from its end: a tensor's gradient is known
     when all tensors made from it were visited. Add it to the tensor's `grad` (`accumulate`, a copy), and hand it on to

@@ -21,7 +21,7 @@ STAGE = Stage("Push-T: a robot that acts")
 
 @STAGE.exercise(physics.to_block, level=1)
 def block_frame(answer: Any) -> None:
-    """Points of the world as the block sees them.
+    """World points as the block sees them.
 
     A block at the pose (x, y, angle) turns and moves its own points into the world; go the other way: subtract
     (x, y), then turn by -angle. World points (N, ..., 2) and poses (N, 3): each block has its own points.
@@ -37,7 +37,7 @@ def block_frame(answer: Any) -> None:
 
 @STAGE.exercise(Windows.__getitems__, level=2)
 def windows(answer: Any) -> None:
-    """What a policy learns from: windows of episodes.
+    """Episodes cut into windows to learn from.
 
     `index_on(self.steps.device, indices)` makes a tensor of the indices. For the step t = `self.steps[index]`, between
     the episode's `self.first[index]` and `self.last[index]`: the observations at t-O+1 .. t, the actions at t .. t+T-1,
@@ -77,7 +77,7 @@ class Count(gym.Env[np.ndarray, np.ndarray]):
 
 @STAGE.exercise(ActionChunking.step, level=2)
 def receding_horizon(answer: Any) -> None:
-    """Carry out a chunk of actions, then look again.
+    """Act for a few steps, then look again.
 
     Step the environment by each action of the chunk, until the episode ends; an episode that has ended is not stepped.
     Keep each observation in `self._observations`. Return `self._stacked()`, the sum of the rewards,
@@ -102,7 +102,7 @@ def receding_horizon(answer: Any) -> None:
 
 @STAGE.exercise(wilson_interval.wilson_interval, level=1)
 def success_rate(answer: Any) -> None:
-    """How sure a success rate is: Wilson's interval.
+    """How sure is a success rate?
 
     With p = successes / n and z the normal quantile at (1 + confidence) / 2 (`NormalDist().inv_cdf`), its ends are
         (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)

@@ -21,7 +21,7 @@ def normal(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 @STAGE.exercise(attention.ScaledDotProductAttention.forward, level=2)
-def scaled_dot_product_attention(answer: Any) -> None:
+def dot_product_attention(answer: Any) -> None:
     """Attention.
 
     softmax(q k^T / sqrt(D)) v for q (B, H, T, D), k and v (B, H, L, D). Where `mask` is False a token may not attend:
@@ -60,6 +60,8 @@ def sinusoidal_positions(answer: Any) -> None:
     PE(p, 2i) = sin(p / 10000^(2i/C)),  PE(p, 2i+1) = cos(p / 10000^(2i/C)). Return the angles, a tensor
     (max_length, C/2) in float64: positions down, pairs of channels across.
     """
+    angles = [[p / 10000 ** (2 * i / 6) for i in range(3)] for p in range(9)]
+    same("angles, (position, pair of channels)", answer._angles(6, 9), torch.tensor(angles))
     table = answer.SinusoidalPositions(6, 2, 9).embed(torch.zeros(1, 9, 6), torch.arange(9))[0]
     expected = [[(math.sin, math.cos)[c % 2](p / 10000 ** (2 * (c // 2) / 6)) for c in range(6)] for p in range(9)]
     same("positions added to embeddings, (position, channel)", table, torch.tensor(expected))
@@ -67,7 +69,7 @@ def sinusoidal_positions(answer: Any) -> None:
 
 @STAGE.exercise(positions.rotate, level=2)
 def rotary_positions(answer: Any) -> None:
-    """Rotary positions: queries and keys turn with their place.
+    """Queries and keys turn with their position.
 
     `rotation` holds cosines and sines (2, T, D/2). Channel i and channel i + D/2 are a point of the plane (a, b), which
     turns to (a cos - b sin, b cos + a sin). Scores then depend on the distance of two tokens alone.
@@ -128,7 +130,7 @@ def kv_cache(answer: Any) -> None:
 
 @STAGE.exercise(sampling.next_distribution, level=2)
 def sampling_next_token(answer: Any) -> None:
-    """From logits to the distribution of the next token: temperature, top-k, top-p.
+    """Temperature, top-k and top-p.
 
     Divide the logits by the temperature; keep the `top_k` likeliest; of these keep the fewest whose probabilities sum
     to at least `top_p`; scale what is left to sum to 1. Logits (B, V) give probabilities (B, V).

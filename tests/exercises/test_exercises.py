@@ -84,8 +84,8 @@ def test_the_road_is_listed(capsys):
     code, told, _ = run(capsys, "list")
     assert code == 0
     lines = told.splitlines()
-    assert all(len(line) <= 100 for line in lines)
-    begun = [line for line in lines if line.endswith("started")]
+    assert all(len(line) <= 80 for line in lines)
+    begun = [line for line in lines if line[3:6] == " > "]
     assert len(begun) == 1
     assert "relu" in begun[0]
     for stage in ROAD:
