@@ -99,7 +99,7 @@ def posterior(answer: Any) -> None:
     x0, x_t = normal(3, 2), normal(3, 2, seed=1)
     for steps, before in (([0, 20, 39], [-1, 19, 38]), ([9, 20, 39], [-1, 10, 0])):
         given = scheduler.posterior(x0, x_t, torch.tensor(steps), None if steps[0] == 0 else torch.tensor(before))
-        parts: dict[str, list] = {"mean": [], "variance": [], "beta": []}
+        parts: dict[str, list[torch.Tensor]] = {"mean": [], "variance": [], "beta": []}
         for i, (t, previous) in enumerate(zip(steps, before, strict=True)):
             # product of two Gaussians: of x_{t-1} given x_0, and of x_t given x_{t-1}
             beta = 1 - bars[t] / bars[previous]

@@ -136,7 +136,7 @@ def sampling_next_token(answer: Any) -> None:
     to at least `top_p`; scale what is left to sum to 1. Logits (B, V) give probabilities (B, V).
     """
     p = torch.tensor([[0.5, 0.05, 0.15, 0.3], [0.1, 0.2, 0.3, 0.4]])
-    cases = {
+    cases: dict[str, tuple[dict[str, Any], torch.Tensor]] = {
         "as they are": ({}, p),
         "temperature 0.5": ({"temperature": 0.5}, p**2 / (p**2).sum(1, keepdim=True)),
         "top_k=2": ({"top_k": 2}, torch.tensor([[0.625, 0, 0, 0.375], [0, 0, 3 / 7, 4 / 7]])),
