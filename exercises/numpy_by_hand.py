@@ -100,13 +100,13 @@ def softmax_cross_entropy(answer: Any) -> None:
 
 @STAGE.exercise(models.two_layer_mlp, level=1)
 def two_layer_mlp(answer: Any) -> None:
-    """A network that reaches 95 % on digits.
+    """A network that reaches 93 % on digits.
 
     Return a `Sequential` of Flatten, Linear, ReLU, Dropout and Linear. A good start matters: `kaiming_normal` for
     the layer before the ReLU, `xavier_uniform` for the last. Dropout(dropout, rng).
     """
     rng = np.random.default_rng(0)
-    at_least("accuracy on 400 drawn digits", digits(answer.two_layer_mlp(256, 64, 10, rng), nc.Trainer, 12), 0.95)
+    at_least("accuracy on 500 new digits", digits(answer.two_layer_mlp(256, 128, 10, rng), nc.Trainer), 0.93)
 
 
 @STAGE.exercise(optimizers.SGD._update, level=1)
@@ -123,14 +123,14 @@ def sgd(answer: Any) -> None:
 
 @STAGE.exercise(trainer.Trainer.step, level=1)
 def training_step(answer: Any) -> None:
-    """A step of training that reaches 95 %.
+    """A step of training that reaches 93 %.
 
     In this order: forget the gradients; set the optimizer's learning rate to `self.schedule(self.optimizer.steps)`;
     forward; `self.loss(logits, y)` gives loss and gradient; backward; clip the gradients where `self.max_norm` is
     given (`clip_gradients`); the optimizer's step. Return the loss, and how many of the batch were right.
     """
-    model = nc.two_layer_mlp(256, 64, 10, np.random.default_rng(0))
-    at_least("accuracy on 400 drawn digits", digits(model, answer.Trainer, 12), 0.95)
+    model = nc.two_layer_mlp(256, 128, 10, np.random.default_rng(0))
+    at_least("accuracy on 500 new digits", digits(model, answer.Trainer), 0.93)
     weight = nc.Linear(3, 2, np.random.default_rng(0), dtype="float64")
     optimizer = nc.SGD(weight.parameters().values(), lr=1.0)
     mine = answer.Trainer(weight, optimizer, nc.constant(0.5), np.random.default_rng(0), max_norm=0.1)
@@ -296,14 +296,14 @@ def steps(mine: type[nc.SGD] | type[nc.Adam], theirs: type[torch.optim.Optimizer
         same(f"weights after step {step} with {said}", parameter.value, reference)
 
 
-def digits(model: nc.Module, trainer: Any, epochs: int) -> float:
+def digits(model: nc.Module, trainer: Any, epochs: int = 15) -> float:
     """The accuracy that a network of 256 inputs reaches on new digits drawn from fonts, 16 x 16 pixels."""
     rng = np.random.default_rng(0)
-    optimizer = nc.AdamW(model.parameters().values())
-    images, classes = (tensor.numpy() for tensor in fonts.draw(1600, (1, 16, 16), rng))
+    optimizer = nc.AdamW(model.parameters().values(), weight_decay=0.05)
+    images, classes = (tensor.numpy() for tensor in fonts.draw(4000, (1, 16, 16), rng))
     x = images.astype(np.float32) / 255 - 0.5
-    training = trainer(model, optimizer, nc.cosine(5e-3, epochs * 1200 // 60), rng)
+    training = trainer(model, optimizer, nc.cosine(1e-2, epochs * 3500 // 70), rng)
     for _ in range(epochs):
-        for index in nc.batches(1200, 60, rng):
+        for index in nc.batches(3500, 70, rng):
             training.step(x[index], classes[index])
-    return nc.evaluate(model, x[1200:], classes[1200:])[1]
+    return nc.evaluate(model, x[3500:], classes[3500:])[1]

@@ -72,7 +72,9 @@ def test_everything_named_is_there(path):
             own = getattr(inspect.getmodule(called), "__file__", None) or ""
             parameters = inspect.signature(called).parameters.values() if own.startswith(str(ROOT)) else ()
             if parameters and not any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters):
-                unknown = {word.arg for word in node.keywords if word.arg} - {parameter.name for parameter in parameters}
+                unknown = {word.arg for word in node.keywords if word.arg} - {
+                    parameter.name for parameter in parameters
+                }
                 assert not unknown, f"{ast.unparse(node.func)} takes no {unknown}"
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     assert used <= given
