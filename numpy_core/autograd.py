@@ -64,10 +64,11 @@ class Tensor(Parameter):
         return Tensor(self.value**power, f"^{power:g}", (self, lambda dy: dy * power * self.value ** (power - 1)))
 
     def __neg__(self) -> "Tensor":
-        return self * -1
+        return Tensor(-self.value, "neg", (self, lambda dy: -dy))
 
     def __sub__(self, other: Any) -> "Tensor":
-        return self + -self._like(other)
+        other = self._like(other)
+        return Tensor(self.value - other.value, "-", (self, lambda dy: dy), (other, lambda dy: -dy))
 
     def __truediv__(self, other: Any) -> "Tensor":
         return self * self._like(other) ** -1
@@ -107,7 +108,7 @@ class Tensor(Parameter):
         return Tensor(y, "sum", (self, lambda dy: np.broadcast_to(dy, self.value.shape)))
 
     def mean(self) -> "Tensor":
-        return self.sum() / self.value.size
+        return self.sum() * (1 / self.value.size)
 
     def reshape(self, *shape: int) -> "Tensor":
         return Tensor(self.value.reshape(shape), "reshape", (self, lambda dy: dy.reshape(self.value.shape)))

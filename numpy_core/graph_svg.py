@@ -5,30 +5,31 @@ from itertools import groupby
 
 from numpy_core.autograd import Tensor
 
-WIDTH, HEIGHT, GAP = 96, 44, 40  # pixels: of a box, and between two columns
+WIDTH, HEIGHT, GAP = 104, 44, 28  # pixels: of a box, and between two
+MARGIN = 40  # left of all boxes, for arrows that pass others
 
 
 def graph_svg(result: Tensor, names: dict[str, Tensor] | None = None) -> str:
-    """What a tensor was made from, left to right: boxes with operation, shape, value of a scalar, and gradient's norm.
+    """What a tensor was made from, top to bottom: boxes with operation, shape, value of a scalar, and gradient's norm.
 
     Args:
-        result: the tensor at the right.
+        result: the tensor at the bottom.
         names: of tensors that have one, such as {"W1": w1}; the others show their operation.
     """
     labels = {tensor: name for name, tensor in (names or {}).items()}
     places = _places(result)
-    right = max(x for x, _ in places.values()) + WIDTH + GAP / 2
-    bottom = max(y for _, y in places.values()) + HEIGHT + GAP / 2
+    width = max(x for x, _ in places.values()) + WIDTH + GAP
+    height = max(y for _, y in places.values()) + HEIGHT + GAP
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {right:g} {bottom:g}" width="{right:g}" '
-        f'height="{bottom:g}" font-family="monospace" font-size="12" text-anchor="middle">',
-        f'<rect width="{right:g}" height="{bottom:g}" fill="white"/>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" '
+        f'height="{height:g}" font-family="monospace" font-size="12" text-anchor="middle">',
+        f'<rect width="{width:g}" height="{height:g}" fill="white"/>',
     ]
     for tensor, (x, y) in places.items():
         for source, _ in tensor.sources:
-            left, top = places[source][0] + WIDTH, places[source][1] + HEIGHT / 2
-            bend, end = (left + x) / 2, y + HEIGHT / 2
-            curve = f"M{left:g},{top:g} C{bend:g},{top:g} {bend:g},{end:g} {x:g},{end:g}"
+            start, top, end = places[source][0] + WIDTH / 2, places[source][1] + HEIGHT, x + WIDTH / 2
+            aside = 0 if y - top <= GAP else 0.95 * WIDTH  # an arrow to a later row passes the boxes between
+            curve = f"M{start:g},{top:g} C{start - aside:g},{top + GAP:g} {end - aside:g},{y - GAP:g} {end:g},{y:g}"
             lines.append(f'<path d="{curve}" fill="none" stroke="gray"/>')
     for tensor, (x, y) in places.items():
         colour = "#e8f0fe" if tensor.operation else "#e6f4ea"
@@ -50,28 +51,28 @@ def _texts(tensor: Tensor, labels: dict[Tensor, str]) -> list[str]:
 
 
 def _places(result: Tensor) -> dict[Tensor, tuple[float, float]]:
-    """The upper left corner of every box: in the column before the first of those that were made from it."""
+    """The upper left corner of every box: in the row before the first of those that were made from it."""
     graph = result.graph()
-    column = {result: 0}  # counted from the right
+    row = {result: 0}  # counted from the bottom
     users: dict[Tensor, list[Tensor]] = {tensor: [] for tensor in graph}
     for tensor in reversed(graph):
         for source, _ in tensor.sources:
-            column[source] = max(column.get(source, 0), column[tensor] + 1)
+            row[source] = max(row.get(source, 0), row[tensor] + 1)
             users[source].append(tensor)
-    rows = {result: 0.0}
-    for _, members in groupby(sorted(graph, key=column.__getitem__), key=column.__getitem__):
-        together = sorted(members, key=lambda tensor: _mean([rows[user] for user in users[tensor]]))
-        row = 0.0
-        for tensor in together:  # as high as those that were made from it, where no other box is
-            row = max(row, _mean([rows[user] for user in users[tensor]]))
-            rows[tensor] = row
-            row += 1
-    last = max(column.values())
+    column: dict[Tensor, float] = {}
+    for _, members in groupby(sorted(graph, key=row.__getitem__), key=row.__getitem__):
+        # below it is what was made from it: a box stands above that, or where there is room
+        wished = {tensor: _mean([column[user] for user in users[tensor]]) for tensor in members}
+        free = 0.0
+        for tensor in sorted(wished, key=lambda tensor: (wished[tensor], not tensor.sources)):
+            column[tensor] = max(free, wished[tensor])
+            free = column[tensor] + 1
+    last = max(row.values())
     return {
-        tensor: (GAP / 2 + (last - column[tensor]) * (WIDTH + GAP), GAP / 2 + rows[tensor] * (HEIGHT + GAP / 2))
+        tensor: (MARGIN + column[tensor] * (WIDTH + GAP), GAP + (last - row[tensor]) * (HEIGHT + GAP))
         for tensor in graph
     }
 
 
-def _mean(rows: list[float]) -> float:
-    return sum(rows) / len(rows) if rows else 0.0
+def _mean(columns: list[float]) -> float:
+    return sum(columns) / len(columns) if columns else 0.0

@@ -29,7 +29,7 @@ def test_every_tensor_and_every_source_is_drawn():
     assert "|grad| 1" in parsed(graph_svg(loss))[2]
 
 
-def test_boxes_do_not_overlap_and_stand_right_of_their_sources():
+def test_boxes_do_not_overlap_and_stand_below_their_sources():
     x = Tensor(np.ones((2, 2)))
     y = ((x + x.exp() * x.tanh()) @ x - x.relu() / 3).mean()
     boxes, *_ = parsed(graph_svg(y))
@@ -38,7 +38,7 @@ def test_boxes_do_not_overlap_and_stand_right_of_their_sources():
         for other_left, other_top in boxes[:i]:
             assert abs(left - other_left) >= WIDTH or abs(top - other_top) >= HEIGHT
     place = dict(zip(y.graph(), boxes, strict=True))
-    assert all(place[source][0] < place[tensor][0] for tensor in place for source, _ in tensor.sources)
+    assert all(place[source][1] + HEIGHT < place[tensor][1] for tensor in place for source, _ in tensor.sources)
 
 
 def test_one_tensor_and_signs_of_xml():
