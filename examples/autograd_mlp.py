@@ -36,7 +36,7 @@ def spirals(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
     """Points (count, 2) on two arms of a spiral, and which arm each is on (count,)."""
     arm = rng.integers(2, size=count)
     turn = rng.uniform(0.5, 3.5, count)
-    angle = turn + np.pi * arm
+    angle = 2 * turn + np.pi * arm
     return np.stack([turn * np.cos(angle), turn * np.sin(angle)], 1) / 2 + 0.05 * rng.standard_normal((count, 2)), arm
 
 
@@ -56,7 +56,7 @@ def train(steps: int, rng: np.random.Generator) -> tuple[MLP, float]:
 def main(args: list[str] | None = None) -> None:
     """`python -m examples.autograd_mlp`."""
     parser = argparse.ArgumentParser(prog="python -m examples.autograd_mlp", description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=1000, help="of 100 points each")
+    parser.add_argument("--steps", type=int, default=600, help="of 100 points each")
     parser.add_argument("--out", type=Path, default=Path("runs/autograd_mlp"), help="the folder of graph.svg")
     options = parser.parse_args(args)
     if options.steps < 0:
