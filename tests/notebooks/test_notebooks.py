@@ -11,7 +11,7 @@ import pytest
 jupytext = pytest.importorskip("jupytext")
 ROOT = Path(__file__).parent.parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]_*.md"))
-MINUTES = 3
+PATIENCE = 1800  # seconds for a cell, on a machine that does much else
 
 
 def code(path: Path) -> ast.Module:
@@ -91,7 +91,7 @@ def test_runs_without_data(path, tmp_path, monkeypatch):
         monkeypatch.setenv(variable, "1")
     notebook = jupytext.read(path)
     resources = {"metadata": {"path": str(tmp_path)}}
-    client.NotebookClient(notebook, timeout=60 * MINUTES, kernel_name="python3", resources=resources).execute()
+    client.NotebookClient(notebook, timeout=PATIENCE, kernel_name="python3", resources=resources).execute()
     assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
     pictures = [
         output
