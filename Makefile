@@ -60,7 +60,13 @@ bench: $(VENV)/firstlight-dev  ## every benchmark
 results: $(VENV)/firstlight  ## test every model in pretrained/ again and hold the figures against their cards
 	$(BIN)/python -m benchmarks.results
 
+notebooks: $(VENV)/firstlight-dev  ## run every notebook, with its pictures, into runs/notebooks/
+	@mkdir -p runs/notebooks
+	@for path in notebooks/[0-9]_*.md; do \
+		$(BIN)/jupytext --quiet --to ipynb --execute --output runs/notebooks/$$(basename $$path .md).ipynb $$path || exit 1; \
+	done
+
 board: $(VENV)/firstlight  ## TensorBoard over runs/
 	$(BIN)/tensorboard --logdir runs
 
-.PHONY: help demo test test-slow test-oldest lint types format bench results board
+.PHONY: help demo test test-slow test-oldest lint types format bench results notebooks board

@@ -12,11 +12,13 @@ True
 
 from numpy_core.activations import GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softmax, Tanh, TanhGELU
 from numpy_core.attention import SelfAttention
+from numpy_core.autograd import Tensor
 from numpy_core.batches import batches
 from numpy_core.containers import Flatten, Residual, Sequential
 from numpy_core.convolution import Conv2d
 from numpy_core.dropout import Dropout
 from numpy_core.embedding import Embedding, LearnedPositions
+from numpy_core.graph_svg import graph_svg
 from numpy_core.linear import Linear
 from numpy_core.losses import binary_cross_entropy, mean_squared_error, softmax_cross_entropy
 from numpy_core.models import small_cnn, softmax_regression, two_layer_mlp
@@ -55,6 +57,7 @@ __all__ = [
     "Softmax",
     "Tanh",
     "TanhGELU",
+    "Tensor",
     "Trainer",
     "batches",
     "binary_cross_entropy",
@@ -62,6 +65,7 @@ __all__ = [
     "constant",
     "cosine",
     "evaluate",
+    "graph_svg",
     "mean_squared_error",
     "predict",
     "small_cnn",

@@ -194,6 +194,7 @@ CASES: dict[str, Case] = {
     "numpy_core.activations.LeakyReLU": layer(lambda a: (2, 3), dtype=float, slope=0.1),
     "numpy_core.activations.Softmax": layer(lambda a: (2, 3), axis=-1),
     "numpy_core.attention.SelfAttention": layer(lambda a: (2, 3, a["features"]), True, features=4, heads=2),
+    "numpy_core.autograd.Tensor": build(value=1.0),
     "numpy_core.batches.batches": call(count=5, batch_size=2),
     "numpy_core.convolution.Conv2d": layer(
         lambda a: (2, a["inputs"], 5, 6),
