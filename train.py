@@ -4,13 +4,13 @@ import os
 import re
 import sys
 import threading
-import warnings
 from contextlib import ExitStack
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from cli.firstlight_cli import FirstlightCLI
 from cli.freed_memory import keep_freed_memory
+from cli.quiet import keep_quiet
 from cli.usage import check_first_word, usage, version
 
 DEBUG = "FIRSTLIGHT_DEBUG"  # set it to see tracebacks
@@ -29,9 +29,7 @@ def main(args: list[str] | None = None) -> FirstlightCLI | None:
         print(version() if args else usage())
         return None
     check_first_word(args[0])
-    # Data sets live in memory as tensors: worker processes would only copy them.
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    warnings.filterwarnings("ignore", "LightningCLI's args parameter is intended to run from within Python")
+    keep_quiet()
     keep_freed_memory()
     try:
         with ExitStack() as held:
