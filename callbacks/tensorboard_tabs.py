@@ -1,4 +1,4 @@
-"""What TensorBoard shows beside the curves: HPARAMS compares runs, CUSTOM SCALARS has training and validation in one."""
+"""What TensorBoard shows beside the curves: HPARAMS, which compares runs, and training and validation in one chart."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -60,10 +60,8 @@ def hyperparameters_of(config: dict[str, Any]) -> dict[str, bool | int | float |
     """A run's config as plain values: {"model.lr": 0.004, ...}."""
     found = {name: value for part in runs.PARTS for name, value in runs.flat(config.get(part), part).items()}
     found |= {f"trainer.{name}": config.get("trainer", {}).get(name) for name in OF_TRAINER}
-    plain = {
-        name: value if isinstance(value, bool | int | float | str) else str(value) for name, value in found.items()
-    }
-    return {name: value for name, value in plain.items() if value != "None"}
+    known = {name: value for name, value in found.items() if value is not None}
+    return {name: value if isinstance(value, bool | int | float | str) else str(value) for name, value in known.items()}
 
 
 def layout(names: Iterable[str]) -> dict[str, dict[str, list[Any]]]:

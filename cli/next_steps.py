@@ -1,6 +1,5 @@
 """The last lines of a run: where it is, what to look at, and the next command."""
 
-import inspect
 import os
 import shlex
 from pathlib import Path
@@ -69,8 +68,8 @@ def _then(
         return ["python", "train.py", "test", *config]
     if subcommand == "validate":
         return ["python", "train.py", "test", *args[1:]]
-    takes = () if "num_samples" in module.hparams else inspect.signature(type(data)).parameters  # it draws, reads none
-    name = next((name for name in ASKED if name in takes), None)
+    reads = data is not None and "num_samples" not in module.hparams  # else it draws
+    name = next((name for name in ASKED if reads and name in data.hparams), None)
     if subcommand == "predict" and name is None:
         return ["python", "train.py"]  # which lists what else there is
     others, _ = split(args[1:], *(f"data.{asked}" for asked in ASKED))

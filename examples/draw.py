@@ -110,9 +110,7 @@ def main(args: list[str] | None = None) -> None:
     """`python -m examples.draw`."""
     parser = argparse.ArgumentParser(prog="python -m examples.draw", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("classes", nargs="*", help="names or numbers of classes, an image for each; all by default")
-    parser.add_argument(
-        "--scale", type=float, help="guidance scale of a DDPM: larger is truer to the class, less varied"
-    )
+    parser.add_argument("--scale", type=float, help="guidance scale of a DDPM: a larger one is truer to the class")
     parser.add_argument("--model", help=f"a name in pretrained/, or a run's folder (default {DIGITS} or {PHOTOGRAPHS})")
     parser.add_argument("--seed", type=int, default=0, help="another seed draws other images (default 0)")
     parser.add_argument(
