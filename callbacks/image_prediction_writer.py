@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.io import write_png
 
-from callbacks.prediction_files import PredictionFiles, say
+from callbacks.prediction_files import PredictionFiles
 from callbacks.sample_grid import grid
 from callbacks.sampling import class_names
 
@@ -49,4 +49,4 @@ class ImagePredictionWriter(PredictionFiles):
     def on_predict_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if trainer.is_global_zero and self._first:
             write_png(grid(torch.stack(self._first)), str(self._folder / "grid.png"))
-        say(f"{self.written} images in {self._folder}")
+        print(f"{self.written} images in {self._folder}")

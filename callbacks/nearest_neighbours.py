@@ -7,7 +7,6 @@ from typing import cast
 
 import lightning as L
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from callbacks.image_sets import training_and_heldout
@@ -58,8 +57,7 @@ class NearestNeighbours(L.Callback):
         own, real = (extract_features(reader, part).features for part in (samples, images))
         rows = beside(samples, images, own, real, self.neighbours)
         path = log_image(trainer, "test/neighbours", grid(rows.flatten(0, 1), rows.shape[1]))
-        console = Console(soft_wrap=True, highlight=False, markup=False)
-        console.print(f"samples beside their nearest training images in {path}")
+        print(f"samples beside their nearest training images in {path}")
 
 
 def beside(samples: Tensor, images: Tensor, sample_features: Tensor, features: Tensor, count: int) -> Tensor:

@@ -44,9 +44,11 @@ def in_words(seconds: float) -> str:
     """A duration to a user.
 
     >>> in_words(20), in_words(100), in_words(60 * 60 * 5)
-    ('less than a minute', '2 minutes', '5.0 hours')
+    ('less than a minute', 'about 2 minutes', 'about 5.0 hours')
     """
     minutes = seconds / 60
     if minutes < 1:
         return "less than a minute"
-    return f"{minutes:.0f} minute{'s' if round(minutes) > 1 else ''}" if minutes < 100 else f"{minutes / 60:.1f} hours"
+    if minutes < 100:
+        return f"about {minutes:.0f} minute{'s' if round(minutes) > 1 else ''}"
+    return f"about {minutes / 60:.1f} hours"

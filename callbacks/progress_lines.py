@@ -223,10 +223,12 @@ def folded(pieces: Iterable[str], width: int, begin: str = "") -> str:
     epoch 1: loss 0.5,
              accuracy 0.9
     """
-    text = " ".join(piece.replace(" ", UNBROKEN) for piece in pieces)
-    indent = " " * len(begin) if len(begin) < width / 2 else ""
-    lines = textwrap.wrap(text, max(width, 1), initial_indent=begin, subsequent_indent=indent)
-    return "\n".join(lines).replace(UNBROKEN, " ")
+    pieces = [piece.replace(" ", UNBROKEN) for piece in pieces]
+    room = max(width - len(begin), 1)
+    if begin and max(map(len, pieces), default=0) > room:  # a narrow terminal
+        return f"{begin.rstrip()}\n{folded(pieces, width)}"
+    lines = textwrap.wrap(" ".join(pieces), room, break_long_words=False)
+    return (begin + f"\n{' ' * len(begin)}".join(lines)).replace(UNBROKEN, " ")
 
 
 def _epoch(trainer: L.Trainer) -> str:

@@ -13,7 +13,6 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
@@ -112,7 +111,7 @@ class Rollouts(L.Callback):
             if trainer.is_global_zero:
                 world = self.world.env_id
                 names = {} if world == PUSHT_ID else {"world": world, "starts": "starts"}
-                Console(highlight=False, markup=False).print(title(len(seeds), seeds[0], **names))
+                print(title(len(seeds), seeds[0], **names))
 
     def _run(self, trainer: L.Trainer, module: L.LightningModule, stage: str, seeds: Sequence[int]) -> None:
         own = list(seeds)[trainer.global_rank :: trainer.world_size]

@@ -9,7 +9,6 @@ import lightning as L
 import torch
 import torch.distributed as dist
 from lightning.pytorch.utilities import rank_zero_only
-from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
@@ -96,7 +95,7 @@ class SampleQuality(L.Callback):
             module.log(f"test/{name}", value, batch_size=1)
         if trainer.is_global_zero:
             sizes = f"{self.samples} samples, {len(train)} training and {len(heldout)} held-out images"
-            Console(highlight=False, markup=False).print(f"{sizes}; features of {self.classifier}")
+            print(f"{sizes}; features of {self.classifier}")
 
     @torch.no_grad()
     def draw(self, module: L.LightningModule, labels: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
 """What a training is, in one line at its beginning."""
 
+import sys
 from typing import Any
 
 import lightning as L
 import torch
-from rich.console import Console
 
 from callbacks.pace import Pace, in_words
 
@@ -46,7 +46,7 @@ class StartLine(L.Callback):
         self._batches = MEASURED_ON
         if trainer.is_global_zero:
             left = None if self._pace is None else self._pace.seconds_left()
-            Console(stderr=True, highlight=False, markup=False).print(line(trainer, module, left))
+            print(line(trainer, module, left), file=sys.stderr)
 
 
 def line(trainer: L.Trainer, module: L.LightningModule, left: float | None = None) -> str:
@@ -62,7 +62,7 @@ def line(trainer: L.Trainer, module: L.LightningModule, left: float | None = Non
     parts = [what, f"{_data(trainer)}, {_length(trainer)}", f"{_device(trainer)}, {trainer.precision}"]
     if left is not None:
         besides = " and the validations" if trainer.enable_validation else ""
-        parts.append(f"about {in_words(left)}{besides}")
+        parts.append(f"{in_words(left)}{besides}")
     return "; ".join(parts)
 
 

@@ -1,6 +1,5 @@
 """The last lines of a run: where it is, what to look at, and the next command."""
 
-import os
 import shlex
 from pathlib import Path
 
@@ -34,7 +33,7 @@ def next_steps(
     best = next((own for own in trainer.checkpoint_callbacks if isinstance(own, BestCheckpoint)), None)
     if subcommand == "fit" and best is not None and best.best_model_path:
         score = "" if best.best_model_score is None else f", {best.monitor} {best.best_model_score:.4g}"
-        rows.append(("best", [os.path.relpath(best.best_model_path) + score]))
+        rows.append(("best", [f"{_within(run, best.best_model_path)}{score}"]))
     rows.append(("look at", [str(file) for file in to_look_at(run)]))
     if any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers):
         rows.append(("curves", [f"tensorboard --logdir {shlex.quote(str(run.parent.parent))}"]))
@@ -64,7 +63,7 @@ def _then(
     """The words of the next command."""
     if subcommand == "fit":
         checkpoint = best.best_model_path if best is not None and best.best_model_path else run / runs.LAST
-        config = ["--config", str(run / runs.CONFIG), "--ckpt_path", os.path.relpath(checkpoint)]
+        config = ["--config", str(run / runs.CONFIG), "--ckpt_path", str(_within(run, checkpoint))]
         return ["python", "train.py", "test", *config]
     if subcommand == "validate":
         return ["python", "train.py", "test", *args[1:]]
@@ -74,3 +73,9 @@ def _then(
         return ["python", "train.py"]  # which lists what else there is
     others, _ = split(args[1:], *(f"data.{asked}" for asked in ASKED))
     return ["python", "train.py", "predict", *others, *([f"--data.{name}", ASKED[name]] if name else [])]
+
+
+def _within(run: Path, path: str | Path) -> Path:
+    """A path as the run's folder is called, for a file that lies in it."""
+    path, folder = Path(path), run.absolute()
+    return run / path.relative_to(folder) if path.is_relative_to(folder) else path

@@ -7,7 +7,7 @@ import logging
 import re
 import warnings
 
-LOGGERS = ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero")
+LOGGERS = tuple(f"lightning.{part}" for part in ("pytorch.utilities.rank_zero", "fabric.utilities.seed"))
 # Lightning's notes: advertisements, and what the first and the last lines of a run say better.
 NOTES = re.compile(
     "|".join(
@@ -18,6 +18,7 @@ NOTES = re.compile(
             r"Using (16bit|bfloat16) (None )?Automatic Mixed Precision",
             r"`Trainer\.fit` stopped: `max_(epochs|steps)=",
             r"`Trainer\(.*\)` was configured so ",
+            r"Loading `train_dataloader` to estimate number of stepping batches",
             r"Restoring states from the checkpoint path at ",
             r"(Restored all states|Loaded model weights) from the checkpoint at ",
         )
@@ -32,6 +33,7 @@ WARNINGS = (
     # Averaged weights, and metrics that are networks, stay in eval mode.
     r"Found \d+ module\(s\) in eval mode at the start of training",
     r"Checkpoint directory .* exists and is not empty",
+    r"The dirpath has changed from ",  # a test has a folder of its own
 )
 # What becomes of a library's functions is for those to know who call them; of these, none is a user's own code.
 LIBRARIES = (

@@ -8,7 +8,7 @@ import pytest
 import rich
 from rich.console import Console
 
-from callbacks.progress_lines import ProgressLines, folded, told
+from callbacks.progress_lines import ProgressLines, _Bars, folded, told
 from tests.cli.toys import ToyData, ToyModel
 from tests.terminal import rendered
 
@@ -39,7 +39,7 @@ class Talker(ToyModel):
         return loss
 
     def validation_step(self, batch, batch_idx):
-        for name in ("loss", "accuracy", "exact_match"):
+        for name in ("loss", "exact_match"):
             self.log(f"val/{name}", 0.25, prog_bar=True)
 
 
@@ -58,7 +58,7 @@ def test_metrics_break_between_metrics_alone(columns):
     lines = folded(pieces, columns, "epoch 10/40: ").splitlines()
     assert max(map(len, lines)) <= columns
     assert all(any(piece in line for line in lines) for piece in pieces)
-    assert lines[0].startswith("epoch 10/40: train loss 0.1235,")
+    assert " ".join(lines).startswith("epoch 10/40: train loss 0.1235,")
 
 
 def test_a_name_longer_than_the_terminal_is_shown_whole():
@@ -75,32 +75,29 @@ def test_nothing_is_told_of_no_metrics():
 def test_each_validation_leaves_a_line_and_the_bar_leaves_none(columns, monkeypatch, tmp_path):
     file = console_of(monkeypatch, columns)
     trainer = fitted(tmp_path, ProgressLines())
-    metrics = "accuracy 0.5; val loss 0.25, accuracy 0.25, exact_match 0.25"
+    metrics = "accuracy 0.5; val loss 0.25, exact_match 0.25"
     lines = [line for line in shown(file, columns) if line]
-    assert [re.sub(r"loss 1\.\d+", "loss X", line) for line in lines] == [
+    assert [re.sub(r"train loss [\d.]+", "train loss X", line) for line in lines] == [
         f"epoch {epoch}/2: train loss X, {metrics}" for epoch in (1, 2)
     ]
     assert f"loss {trainer.progress_bar_metrics['train/loss']:.4g}" in lines[1]
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_bars_and_metrics_fit_the_terminal(columns, monkeypatch, tmp_path):
-    """At every moment that it is drawn: no line is cut, and none is folded but between metrics."""
-    file, frames = console_of(monkeypatch, columns), []
-
-    class Watched(ProgressLines):
-        def _draw(self, *args, **options):
-            super()._draw(*args, **options)
-            if self._bars is not None:
-                frames.append([line for line in shown(file, columns) if not line.startswith("epoch 1/2: ")])
-
-    fitted(tmp_path, Watched(refresh_rate=100.0))
-    whole = [frame for frame in frames if any("val loss" in line for line in frame)]
-    bar = next(line for line in whole[-1] if line.startswith("epoch 2/2 "))
-    assert re.fullmatch(r"epoch 2/2 [━╺╸ ]+ [0-4]/4( [\d.]+/s)?( 0:00:\d\d left)?", bar.rstrip())
-    assert len(bar) <= columns
-    assert re.search("train loss [0-9.]+, accuracy 0.5; val loss 0.25, accuracy 0.25, exact_match", "".join(whole[-1]))
-    assert max(len(frame) for frame in frames) <= (4 if columns == 80 else 3)
+def test_bars_and_metrics_fit_the_terminal(columns, monkeypatch):
+    """No line is cut, and none is folded but between metrics."""
+    file = console_of(monkeypatch, columns)
+    bars = _Bars()
+    training, _ = bars.add_task("epoch 10/40", total=11200), bars.add_task("validation", total=None)
+    bars.update(training, completed=31)
+    bars.left, bars.beneath = 100_000.0, folded(told(dict.fromkeys(NAMES, 0.123456)), columns)
+    rich.get_console().print(bars.get_renderable())
+    first, second, *metrics = shown(file, columns)
+    assert re.fullmatch(r"epoch 10/40 +[━╸╺]{20,} +31/11200 +1 day, 3:46:40 left", first)
+    assert re.fullmatch(r"validation +[━╸╺]{20,} +0/\?", second.rstrip())
+    assert len(first) <= columns
+    assert len(metrics) == (2 if columns == 80 else 1)
+    assert " ".join(metrics).startswith("train loss 0.1235, accuracy 0.1235; val loss 0.1235, accuracy 0.1235, exact_")
 
 
 def test_a_file_gets_the_lines_alone(monkeypatch, tmp_path):

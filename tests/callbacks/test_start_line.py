@@ -20,10 +20,10 @@ def test_a_line_says_what_is_trained_on_what_where_and_for_how_long(capsys):
     """A network of 5 x 4 + 4 + 4 x 3 + 3 weights, four batches an epoch; 20 batches are five of nine epochs."""
     (said,) = said_of(capsys, max_epochs=9, precision="bf16-mixed", limit_val_batches=0)
     length = "ToyData, 4 batches an epoch, 9 epochs"
-    assert said == f"39 parameters; {length}; CPU, bf16-mixed; about less than a minute"
+    assert said == f"39 parameters; {length}; CPU, bf16-mixed; less than a minute"
 
 
-@pytest.mark.parametrize("epochs", [1, 3, 20])
+@pytest.mark.parametrize("epochs", [1, 7])
 def test_it_comes_once_before_the_first_validation_at_the_latest(epochs, capsys):
     (said,) = said_of(capsys, max_epochs=epochs)
     assert "and the validations" in said

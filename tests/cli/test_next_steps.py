@@ -14,10 +14,8 @@ def here(tmp_path, monkeypatch):
 
 
 def last_lines(capsys) -> dict[str, str]:
-    found = [
-        line for line in capsys.readouterr().err.splitlines() if line[:8].strip() in ("run", "best", "curves", "next")
-    ]
-    return {line[:8].strip(): line[8:] for line in found}
+    said = {line[:8].strip(): line[8:] for line in capsys.readouterr().err.splitlines()}
+    return {name: said[name] for name in ("run", "best", "curves", "next") if name in said}
 
 
 def test_a_training_says_where_it_is_and_its_next_command_runs(capsys):
