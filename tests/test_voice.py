@@ -32,10 +32,12 @@ def noise(lines: list[str]) -> list[str]:
 def test_fit_test_and_predict_say_what_matters(tmp_path):
     """In one process, which saves two starts."""
     config = ["--config", str(ROOT / "configs/sorting_encoder.yaml"), *FAMILIES["sorting_encoder"].words()]
+    config += shlex.split("--data.test_long false --data.test_size 16 --trainer.callbacks")
+    config += ["[{class_path: callbacks.text_prediction_writer.TextPredictionWriter}]"]
     checkpoint = ["--ckpt_path", "runs/sorting_encoder/version_0/checkpoints/best.ckpt"]
     calls = [
         ["fit", *config, *SHORT],
-        ["test", *config, *checkpoint, "--trainer.limit_test_batches", "2"],
+        ["test", *config, *checkpoint],
         ["predict", *config, *checkpoint, "--data.numbers", "[5, 3, 9]"],
     ]
     script = f"import train\nfor words in {calls!r}:\n    train.command_line(words)"

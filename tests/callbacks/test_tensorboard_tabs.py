@@ -31,7 +31,6 @@ def test_a_run_has_its_hyperparameters_and_its_metrics(board):
     assert [metric.name.tag for metric in experiment.metric_infos] == ["val/loss"]
     assert len(board.Scalars("val/loss")) == 3  # whose last is the one that is compared
     assert "hp_metric" not in board.Tags()["scalars"]
-    assert "_instantiator" not in (RUN / "hparams.yaml").read_text()
 
 
 def test_a_test_is_compared_by_its_metrics_and_predict_by_none(board):

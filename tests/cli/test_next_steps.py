@@ -22,7 +22,7 @@ def test_a_training_says_where_it_is_and_its_next_command_runs(capsys):
     toy("fit")
     said = last_lines(capsys)
     assert said["run"] == str(RUN)
-    assert said["best"].startswith(f"{RUN}/checkpoints/best.ckpt, val/loss 1.")
+    assert said["best"].startswith(f"{RUN}/checkpoints/best.ckpt, val/loss ")
     assert said["curves"] == "tensorboard --logdir runs"
     words = shlex.split(said["next"])
     assert words[:3] == ["python", "train.py", "test"]
