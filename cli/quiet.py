@@ -40,10 +40,6 @@ LIBRARIES = (
     r"(lightning|lightning_utilities|torch|torchvision|torchmetrics|jsonargparse|datasets|gymnasium|pymunk)(\.|$)"
 )
 DEPRECATIONS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
-OUTDATED = (
-    r"The image decoding and encoding capabilities of TorchVision are deprecated",
-    r".*LeafSpec",
-)
 
 
 def keep_quiet() -> None:
@@ -54,8 +50,6 @@ def keep_quiet() -> None:
         warnings.filterwarnings("ignore", message)
     for category in DEPRECATIONS:
         warnings.filterwarnings("ignore", category=category, module=LIBRARIES)
-        for message in OUTDATED:
-            warnings.filterwarnings("ignore", message, category)
 
 
 def _tells_something(record: logging.LogRecord) -> bool:

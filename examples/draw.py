@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import lightning as L
-import numpy as np
 import torch
 from jsonargparse import ArgumentParser
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from callbacks.pillow_image import pillow_image
 from callbacks.sampling import HIGHEST_SEED
 from checkpoints.load_trained import load_trained
 from checkpoints.pretrained import read_config, trained_file
@@ -100,12 +100,6 @@ def grid(images: Sequence[Image.Image], names: Sequence[str]) -> Image.Image:
     return sheet
 
 
-def picture(image: Tensor) -> Image.Image:
-    """(C, H, W) uint8 of one or three channels."""
-    pixels = image.permute(1, 2, 0).numpy()  # (H, W, C)
-    return Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels))
-
-
 def main(args: list[str] | None = None) -> None:
     """`python -m examples.draw`."""
     parser = argparse.ArgumentParser(prog="python -m examples.draw", description=(__doc__ or "").split("\n\n")[0])
@@ -126,7 +120,7 @@ def main(args: list[str] | None = None) -> None:
         names = class_names(model, chosen)
         labels = labels_of(options.classes, names)
         with torch.inference_mode():
-            images = [picture(image) for image in draw(model, labels, options.scale, options.seed)]
+            images = [pillow_image(image) for image in draw(model, labels, options.scale, options.seed)]
         options.out.mkdir(parents=True, exist_ok=True)
         called = [names[label] for label in labels]
         for place, (image, name) in enumerate(zip(images, called, strict=True)):

@@ -54,7 +54,6 @@ def warned(message: str, category: type[Warning], module: str) -> bool:
 def test_outdated_calls_within_libraries_are_theirs_to_mend_and_those_of_a_user_are_told(kind):
     assert not warned("`LeafSpec` is outdated", kind, "lightning.pytorch.utilities._pytree")
     assert not warned("soon gone", kind, "torch")
-    assert not warned("The image decoding and encoding capabilities of TorchVision are deprecated", kind, "anywhere")
     assert warned("soon gone", kind, "torchy")
     assert warned("soon gone", kind, "mine")
 
