@@ -43,6 +43,7 @@ class ProgressLines(ProgressBar):
         self._pace: Pace | None = None
         self._tasks: dict[str, TaskID] = {}
         self._drawn = 0.0  # when, in seconds
+        self._epoch = ""  # in words
         self._told = -1  # the step of the last line
 
     def enable(self) -> None:
@@ -59,13 +60,14 @@ class ProgressLines(ProgressBar):
         self._pace, self._told = Pace(trainer), trainer.global_step
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self._begin("train", _epoch(trainer), self.total_train_batches)
+        self._epoch = _epoch(trainer)
+        self._begin("train", self._epoch, self.total_train_batches)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if "train" not in self._tasks:  # resumed within an epoch
-            self._begin("train", _epoch(trainer), self.total_train_batches)
+            self.on_train_epoch_start(trainer, module)
         self._draw("train", batch_idx + 1)
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -184,7 +186,7 @@ class ProgressLines(ProgressBar):
         if metrics := told(self._metrics()):
             within = "" if trainer.is_last_batch else f", step {trainer.global_step}"
             console = get_console()
-            line = folded(metrics, console.width, f"{_epoch(trainer)}{within}: ")
+            line = folded(metrics, console.width, f"{self._epoch}{within}: ")
             console.print(Text(line), soft_wrap=True)
 
     def _metrics(self) -> dict[str, float]:
