@@ -75,10 +75,12 @@ def main(args: list[str] | None = None) -> None:
     still = OUT / "side-by-side.png"
     iio.imwrite(still, frames[-1])
     console.print(
-        f"video           {movie}\nimage           {still}\n"
-        "curves          make board, then open http://localhost:6006\n"
-        f"train longer    .venv/bin/python train.py fit --config {CONFIG}\n"
-        "push it yourself  .venv/bin/python -m envs.play"
+        f"run     {OUT}\nlook at {movie}\n        {still}\n"
+        "curves  make board, then open http://localhost:6006\n"
+        f"next    .venv/bin/python train.py fit --config {CONFIG}    # train longer\n"
+        "        .venv/bin/python -m envs.play    # push it yourself",
+        soft_wrap=True,
+        highlight=False,
     )
 
 

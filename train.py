@@ -4,7 +4,6 @@ import os
 import re
 import sys
 import threading
-import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pkgutil import resolve_name
@@ -14,6 +13,7 @@ from lightning.pytorch import Callback
 
 from cli.firstlight_cli import FirstlightCLI
 from cli.freed_memory import keep_freed_memory
+from cli.quiet import keep_quiet
 from cli.usage import FINISHED, RUNNING, check_first_word, usage, version
 
 DEBUG = "FIRSTLIGHT_DEBUG"  # set it to see tracebacks
@@ -36,15 +36,13 @@ def main(args: list[str] | None = None, callbacks: Sequence[Callback] = ()) -> F
         print(version() if args else usage())
         return None
     check_first_word(args[0])
+    keep_quiet()
     if args[0] in RUNNING:
         resolve_name(RUNNING[args[0]])(args[1:], main)
         return None
     if args[0] in FINISHED:
         resolve_name(FINISHED[args[0]])(args[1:])
         return None
-    # Data sets live in memory as tensors: worker processes would only copy them.
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    warnings.filterwarnings("ignore", "LightningCLI's args parameter is intended to run from within Python")
     keep_freed_memory()
     try:
         with ExitStack() as held:

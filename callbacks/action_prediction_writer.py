@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torch import Tensor
 
-from callbacks.prediction_files import PredictionFiles, say
+from callbacks.prediction_files import PredictionFiles
 
 VECTORS = pa.list_(pa.list_(pa.float32()))
 
@@ -62,7 +62,7 @@ class ActionPredictionWriter(PredictionFiles):
 
     def on_predict_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._close()
-        say(f"actions for {self.written} observations in {self._path}")
+        print(f"actions for {self.written} observations in {self._path}")
 
     def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
         self._close()  # what was written until then can be read

@@ -2,12 +2,12 @@
 
 import os
 import shutil
+import sys
 from datetime import timedelta
 from pathlib import Path
 
 import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
-from rich.console import Console
 
 BEST = "best"
 
@@ -87,10 +87,11 @@ class BestCheckpoint(ModelCheckpoint):
         if self.monitor is None or not self.save_top_k or self.best_model_path or fast_dev_run:
             return
         if trainer.is_global_zero:
-            Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(
+            print(
                 f"no best.ckpt: {self.monitor} was not measured in these {trainer.global_step} steps "
                 f"(check_val_every_n_epoch={trainer.check_val_every_n_epoch}, val_check_interval="
-                f"{trainer.val_check_interval}); last.ckpt holds the newest weights"
+                f"{trainer.val_check_interval}); last.ckpt holds the newest weights",
+                file=sys.stderr,
             )
 
 

@@ -8,7 +8,7 @@ import lightning as L
 from torch import Tensor
 
 from callbacks.module_protocols import ClassPredictor, check_module
-from callbacks.prediction_files import PredictionFiles, say
+from callbacks.prediction_files import PredictionFiles
 
 
 class ClassPredictionWriter(PredictionFiles):
@@ -50,4 +50,4 @@ class ClassPredictionWriter(PredictionFiles):
 
     def on_predict_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._file.close()
-        say(f"{self.written} predictions in {self._path}")
+        print(f"{self.written} predictions in {self._path}")

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import lightning as L
 import torch
 from torch import Tensor
-from torchvision.io import write_png
 
-from callbacks.prediction_files import PredictionFiles, say
+from callbacks.pillow_image import pillow_image
+from callbacks.prediction_files import PredictionFiles
 from callbacks.sample_grid import grid
 from callbacks.sampling import class_names
 
@@ -42,11 +42,11 @@ class ImagePredictionWriter(PredictionFiles):
         names, images = class_names(module), prediction.cpu()
         for image, label, number in zip(images, batch["label"].tolist(), batch["index"].tolist(), strict=True):
             name = re.sub(r"[^\w.+-]", "_", names[label])  # a class may be called n/a
-            write_png(image, str(self._folder / f"{number:05d}-{name}.png"))
+            pillow_image(image).save(self._folder / f"{number:05d}-{name}.png")
         self._first += images[: IN_GRID - len(self._first)]
         self.written += len(images)
 
     def on_predict_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if trainer.is_global_zero and self._first:
-            write_png(grid(torch.stack(self._first)), str(self._folder / "grid.png"))
-        say(f"{self.written} images in {self._folder}")
+            pillow_image(grid(torch.stack(self._first))).save(self._folder / "grid.png")
+        print(f"{self.written} images in {self._folder}")

@@ -8,7 +8,6 @@ from typing import cast
 import lightning as L
 import numpy as np
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from adversarial.slerp import slerp
@@ -48,7 +47,7 @@ class LatentInterpolation(L.Callback):
         with watching(module):
             frames = self.interpolation(module, len(class_names(module)))
         path = log_video(trainer, "latent_interpolation", frames)
-        Console(soft_wrap=True, highlight=False, markup=False).print(f"latent interpolation in {path}")
+        print(f"latent interpolation in {path}")
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.on_test_end(trainer, module)

@@ -22,8 +22,8 @@ import numpy as np
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
-from torchvision.io import write_png
 
+from callbacks.pillow_image import pillow_image
 from callbacks.run_folder import run_folder
 from limits import number
 
@@ -49,7 +49,7 @@ class _MLflow(Protocol):
 def log_image(trainer: L.Trainer, name: str, image: Tensor) -> Path:
     """Keep and show an image (C, H, W) uint8 of one or three channels; returns its file."""
     path, step = _file(trainer, "images", name, "png"), trainer.global_step
-    write_png(image.cpu(), str(path))
+    pillow_image(image).save(path)
     _thin_out(path.parent)
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):

@@ -5,7 +5,6 @@ B batch, C channels, H height, W width, F features, N training images, K classes
 
 import lightning as L
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from callbacks.feature_extractor import feature_extractor
@@ -56,8 +55,7 @@ class NearestNeighbours(L.Callback):
         own, real = (extract_features(reader, part).features for part in (samples, images))
         rows = beside(samples, images, own, real, self.neighbours)
         path = log_image(trainer, "test/neighbours", grid(rows.flatten(0, 1), rows.shape[1]))
-        console = Console(soft_wrap=True, highlight=False, markup=False)
-        console.print(f"samples beside their nearest training images in {path}")
+        print(f"samples beside their nearest training images in {path}")
 
 
 def beside(samples: Tensor, images: Tensor, sample_features: Tensor, features: Tensor, count: int) -> Tensor:

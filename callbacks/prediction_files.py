@@ -4,7 +4,6 @@ from pathlib import Path
 
 import lightning as L
 from lightning.pytorch.callbacks import BasePredictionWriter
-from rich.console import Console
 
 from callbacks.run_folder import shared_run_folder
 
@@ -23,8 +22,3 @@ class PredictionFiles(BasePredictionWriter):
         self.folder.mkdir(parents=True, exist_ok=True)
         self.rank = f"-{trainer.global_rank}" if trainer.global_rank else ""
         self.written = 0
-
-
-def say(message: str) -> None:
-    """Print one line, however long."""
-    Console(soft_wrap=True, highlight=False, markup=False).print(message)

@@ -13,7 +13,6 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
@@ -108,15 +107,13 @@ class Rollouts(L.Callback):
     ) -> None:
         if batch_idx == 0:
             seeds = range(FIRST_TEST_SEED, FIRST_TEST_SEED + self.test_episodes)
-            metrics = self._run(trainer, module, "test", seeds)
+            self._run(trainer, module, "test", seeds)
             if trainer.is_global_zero:
                 world = self.world.env_id
-                title = {} if world == PUSHT_ID else {"world": world, "starts": "starts"}
-                Console().print(table({"this policy": metrics}, len(seeds), seeds[0], **title))
+                names = {} if world == PUSHT_ID else {"world": world, "starts": "starts"}
+                print(title(len(seeds), seeds[0], **names))
 
-    def _run(
-        self, trainer: L.Trainer, module: L.LightningModule, stage: str, seeds: Sequence[int]
-    ) -> dict[str, ConfidenceInterval]:
+    def _run(self, trainer: L.Trainer, module: L.LightningModule, stage: str, seeds: Sequence[int]) -> None:
         own = list(seeds)[trainer.global_rank :: trainer.world_size]
         progress = trainer.is_global_zero and trainer.progress_bar_callback is not None
         worlds = max(1, self.parallel_worlds // trainer.num_devices)  # each in a process, of all that one machine plays
@@ -133,7 +130,6 @@ class Rollouts(L.Callback):
             module.log(f"{stage}/{name}/high", metric.high, batch_size=1)
         if trainer.is_global_zero and self.video_episodes:
             self._film(trainer, stage, episodes[: self.video_episodes])
-        return metrics
 
     def _film(self, trainer: L.Trainer, stage: str, episodes: list[Trajectory]) -> None:
         try:
@@ -214,15 +210,14 @@ def run_checkpoint(path: str, seeds: Sequence[int]) -> list[Episode]:
     return run_policy(load_trained(path, DiffusionPolicy), seeds)
 
 
-def table(
-    rows: dict[str, dict[str, ConfidenceInterval]],
-    n: int,
-    first_seed: int,
-    starts: str = "legacy initial states",
-    world: str = "Push-T",
-) -> Table:
-    """Policies against metrics with their 95 % intervals."""
-    result = Table(title=f"{world}, {n} episodes, {starts} of seeds {first_seed} to {first_seed + n - 1}")
+def title(n: int, first_seed: int, starts: str = "legacy initial states", world: str = "Push-T") -> str:
+    """What n episodes from each of so many seeds are of."""
+    return f"{world}, {n} episodes, {starts} of seeds {first_seed} to {first_seed + n - 1}"
+
+
+def table(rows: dict[str, dict[str, ConfidenceInterval]], n: int, first_seed: int) -> Table:
+    """Policies of Push-T against metrics with their 95 % intervals."""
+    result = Table(title=title(n, first_seed))
     result.add_column("policy")
     for name in next(iter(rows.values())):
         result.add_column(name)

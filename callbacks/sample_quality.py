@@ -9,9 +9,7 @@ import lightning as L
 import torch
 import torch.distributed as dist
 from lightning.pytorch.utilities import rank_zero_only
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 from torch import Tensor
 
 from callbacks.feature_extractor import feature_extractor
@@ -98,10 +96,7 @@ class SampleQuality(L.Callback):
             module.log(f"test/{name}", value, batch_size=1)
         if trainer.is_global_zero:
             sizes = f"{self.samples} samples, {len(train)} training and {len(heldout)} held-out images"
-            result = Table("metric", "value", title=f"{sizes}; features of {self.classifier}")
-            for name, value in metrics.items():
-                result.add_row(name, f"{value:.4f}")
-            Console().print(result)
+            print(f"{sizes}; features of {self.classifier}")
 
     @torch.no_grad()
     def draw(self, module: L.LightningModule, labels: Tensor) -> Tensor:

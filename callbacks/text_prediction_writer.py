@@ -8,7 +8,6 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
 from callbacks.module_protocols import TextAnswerer
-from callbacks.prediction_files import say
 
 
 class TextPredictionWriter(BasePredictionWriter):
@@ -32,8 +31,8 @@ class TextPredictionWriter(BasePredictionWriter):
     ) -> None:
         if "source" not in batch:  # prompts of free text, which the predictions begin with
             for text in prediction:
-                say(text)
+                print(text)
             return
         questions = cast(TextAnswerer, module).vocabulary.decode(batch["source"])
         for question, answer in zip(questions, prediction, strict=True):
-            say(f"{question} -> {answer}")
+            print(f"{question} -> {answer}")

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,23 @@ import yaml
 from jsonargparse import Namespace
 from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
+from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from rich.console import Console
 
 from callbacks.best_checkpoint import BestCheckpoint
+from callbacks.log_interval import LogInterval
 from callbacks.non_finite_guard import NonFiniteGuard
+from callbacks.progress_lines import ProgressLines
 from callbacks.resume.data_loader_state import DataLoaderState
 from callbacks.resume.graceful_shutdown import GracefulShutdown
 from callbacks.resume.last_checkpoint import LastCheckpoint
 from callbacks.resume.lr_schedule_state import LRScheduleState
 from callbacks.resume.random_state import RandomState
 from callbacks.resume.run_config import RunConfig
+from callbacks.start_line import StartLine
+from callbacks.tensorboard_tabs import TensorBoardTabs
 from checkpoints import runs
 from checkpoints.atomic_checkpoint_io import AtomicCheckpointIO
 from checkpoints.load_pretrained import weights_of
@@ -35,9 +40,11 @@ from cli.config_files import model_arguments, read_configs, with_found_configs
 from cli.data_links import LINKED, add_links
 from cli.drawn_classes import class_labels_for
 from cli.enabled_callbacks import wanted
-from cli.messages import say
+from cli.messages import is_first_process, say
+from cli.next_steps import next_steps
 from cli.parser import CommandError, Parser, constructor_error
 from cli.precision import fast_precision
+from cli.results_table import results_table
 from cli.run_folder import newest_checkpoint, run_folder, runs_of_config
 
 OWN_CALLBACKS = {
@@ -49,7 +56,9 @@ OWN_CALLBACKS = {
     "non_finite_guard": NonFiniteGuard,
     "graceful_shutdown": GracefulShutdown,
     "learning_rate_monitor": LearningRateMonitor,
-    "progress_bar": RichProgressBar,
+    "progress_bar": ProgressLines,
+    "start_line": StartLine,
+    "tensorboard_tabs": TensorBoardTabs,
 }
 
 
@@ -67,6 +76,7 @@ class FirstlightCLI(LightningCLI):
     def __init__(self, args: list[str], held: ExitStack, callbacks: Sequence[Callback] = ()):
         args = with_found_configs(args)
         self.args, self.held, self.callbacks = args, held, callbacks
+        self.run: Path | None = None  # its folder
         self.changed: set[str] = set()  # the model's arguments that are not those of the checkpoint
         given = model_arguments(read_configs(args))
         self.given_links = {name for name in LINKED if name in given or says(args, f"model.{name}")}
@@ -78,6 +88,7 @@ class FirstlightCLI(LightningCLI):
             parser_class=Parser,
             save_config_callback=RunConfig,
             load_from_checkpoint_support=False,  # hyperparameters are what the constructor got, not a config
+            trainer_defaults={"enable_model_summary": False},  # the start line says what one reads of it
             args=args,
         )
 
@@ -114,16 +125,20 @@ class FirstlightCLI(LightningCLI):
             kwargs["logger"] = False
             kwargs["default_root_dir"] = self.held.enter_context(tempfile.TemporaryDirectory())
         else:
-            run = self._run_folder()
+            run = self.run = self._run_folder()
             self.save_config_kwargs = {"folder": run}
             for callback in own.values():
                 if isinstance(callback, BestCheckpoint | LastCheckpoint) and callback.dirpath is None:
                     callback.dirpath = str(run / runs.LAST.parent)
-            if config.logger is False or config.barebones:
-                kwargs["default_root_dir"] = str(run)
+            if config.logger is False or config.barebones or (self.subcommand == "predict" and not config.logger):
+                kwargs["logger"], kwargs["default_root_dir"] = False, str(run)
             elif config.logger in (None, True):
-                kwargs["logger"] = TensorBoardLogger(run.parent.parent, run.parent.name, run.name)
-        kwargs["callbacks"] = wanted([*_listed(config.callbacks), *self.callbacks, *own.values()], config)
+                where = (run.parent.parent, run.parent.name, run.name)
+                kwargs["logger"] = TensorBoardLogger(*where, default_hp_metric=False)
+            if config.log_every_n_steps is None and not config.barebones:
+                kwargs["log_every_n_steps"] = 1  # until it is known how many there are
+                own["log_interval"] = LogInterval()
+        kwargs["callbacks"] = wanted([*_listed(config.callbacks), *self.callbacks, *own.values()], {**config, **kwargs})
         plugins = _listed(config.plugins)
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             kwargs["plugins"] = [*plugins, AtomicCheckpointIO()]
@@ -216,6 +231,28 @@ class FirstlightCLI(LightningCLI):
     def before_predict(self) -> None:
         given = getattr(self.datamodule, "hparams", {}).get("images")
         self.datamodule = class_labels_for(self.model, self.datamodule, given)
+
+    def validate(self, **kwargs: Any) -> None:
+        self._measure(self.trainer.validate, **kwargs)
+
+    def test(self, **kwargs: Any) -> None:
+        self._measure(self.trainer.test, **kwargs)
+
+    def _measure(self, trained: Callable[..., list[dict[str, float]]], verbose: bool, **kwargs: Any) -> None:
+        """Validate or test; `verbose` prints the metrics as one table, in place of Lightning's."""
+        found = trained(verbose=False, **kwargs)
+        if verbose and is_first_process():
+            metrics = {name: value for loader in found for name, value in loader.items()}
+            Console().print(results_table(metrics))
+
+    def after_fit(self) -> None:
+        """Where the run is, what to look at, and the next command."""
+        if self.run is not None and is_first_process():
+            out = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+            for line in next_steps(str(self.subcommand), self.args, self.run, self.trainer, self.datamodule):
+                out.print(line)
+
+    after_validate = after_test = after_predict = after_fit
 
     def after_instantiate_classes(self) -> None:
         path, weights, begin = self._ckpt_path(), self._weights_path(), self._given("init_from")

@@ -75,6 +75,7 @@ RECIPES = {
         shift=1,
     ),
 }
+NEXT = {"softmax": "mlp", "mlp": "cnn", "cnn": "cnn --seeds 1 2"}
 
 
 def arrays(images: ImageSet) -> tuple[np.ndarray, np.ndarray]:
@@ -214,7 +215,13 @@ def main(args: list[str] | None = None) -> None:
         table.add_row(str(result["seed"]), f"{result['test_accuracy']:.2%}", f"{result['train_seconds']:.1f}")
     means = [np.mean([result[key] for result in results]) for key in ("test_accuracy", "train_seconds")]
     table.add_row("mean", f"{means[0]:.3%}", f"{means[1]:.1f}")
-    Console().print(table)
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console.print(table, soft_wrap=False)
+    for folder in folders:
+        console.print(f"run     {folder}")
+    console.print(f"look at {folders[0]}/curves.png\n        {folders[0]}/mistakes.png")
+    console.print(f"curves  tensorboard --logdir {options.out}")
+    console.print(f"next    python -m examples.numpy_mnist {NEXT[options.model]}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
-from rich.console import Console
+from rich import get_console
 from torch import Tensor, nn, optim
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
@@ -274,7 +274,7 @@ class Classifier(OptimizedModule):
         confusion = self.confusion.compute().cpu()  # (K, K), a row for each target
         if self.trainer.is_global_zero:
             for table in confusion_tables.tables(confusion, self.class_names):
-                Console().print(table)
+                get_console().print(table)
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """The prediction of each image: {"label": (B,), "probability": (B, K)}."""

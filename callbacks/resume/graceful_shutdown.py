@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM: save what there is to save, say how to go on, leave."""
 
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,6 @@ import torch
 import torch.distributed as dist
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from rich.console import Console
 
 from callbacks.resume.last_checkpoint import LastCheckpoint, step_is_whole
 from checkpoints.runs import CONFIG
@@ -71,7 +71,7 @@ class Stop(L.Callback):
 
     def _say(self, trainer: L.Trainer, message: str) -> None:
         if trainer.is_global_zero:
-            Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(message)
+            print(message, file=sys.stderr)
 
     def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
         self._restore()

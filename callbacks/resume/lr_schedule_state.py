@@ -1,10 +1,10 @@
 """Where on its learning-rate schedule a resumed run goes on."""
 
 import math
+import sys
 
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
-from rich.console import Console
 
 from optim.training_length import planned_steps
 
@@ -49,4 +49,4 @@ class LRScheduleState(L.Callback):
 
 @rank_zero_only
 def _say(message: str) -> None:
-    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(message)
+    print(message, file=sys.stderr)

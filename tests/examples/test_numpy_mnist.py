@@ -25,6 +25,8 @@ def test_a_run_leaves_its_images_curves_and_result(model, tmp_path, capsys):
     table = capsys.readouterr().out
     assert "mean" in table
     assert "60 test digits" in table
+    assert f"look at {tmp_path}/numpy_{model}/seed_0/curves.png\n" in table
+    assert "\nnext    python -m examples.numpy_mnist " in table
     for seed in (0, 1):
         folder = tmp_path / f"numpy_{model}" / f"seed_{seed}"
         for name in ("curves.png", "weights.png", "confusion.png", "mistakes.png", "last.npz"):
