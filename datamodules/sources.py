@@ -253,7 +253,7 @@ def _refuse_unreadable(folder: Path) -> None:
     if glob.has_magic(str(folder)):
         raise ValueError("`datasets` does not open folders with *, ?, [ or ] in their names; rename it")
     if any("-ubyte" in name for name in names):
-        raise ValueError("its files are in MNIST's IDX format; write them as Parquet, as docs/mlp.md shows")
+        raise ValueError("its files are in MNIST's IDX format; write them as Parquet, as docs/reference/mlp.md shows")
 
 
 def _read(file: str, names: list[str], named: bool, features: Features | None) -> Dataset:
