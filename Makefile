@@ -60,7 +60,17 @@ bench: $(VENV)/firstlight-dev  ## every benchmark
 results: $(VENV)/firstlight  ## test every model in pretrained/ again and hold the figures against their cards
 	$(BIN)/python -m benchmarks.results
 
+$(VENV)/firstlight-docs: $(VENV)/firstlight
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@touch $@
+
+docs: $(VENV)/firstlight-docs  ## the site of docs/, into build/site; a warning is a failure
+	$(BIN)/python -m mkdocs build --strict
+
+docs-serve: $(VENV)/firstlight-docs  ## the site at http://127.0.0.1:8000, built anew at every change
+	$(BIN)/python -m mkdocs serve
+
 board: $(VENV)/firstlight  ## TensorBoard over runs/
 	$(BIN)/tensorboard --logdir runs
 
-.PHONY: help demo test test-slow test-oldest lint types format bench results board
+.PHONY: help demo test test-slow test-oldest lint types format bench results docs docs-serve board
