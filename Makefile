@@ -65,10 +65,10 @@ $(VENV)/firstlight-docs: $(VENV)/firstlight
 	@touch $@
 
 docs: $(VENV)/firstlight-docs  ## the site of docs/, into build/site; a warning is a failure
-	$(BIN)/python -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 docs-serve: $(VENV)/firstlight-docs  ## the site at http://127.0.0.1:8000, built anew at every change
-	$(BIN)/python -m mkdocs serve
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve
 
 board: $(VENV)/firstlight  ## TensorBoard over runs/
 	$(BIN)/tensorboard --logdir runs
