@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-DPI, LETTER, LINE, MARGIN = 100, 7, 12, 8  # pixels: a letter's width and a line's height at 8 points, and around them
+DPI, LETTER, LINE, MARGIN = 100, 6.5, 12, 8  # pixels: a letter's width and a line's height at 8 points, a margin
 
 
 def pixels(figure: Figure) -> Tensor:
@@ -32,9 +32,10 @@ def labelled(grid: Tensor, columns: Sequence[str], rows: Sequence[str] = ()) -> 
     its column.
     """
     _, height, width = grid.shape
-    turned = max(map(len, columns)) * LETTER > width / len(columns)
-    top = MARGIN + (max(map(len, columns)) * LETTER if turned else LINE)
-    left = MARGIN + max(map(len, rows)) * LETTER if rows else 0
+    longest = round(max(map(len, columns)) * LETTER)
+    turned = longest > width / len(columns)
+    top = MARGIN + (longest if turned else LINE)
+    left = MARGIN + round(max(map(len, rows)) * LETTER) if rows else 0
     figure = Figure(((left + width) / DPI, (top + height) / DPI), dpi=DPI)
     for number, name in enumerate(columns):
         at = (left + (number + 0.5) * width / len(columns)) / (left + width), (height + MARGIN / 2) / (top + height)
