@@ -66,7 +66,17 @@ notebooks: $(VENV)/firstlight-dev  ## run every notebook, with its pictures, int
 		$(BIN)/jupytext --quiet --to ipynb --execute --output runs/notebooks/$$(basename $$path .md).ipynb $$path || exit 1; \
 	done
 
+$(VENV)/firstlight-docs: $(VENV)/firstlight
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@touch $@
+
+docs: $(VENV)/firstlight-docs  ## the site of docs/, into build/site; a warning is a failure
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+docs-serve: $(VENV)/firstlight-docs  ## the site at http://127.0.0.1:8000, built anew at every change
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve
+
 board: $(VENV)/firstlight  ## TensorBoard over runs/
 	$(BIN)/tensorboard --logdir runs
 
-.PHONY: help demo test test-slow test-oldest lint types format bench results notebooks board
+.PHONY: help demo test test-slow test-oldest lint types format bench results notebooks docs docs-serve board

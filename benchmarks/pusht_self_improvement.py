@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from benchmarks.command import as_command
 
-PANELS = {"success_rate": "success", "score": "score", "mean_steps": "steps of an episode"}
+PANELS = {"success_rate": "success rate", "score": "score", "mean_steps": "steps of an episode"}
 
 
 def curve(run: Path, metric: str) -> list[tuple[int, float]]:

@@ -84,7 +84,8 @@ def draw(maps: Tensor, asking: Sequence[str], attended: Sequence[str]) -> Figure
     figure = Figure(figsize=(inches * heads, inches), layout="tight")
     for head, axes in enumerate(figure.subplots(1, heads, squeeze=False)[0]):
         axes.imshow(maps[head].float().cpu().numpy(), cmap="Greys", vmin=0, vmax=1)
-        axes.set_title(f"head {head}")
+        axes.set(title=f"head {head}", xlabel="attended to")
         axes.set_xticks(range(len(attended)), attended, rotation=90, fontsize=7)
         axes.set_yticks(range(len(asking)), asking, fontsize=7)
+    figure.axes[0].set_ylabel("attending")
     return figure

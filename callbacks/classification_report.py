@@ -125,25 +125,25 @@ def confusion_figure(confusion: Tensor, class_names: Sequence[str]) -> Figure:
         shade = "white" if shares[row, column] > 0.4 else "black"
         axes.text(column, row, str(int(confusion[row, column])), ha="center", va="center", color=shade, fontsize=8)
     places = range(len(class_names))
-    axes.set(xlabel="predicted", ylabel="target", yticks=places, yticklabels=class_names)
+    axes.set(xlabel="predicted", ylabel="true", yticks=places, yticklabels=class_names)
     axes.set_xticks(places, class_names, rotation=90 if max(map(len, class_names)) > 2 else 0)
     return figure
 
 
 def mistakes_figure(mistakes: Sequence[Mistake], class_names: Sequence[str]) -> Figure:
-    """Images in rows of five, each under its target, what was predicted, and with which probability.
+    """Images in rows of five, each under its true class, the predicted one and the probability of that.
 
     An image with neither one nor three channels is shown as the mean of its channels.
     """
-    figure = Figure((8, 1.9 * math.ceil(len(mistakes) / 5)), layout="tight")
+    figure = Figure((8, 2.0 * math.ceil(len(mistakes) / 5)), layout="tight")
     for axes in figure.subplots(math.ceil(len(mistakes) / 5), 5, squeeze=False).flat:
         axes.axis("off")
     for axes, mistake in zip(figure.axes, mistakes, strict=False):
         image = mistake.image.float() / 255
         image = image if len(image) in (1, 3) else image.mean(0, keepdim=True)
         axes.imshow(image.permute(1, 2, 0).numpy(), cmap="gray", vmin=0, vmax=1)
-        title = f"{class_names[mistake.target]}, not {class_names[mistake.predicted]} ({mistake.confidence:.0%})"
-        axes.set_title(title, fontsize=8)
+        predicted = f"predicted {class_names[mistake.predicted]} ({mistake.confidence:.0%})"
+        axes.set_title(f"true {class_names[mistake.target]}\n{predicted}", fontsize=8)
     return figure
 
 

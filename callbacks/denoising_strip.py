@@ -10,6 +10,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from callbacks.figures import labelled
 from callbacks.module_protocols import StepwiseGenerator
 from callbacks.sample_grid import grid
 from callbacks.sample_image import SampleImage
@@ -42,4 +43,5 @@ class DenoisingStrip(SampleImage):
         )
         shown = torch.linspace(len(seen) - 1, 0, min(self.frames, len(seen))).round().long().flip(0)
         strips = torch.stack([seen[number] for number in shown.tolist()], 1)  # (B, frames, C, H, W)
-        return grid(strips.flatten(0, 1), len(shown))
+        steps = [f"step {number + 1}" for number in shown.tolist()]
+        return labelled(grid(strips.flatten(0, 1), len(shown)), steps, class_names[: len(labels)])

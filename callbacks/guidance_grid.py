@@ -7,6 +7,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from callbacks.figures import labelled
 from callbacks.module_protocols import GuidedGenerator
 from callbacks.sample_grid import grid
 from callbacks.sample_image import SampleImage
@@ -33,4 +34,5 @@ class GuidanceGrid(SampleImage):
         rows = [
             generator.sample(labels, guidance_scale=scale, generator=self.noise(len(labels))) for scale in self.scales
         ]
-        return grid(torch.cat(rows), len(labels))
+        names = [f"scale {scale:g}" for scale in self.scales]
+        return labelled(grid(torch.cat(rows), len(labels)), class_names, names)

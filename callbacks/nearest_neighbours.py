@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from callbacks.feature_extractor import feature_extractor
+from callbacks.figures import labelled
 from callbacks.image_sets import training_and_heldout
 from callbacks.log_media import log_image
 from callbacks.module_protocols import ImageGenerator, check_module
@@ -50,11 +51,15 @@ class NearestNeighbours(L.Callback):
         if not trainer.is_global_zero:
             return
         images, reader = training_and_heldout(module)[0].images, self._reader.to(module.device)
+        names = class_names(module)
         with watching(module):
-            samples = draw(module, len(class_names(module)), 1, self.seed)
+            samples = draw(module, len(names), 1, self.seed)
         own, real = (extract_features(reader, part).features for part in (samples, images))
         rows = beside(samples, images, own, real, self.neighbours)
-        path = log_image(trainer, "test/neighbours", grid(rows.flatten(0, 1), rows.shape[1]))
+        places = range(1, self.neighbours + 1)
+        columns = ["drawn", *(f"features {place}" for place in places), *(f"pixels {place}" for place in places)]
+        image = labelled(grid(rows.flatten(0, 1), rows.shape[1]), columns, names)
+        path = log_image(trainer, "test/neighbours", image)
         print(f"samples beside their nearest training images in {path}")
 
 

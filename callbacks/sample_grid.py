@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from callbacks.figures import labelled
 from callbacks.log_media import log_image
 from callbacks.module_protocols import ImageGenerator, check_module
 from callbacks.sampling import MOST, class_names, watching
@@ -53,9 +54,10 @@ class SampleGrid(L.Callback):
     def _log(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if not trainer.is_global_zero:
             return
+        names = class_names(module)
         with watching(module):
-            image = grid(draw(module, len(class_names(module)), self.rows))
-        log_image(trainer, "samples", image)
+            image = grid(draw(module, len(names), self.rows), len(names))
+        log_image(trainer, "samples", labelled(image, names))
 
 
 def draw(module: L.LightningModule, classes: int, rows: int, seed: int = 0) -> Tensor:

@@ -77,6 +77,6 @@ class Saturation(SampleImage):
         plot.legend()
         for axes, (name, image) in zip(rows, highest.items(), strict=True):
             axes.imshow(image.permute(1, 2, 0).cpu().numpy())
-            axes.set_title(f"scale {self.scales[-1]:g}, {name}", fontsize=8)
+            axes.set_title(f"guidance scale {self.scales[-1]:g}, {name}", fontsize=8)
             axes.axis("off")
         return pixels(figure)

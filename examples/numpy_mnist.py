@@ -172,7 +172,7 @@ def curves_figure(history: list[dict]) -> Figure:
     for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for stage in ("train", "val"):
             axes.plot(epochs, [entry[f"{stage}_{quantity}"] for entry in history], label=stage)
-        axes.set(xlabel="epoch", ylabel=quantity)
+        axes.set(xlabel="epoch", ylabel="loss, nats" if quantity == "loss" else quantity)
         axes.legend()
         axes.grid(alpha=0.3)
     return figure
@@ -188,6 +188,11 @@ def weights_figure(model: Module) -> Figure:
     axes = figure.subplots()
     axes.imshow(grid.permute(1, 2, 0).numpy())
     axes.axis("off")
+    if len(weight) == len(MNIST.class_names):  # softmax regression has one for each class
+        side = 30  # of a tile and its border
+        for number, name in enumerate(MNIST.class_names):
+            row, column = divmod(number, grid.shape[2] // side)
+            axes.text(side * column + 4, side * row + 4, name, va="top", color="white", weight="bold")
     return figure
 
 

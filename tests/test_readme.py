@@ -9,7 +9,7 @@ import pytest
 import train
 from tests.test_train import ROOT, TINY, with_small_rollouts
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMANDS = sorted(
     {
         command.strip()

@@ -124,7 +124,7 @@ def test_figures_hold_their_numbers():
     assert {(text.get_position(), text.get_text()) for text in figure.axes[0].texts} >= {((1, 0), "2")}
     mistakes = [Mistake(0.9, -i, torch.zeros(1, 4, 4, dtype=torch.uint8), 0, 1) for i in range(6)]
     figure = mistakes_figure(mistakes, ["cat", "dog"])
-    assert [axes.get_title() for axes in figure.axes] == ["cat, not dog (90%)"] * 6 + [""] * 4
+    assert [axes.get_title() for axes in figure.axes] == ["true cat\npredicted dog (90%)"] * 6 + [""] * 4
 
 
 def test_a_figure_of_hundreds_of_classes_is_no_larger_than_one_of_some():

@@ -55,9 +55,10 @@ class Recorder(torch.nn.Module):
 
 
 def cells(image, rows, columns, size=4, scale=2):
-    """The middle pixel of every cell of a grid."""
+    """The middle pixel of every cell of a grid, which lies at the lower right of its names."""
     stride, offset = size * scale + scale, scale + size * scale // 2
-    return image[0, offset::stride, offset::stride][:rows, :columns]
+    grid = image[0, -rows * stride - scale :, -columns * stride - scale :]
+    return grid[offset::stride, offset::stride]
 
 
 def test_guidance_grid_has_scales_below_each_other_and_classes_beside_each_other():

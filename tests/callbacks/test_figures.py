@@ -7,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from torchvision.io import decode_image
 
-from callbacks.figures import pixels
+from callbacks.figures import labelled, pixels
 
 
 def drawn() -> Figure:
@@ -40,3 +40,21 @@ def test_what_was_drawn_before_is_freed_without_waiting_for_the_collector(no_col
     assert before() is not None  # its parts hold it
     pixels(drawn())
     assert before() is None
+
+
+@pytest.mark.parametrize("columns", [["a", "b", "c"], ["aeroplane", "b", "c"]])
+@pytest.mark.parametrize("rows", [[], ["scale 0", "scale 8"]])
+def test_names_stand_around_a_grid_that_stays_as_it_is(columns, rows):
+    grid = torch.randint(256, (3, 60, 90), dtype=torch.uint8)
+    image = labelled(grid, columns, rows)
+    assert torch.equal(image[:, -60:, -90:], grid)
+    above, beside = image[:, :-60], image[:, -60:, :-90]
+    for number in range(3):  # ink above every column
+        start = image.shape[2] - 90 + 30 * number
+        assert above[:, :, start : start + 30].min() < 128
+    if not rows:
+        assert image.shape[2] == 90
+    for number in range(len(rows)):
+        assert beside[:, 30 * number : 30 * (number + 1)].min() < 128
+        assert (beside[:, :, 0] == 255).all()  # no name is cut off
+    assert (above[:, 0] == 255).all()

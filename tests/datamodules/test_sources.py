@@ -133,8 +133,8 @@ def test_folders_that_datasets_reads_itself(tmp_path):
     ("name", "words"),
     [
         (None, "the folder is empty"),
-        ("train-images-idx3-ubyte", "IDX format.*docs/mlp.md"),
-        ("train-images-idx3-ubyte.gz", "IDX format.*docs/mlp.md"),
+        ("train-images-idx3-ubyte", "IDX format.*docs/reference/mlp.md"),
+        ("train-images-idx3-ubyte.gz", "IDX format.*docs/reference/mlp.md"),
         ("data.bin", "cannot be read"),
     ],
 )
