@@ -23,7 +23,7 @@ from diffusion.noise import Generators, randint, randn
 from diffusion.noise_schedule import MAX_TIMESTEPS, NoiseSchedule, SquaredCosineSchedule
 from diffusion.prediction_type import PredictionType, VPrediction
 from diffusion.sample_noise import noise_of, run_seed
-from diffusion.samplers import DDIMSampler, Sampler
+from diffusion.samplers import DDIMSampler, OnStep, Sampler
 from diffusion.scheduler import NoiseScheduler
 from diffusion.thresholding import NoThresholding, Thresholding
 from diffusion.timesteps import check_sampling_steps
@@ -151,21 +151,33 @@ class DiffusionPolicy(OptimizedModule):
         return self.features.action_dim
 
     @torch.no_grad()
-    def act(self, observations: Any, generator: Generators = None) -> Tensor | np.ndarray:
+    def act(
+        self,
+        observations: Any,
+        generator: Generators = None,
+        temperature: float | None = None,
+        on_step: OnStep | None = None,
+    ) -> Tensor | np.ndarray:
         """The next T actions: (B, O, ...) -> (B, T, A), or (O, ...) -> (T, A), in the units of the world.
 
         Takes a tensor or an array of numbers of any precision, or a dictionary of these by key, as the policy was
         trained on. Gives float32: for tensors a tensor on their device, for arrays an array.
         Noise comes from `generator`: one for the batch; or a list with one for each observation, which then acts the
         same in every batch up to rounding (`diffusion.noise.generators`); or, without, torch's global one. Modes
-        (train, eval) are left as they were.
+        (train, eval) are left as they were. `temperature` is as the constructor's, which is its default.
+
+        `on_step` is called as `on_step(number, actions)` after each step of the sampler with the actions (B, T, A)
+        predicted there, in the units of the world: to watch them form.
 
         Raises ValueError for observations of another shape, or with numbers that are not finite.
         """
+        temperature = self.hparams.temperature if temperature is None else temperature
+        number("[0, 1000]", temperature=temperature)
         observed = self._checked(observations)
         first, shape = arrays(observed)[0], arrays(self.observation_shape)[0]
         batch = first.shape[: first.ndim - 1 - len(shape)]  # (B,) or ()
-        actions = self._act(observed if batch else map_observation(lambda values: values[None], observed), generator)
+        batched = observed if batch else map_observation(lambda values: values[None], observed)
+        actions = self._act(batched, generator, temperature, on_step)
         actions = actions.reshape(*batch, *actions.shape[1:])
         given = arrays(observations)[0]
         return actions.to(given.device) if isinstance(given, Tensor) else actions.cpu().numpy()
@@ -194,17 +206,21 @@ class DiffusionPolicy(OptimizedModule):
 
         return map_observation(checked, shapes, observations)
 
-    def _act(self, observations: Any, generator: Generators) -> Tensor:
+    def _act(self, observations: Any, generator: Generators, temperature: float, on_step: OnStep | None) -> Tensor:
         shape = (len(arrays(observations)[0]), self.hparams.horizon, self.action_dim)
-        noise = self.hparams.temperature * randn(shape, generator, self.action_scale.device, torch.float32)
+        noise = temperature * randn(shape, generator, self.action_scale.device, torch.float32)
         with evaluating(self):
             context = self._context(observations)
 
             def denoise(x: Tensor, t: Tensor) -> Tensor:
                 return self.thresholding(self.prediction_type.x0(self.scheduler, x, self._predict(x, t, context), t))
 
-            x0 = self.sampler(denoise, noise, self.scheduler, self.hparams.sampling_steps, generator)
-        return self.features.within_bounds(x0 * self.action_scale + self.features.origin(observations))
+            def in_world(x0: Tensor) -> Tensor:
+                return self.features.within_bounds(x0 * self.action_scale + self.features.origin(observations))
+
+            watch = None if on_step is None else lambda number, x0: on_step(number, in_world(x0))
+            x0 = self.sampler(denoise, noise, self.scheduler, self.hparams.sampling_steps, generator, watch)
+        return in_world(x0)
 
     def _context(self, observations: Any) -> Tensor:
         """Observations (B, O, ...), encoded for the network."""

@@ -1,0 +1,106 @@
+"""The trained models that a tab offers: those that ship, and the newest run of every config; loaded when first used."""
+
+import threading
+from collections.abc import Callable, Collection
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+from checkpoints.pretrained import SHIPPED, read_config, trained_file
+from checkpoints.run_model import config_beside, model_beside
+from checkpoints.runs import newest
+
+CONFIGS = SHIPPED.parent / "configs"
+MOST_LOADED = 24  # models that are kept in memory
+
+
+class Models:
+    """Trained models by name: "pusht" is shipped, "runs/pusht/version_3" is a run. A name is never a path.
+
+    Args:
+        runs: the folder of all runs.
+    """
+
+    def __init__(self, runs: Path):
+        self.runs = runs
+        self._loaded: dict[tuple[str, float], Any] = {}
+        self._lock = threading.Lock()
+
+    def places(self) -> dict[str, Path]:
+        """Where each is, shipped ones first."""
+        shipped = {path.parent.name: path.parent for path in sorted(SHIPPED.glob("*/model.safetensors"))}
+        latest: dict[str, Path] = {}
+        for run in newest(self.runs):
+            latest.setdefault(run.parent.name, run)
+        return shipped | {f"runs/{run.parent.name}/{run.name}": run for _, run in sorted(latest.items())}
+
+    def of(
+        self, classes: Collection[str], fits: Callable[[dict[str, Any]], bool] = lambda arguments: True
+    ) -> dict[str, Path]:
+        """Those whose config names one of these classes, or a subclass, with constructor arguments that fit."""
+        found = {}
+        for name, place in self.places().items():
+            try:
+                model = model_beside(trained_file(place)) or {}
+            except (OSError, ValueError):  # a run that is being deleted, or somebody else's file
+                continue
+            if _is_of(model.get("class_path"), classes) and fits(model.get("init_args") or {}):
+                found[name] = place
+        return found
+
+    def load(self, name: str, place: Path, loading: Callable[[], None]) -> Any:
+        """The module in eval mode; `loading` is called first where that takes a while.
+
+        A run that has a newer checkpoint since is loaded again.
+        """
+        file = trained_file(place)
+        key = name, file.stat().st_mtime
+        if key not in self._loaded:
+            loading()
+            with self._lock:
+                if key not in self._loaded:
+                    from checkpoints.load_trained import load_trained  # with it comes Lightning, in seconds
+
+                    module = load_trained(place)
+                    self._loaded = {other: kept for other, kept in self._loaded.items() if other[0] != name}
+                    while len(self._loaded) >= MOST_LOADED:
+                        self._loaded.pop(next(iter(self._loaded)))
+                    self._loaded[key] = module
+        return self._loaded[key]
+
+
+def _is_of(class_path: Any, classes: Collection[str]) -> bool:
+    """Whether a dotted name is one of these classes, or of a subclass; ours are told without importing them."""
+    if class_path in classes:
+        return True
+    if not isinstance(class_path, str) or class_path.startswith("lightning_modules."):
+        return False
+    try:
+        parents = resolve_name(class_path).__mro__
+    except Exception:  # whatever importing somebody's class raises: it cannot be offered
+        return False
+    return any(f"{parent.__module__}.{parent.__qualname__}" in classes for parent in parents)
+
+
+def class_of(place: Path) -> str:
+    """The dotted name of a trained model's class."""
+    return str((model_beside(trained_file(place)) or {}).get("class_path"))
+
+
+def arguments_of(place: Path) -> dict[str, Any]:
+    """The constructor's arguments in the config of a trained model."""
+    return (model_beside(trained_file(place)) or {}).get("init_args") or {}
+
+
+def command_of(name: str) -> str:
+    """The command that trains such a model, by its name."""
+    config = name.split("/")[1] if name.startswith("runs/") else name
+    path = f"configs/{config}.yaml" if (CONFIGS / f"{config}.yaml").is_file() else f"pretrained/{config}/config.yaml"
+    return f"python train.py fit --config {path}"
+
+
+def data_of(place: Path) -> str:
+    """The dotted name of the datamodule that a trained model was trained on; "" where its config names none."""
+    config = config_beside(trained_file(place))
+    data = read_config(config).get("data") if config else None
+    return str(data.get("class_path", "")) if isinstance(data, dict) else ""
