@@ -104,3 +104,14 @@ def data_of(place: Path) -> str:
     config = config_beside(trained_file(place))
     data = read_config(config).get("data") if config else None
     return str(data.get("class_path", "")) if isinstance(data, dict) else ""
+
+
+def class_names(place: Path) -> list[str]:
+    """Names of the classes of a trained model, by the data that it was trained on; numbers where these have none."""
+    count = arguments_of(place).get("num_classes") or 0
+    try:
+        names: Any = resolve_name(data_of(place)).class_names
+    except (ValueError, AttributeError, ImportError):
+        names = None
+    known = isinstance(names, tuple | list) and len(names) == count
+    return [str(name) for name in names] if known else [str(number) for number in range(count)]

@@ -5,14 +5,12 @@ B batch, N points of the data in two dimensions.
 
 from collections.abc import Callable
 from pathlib import Path
-from pkgutil import resolve_name
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from app.models import arguments_of, command_of, data_of
+from app.models import arguments_of, class_names, command_of
 from app.request import Request
 from app.tab import Answer, Say, Tab, packed, rounded
 from diffusion.noise import Generators, generators, randn
@@ -156,14 +154,3 @@ def spiral(count: int = 240) -> np.ndarray:
     turn = np.linspace(0.6, 3 * np.pi, count // 2)
     arm = 0.95 * np.stack([np.cos(turn), np.sin(turn)], 1) * (turn / turn.max())[:, None]
     return np.concatenate([arm, -arm])
-
-
-def class_names(place: Path) -> list[str]:
-    """Names of the classes that a model draws, by the data that it was trained on; numbers where these have none."""
-    count = arguments_of(place).get("num_classes") or 0
-    try:
-        names: Any = resolve_name(data_of(place)).class_names
-    except (ValueError, AttributeError, ImportError):
-        names = None
-    known = isinstance(names, tuple | list) and len(names) == count
-    return [str(name) for name in names] if known else [str(number) for number in range(count)]

@@ -7,10 +7,9 @@ from typing import Any
 import torch
 
 from adversarial.slerp import slerp
-from app.models import command_of
+from app.models import class_names, command_of
 from app.request import Request
 from app.tab import Answer, Say, Tab, packed, rounded
-from app.tabs.diffusion import class_names
 from app.tabs.digits import CLASSIFIERS
 from checkpoints.pretrained import trained_file
 from diffusion.noise import generators

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from app.models import arguments_of, command_of
+from app.models import arguments_of, class_names, command_of
 from app.request import Request
 from app.tab import Answer, Say, Tab, packed, rounded
 from app.tabs.digits import CLASSIFIERS
@@ -42,7 +42,7 @@ class PhotographsTab(Tab):
         say(
             {
                 "kind": "classes",
-                "names": list(classifier.class_names),
+                "names": list(classifier.names.names) or class_names(models[name]),
                 "probabilities": rounded(logits.mean(0).softmax(0)),
                 "views": [
                     {"image": packed(view[0].numpy()), "probabilities": rounded(own)}

@@ -22,7 +22,7 @@ export function mount(section) {
       $("views").replaceChildren(...answer.views.map(view => {
         const figure = make("figure"), best = view.probabilities.indexOf(Math.max(...view.probabilities));
         const canvas = put(view.image);
-        Object.assign(canvas.style, { width: "84px", height: "84px" });
+        Object.assign(canvas.style, { width: "72px", height: "72px" });
         figure.append(canvas, make("figcaption", { textContent: `${answer.names[best]} ${(100 * view.probabilities[best]).toFixed(0)} %` }));
         return figure;
       }));

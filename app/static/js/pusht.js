@@ -262,12 +262,12 @@ export function mount(section) {
     pen.scale(width / WORLD, width / WORLD);
     pen.lineJoin = pen.lineCap = "round";
     polygon(pen, hello.target, colour("target"), colour("target-line"));
-    const share = Math.min(1, (now - arrived) / interval);
+    const share = Math.min(1, Math.max(0, now - arrived) / interval); // a frame may have begun before the answer came
     const mix = (from, to) => from.map((value, i) => value + share * (to[i] - value));
     let pointer = mix(before.pointer, state.pointer), pose = mix(before.pose, state.pose);
     pose[2] = before.pose[2] + share * turned(before.pose[2], state.pose[2]);
     if (ghost) {
-      if (ghost.kind === "replay") ghost.at = Math.min(ghost.frames.length - 1, Math.floor((now - ghost.since) / (interval / 2)));
+      if (ghost.kind === "replay") ghost.at = Math.min(ghost.frames.length - 1, Math.floor(Math.max(0, now - ghost.since) / (interval / 2)));
       const shown = ghost.frames[ghost.at];
       if (ghost.kind === "replay" && ghost.at < ghost.frames.length - 1) [pointer, pose] = [shown.slice(0, 2), shown.slice(2, 5)];
       else if (ghost.kind === "demonstration") {
@@ -291,7 +291,7 @@ export function mount(section) {
 
   // The chosen chunk as it forms, and what seven other draws of the same noise level would have become.
   function drawFan(pen, now) {
-    const forming = Math.min(1, (now - fan.since) / FORMING), last = fan.steps.length - 1;
+    const forming = Math.min(1, Math.max(0, now - fan.since) / FORMING), last = fan.steps.length - 1;
     const position = forming * last, from = Math.floor(position), part = position - from;
     const [a, b] = [fan.steps[from], fan.steps[Math.min(last, from + 1)]];
     const chunk = a.map((point, i) => point.map((value, k) => value + part * (b[i][k] - value)));

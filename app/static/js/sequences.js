@@ -95,7 +95,7 @@ export function mount(section) {
     }
     const weights = bytesOf(map.bytes), [asks, reads] = [map.asking.length, map.attended.length];
     const x = (i, count) => (width * (i + .5)) / count;
-    const [top, bottom] = [30, height - 30];
+    const [top, bottom] = [24, height - 8];
     pen.strokeStyle = colour("accent");
     for (let i = 0; i < asks; i++) {
       if (focus !== null && focus !== i) continue;
