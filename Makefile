@@ -28,6 +28,9 @@ $(VENV)/firstlight-dev: $(VENV)/firstlight
 demo: $(VENV)/firstlight  ## train a Push-T policy for five minutes, compare it with the shipped one, write a video
 	$(BIN)/python -m demo
 
+play: $(VENV)/firstlight  ## a page in the browser: push the T, draw, watch every model at work
+	$(BIN)/python -m app
+
 test: $(VENV)/firstlight-dev  ## the tests, in minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile
 
@@ -63,4 +66,4 @@ results: $(VENV)/firstlight  ## test every model in pretrained/ again and hold t
 board: $(VENV)/firstlight  ## TensorBoard over runs/
 	$(BIN)/tensorboard --logdir runs
 
-.PHONY: help demo test test-slow test-oldest lint types format bench results board
+.PHONY: help demo play test test-slow test-oldest lint types format bench results board

@@ -78,7 +78,7 @@ def main(args: list[str] | None = None) -> None:
         f"video           {movie}\nimage           {still}\n"
         "curves          make board, then open http://localhost:6006\n"
         f"train longer    .venv/bin/python train.py fit --config {CONFIG}\n"
-        "push it yourself  .venv/bin/python -m envs.play"
+        "play with it    .venv/bin/python -m app"
     )
 
 

@@ -62,6 +62,7 @@ class Conversation:
 
     async def _answer_all(self) -> None:
         try:
+            await self._send({"kind": "loading", "model": "what this tab needs"})
             tab = await to_thread.run_sync(self._make, limiter=self._limiter)
             await self._send({"kind": "hello", **await to_thread.run_sync(tab.hello, limiter=self._limiter)})
             while True:

@@ -1,4 +1,7 @@
-"""The trained models that a tab offers: those that ship, and the newest run of every config; loaded when first used."""
+"""The trained models that a tab offers: those that ship, and the newest run of every config; loaded when first used.
+
+`checkpoints` is imported where it is used: Lightning comes with it, in seconds, and the page need not wait for that.
+"""
 
 import threading
 from collections.abc import Callable, Collection
@@ -6,11 +9,9 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-from checkpoints.pretrained import SHIPPED, read_config, trained_file
-from checkpoints.run_model import config_beside, model_beside
 from checkpoints.runs import newest
 
-CONFIGS = SHIPPED.parent / "configs"
+ROOT = Path(__file__).parent.parent
 MOST_LOADED = 24  # models that are kept in memory
 
 
@@ -28,6 +29,8 @@ class Models:
 
     def places(self) -> dict[str, Path]:
         """Where each is, shipped ones first."""
+        from checkpoints.pretrained import SHIPPED
+
         shipped = {path.parent.name: path.parent for path in sorted(SHIPPED.glob("*/model.safetensors"))}
         latest: dict[str, Path] = {}
         for run in newest(self.runs):
@@ -41,7 +44,7 @@ class Models:
         found = {}
         for name, place in self.places().items():
             try:
-                model = model_beside(trained_file(place)) or {}
+                model = model_of(place)
             except (OSError, ValueError):  # a run that is being deleted, or somebody else's file
                 continue
             if _is_of(model.get("class_path"), classes) and fits(model.get("init_args") or {}):
@@ -53,14 +56,15 @@ class Models:
 
         A run that has a newer checkpoint since is loaded again.
         """
+        from checkpoints.load_trained import load_trained
+        from checkpoints.pretrained import trained_file
+
         file = trained_file(place)
         key = name, file.stat().st_mtime
         if key not in self._loaded:
             loading()
             with self._lock:
                 if key not in self._loaded:
-                    from checkpoints.load_trained import load_trained  # with it comes Lightning, in seconds
-
                     module = load_trained(place)
                     self._loaded = {other: kept for other, kept in self._loaded.items() if other[0] != name}
                     while len(self._loaded) >= MOST_LOADED:
@@ -82,25 +86,40 @@ def _is_of(class_path: Any, classes: Collection[str]) -> bool:
     return any(f"{parent.__module__}.{parent.__qualname__}" in classes for parent in parents)
 
 
+def model_of(place: Path) -> dict[str, Any]:
+    """The part `model` of the config beside a trained model; empty where there is none."""
+    from checkpoints.pretrained import trained_file
+    from checkpoints.run_model import model_beside
+
+    return model_beside(trained_file(place)) or {}
+
+
 def class_of(place: Path) -> str:
     """The dotted name of a trained model's class."""
-    return str((model_beside(trained_file(place)) or {}).get("class_path"))
+    return str(model_of(place).get("class_path"))
 
 
 def arguments_of(place: Path) -> dict[str, Any]:
     """The constructor's arguments in the config of a trained model."""
-    return (model_beside(trained_file(place)) or {}).get("init_args") or {}
+    return model_of(place).get("init_args") or {}
 
 
 def command_of(name: str) -> str:
     """The command that trains such a model, by its name."""
     config = name.split("/")[1] if name.startswith("runs/") else name
-    path = f"configs/{config}.yaml" if (CONFIGS / f"{config}.yaml").is_file() else f"pretrained/{config}/config.yaml"
+    path = (
+        f"configs/{config}.yaml"
+        if (ROOT / "configs" / f"{config}.yaml").is_file()
+        else f"pretrained/{config}/config.yaml"
+    )
     return f"python train.py fit --config {path}"
 
 
 def data_of(place: Path) -> str:
     """The dotted name of the datamodule that a trained model was trained on; "" where its config names none."""
+    from checkpoints.pretrained import read_config, trained_file
+    from checkpoints.run_model import config_beside
+
     config = config_beside(trained_file(place))
     data = read_config(config).get("data") if config else None
     return str(data.get("class_path", "")) if isinstance(data, dict) else ""
