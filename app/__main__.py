@@ -54,7 +54,14 @@ def main(args: list[str] | None = None) -> None:
     app = make_app(House(Models(options.runs), Recorder(options.out), options.seed), hosts, token)
     # A message longer than ws_max_size ends the connection; one longer than LONGEST is answered by an error.
     server = uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", ws_max_size=8 * LONGEST, timeout_graceful_shutdown=1)
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            ws_max_size=8 * LONGEST,
+            timeout_graceful_shutdown=1,
+            proxy_headers=False,
+            server_header=False,
+        )
     )
     print(f"Firstlight is at {address} (Ctrl-C ends)", flush=True)
     if not options.no_browser:

@@ -5,6 +5,7 @@
 
 import threading
 from collections.abc import Callable, Collection
+from functools import lru_cache
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -86,12 +87,25 @@ def _is_of(class_path: Any, classes: Collection[str]) -> bool:
     return any(f"{parent.__module__}.{parent.__qualname__}" in classes for parent in parents)
 
 
-def model_of(place: Path) -> dict[str, Any]:
-    """The part `model` of the config beside a trained model; empty where there is none."""
+def config_of(place: Path) -> dict[str, Any]:
+    """What the config beside a trained model says; empty where there is none. Raises as `read_config`."""
     from checkpoints.pretrained import trained_file
-    from checkpoints.run_model import model_beside
+    from checkpoints.run_model import config_beside
 
-    return model_beside(trained_file(place)) or {}
+    config = config_beside(trained_file(place))
+    return _read(config, config.stat().st_mtime) if config else {}
+
+
+@lru_cache(maxsize=1000)  # a policy is asked for several times a second
+def _read(config: Path, changed: float) -> dict[str, Any]:
+    from checkpoints.pretrained import read_config
+
+    return read_config(config)
+
+
+def model_of(place: Path) -> dict[str, Any]:
+    """The part `model` of that config; empty where there is none."""
+    return config_of(place).get("model") or {}
 
 
 def class_of(place: Path) -> str:
@@ -117,11 +131,7 @@ def command_of(name: str) -> str:
 
 def data_of(place: Path) -> str:
     """The dotted name of the datamodule that a trained model was trained on; "" where its config names none."""
-    from checkpoints.pretrained import read_config, trained_file
-    from checkpoints.run_model import config_beside
-
-    config = config_beside(trained_file(place))
-    data = read_config(config).get("data") if config else None
+    data = config_of(place).get("data")
     return str(data.get("class_path", "")) if isinstance(data, dict) else ""
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from app.models import command_of
 from app.request import Request
-from app.tab import Answer, House, Say, Tab, packed, rounded
+from app.tab import Answer, Say, Tab, packed, rounded
 from numpy_core import Module, small_cnn, softmax_regression, storage, two_layer_mlp
 from numpy_core.activations import softmax
 
@@ -27,6 +27,7 @@ SIDE = 112  # pixels of the drawing that the page sends: four to each of an MNIS
 DIGIT, INK = 28, 20  # MNIST's images, and the box that their ink fills
 WEIGHTS = Path(__file__).parent.parent / "numpy_weights"
 MEAN, STD = 0.1307, 0.3081  # of MNIST's training pixels in [0, 1]
+NUMPY_LOCK = threading.Lock()
 BUILD: dict[str, Callable[[np.random.Generator], Module]] = {
     "softmax": lambda rng: softmax_regression(DIGIT**2, 10, rng),
     "mlp": lambda rng: two_layer_mlp(DIGIT**2, 512, 10, rng),
@@ -36,10 +37,6 @@ BUILD: dict[str, Callable[[np.random.Generator], Module]] = {
 
 class DigitsTab(Tab):
     """A drawing, and who reads what in it."""
-
-    def __init__(self, house: House):
-        super().__init__(house)
-        self._lock = threading.Lock()
 
     def hello(self) -> Answer:
         weights = numpy_model("softmax").state()
@@ -94,9 +91,6 @@ class DigitsTab(Tab):
             logits = classifier.network(pixels).float()
             (gradient,) = torch.autograd.grad(logits.max(), pixels)
             yield name, logits.softmax(1)[0].detach().numpy(), gradient[0, 0].float().numpy()
-
-
-NUMPY_LOCK = threading.Lock()
 
 
 @cache

@@ -24,6 +24,7 @@ from envs import t_block
 from envs.arguments import LARGEST_SEED
 from envs.drawing import draw
 from envs.pusht import MAX_EPISODE_STEPS, PIXELS, PushT, pointer_target
+from envs.pusht_world import PushTWorld
 from envs.recording import EpisodeActions
 
 POLICIES = ("lightning_modules.diffusion_policy.DiffusionPolicy",)
@@ -39,6 +40,7 @@ class PushTTab(Tab):
     def __init__(self, house: House):
         super().__init__(house)
         self._seed = house.first_seed
+        self._fitting: set[str] = set()  # policies that were found to fit this world
         self._env = PushT("state", legacy_resets=True)
         self._begin({"seed": self._seed})
 
@@ -116,7 +118,7 @@ class PushTTab(Tab):
 
     def _act(self, request: Request, say: Say) -> Answer:
         """Ask the policy for its next actions; what the page may draw of them."""
-        policy = self._policy(request.choice("policy", self.house.models.of(POLICIES)), say)
+        policy = self._policy(request, say)
         horizon = policy.hparams.horizon
         given = request.whole("n_action_steps", 1, 1000) if "n_action_steps" in request else None
         count = min(given or policy.hparams.n_action_steps, horizon)
@@ -143,12 +145,13 @@ class PushTTab(Tab):
             }
         }
 
-    def _policy(self, name: str, say: Say) -> Any:
-        from envs.pusht_world import PushTWorld
-
-        place = self.house.models.of(POLICIES)[name]
-        policy = self.house.models.load(name, place, lambda: say({"kind": "loading", "model": name}))
-        PushTWorld().observed_as(policy.observation).check(policy.observation_shape, policy.action_dim)
+    def _policy(self, request: Request, say: Say) -> Any:
+        policies = self.house.models.of(POLICIES)
+        name = request.choice("policy", policies)
+        policy = self.house.models.load(name, policies[name], lambda: say({"kind": "loading", "model": name}))
+        if name not in self._fitting:
+            PushTWorld().observed_as(policy.observation).check(policy.observation_shape, policy.action_dim)
+            self._fitting.add(name)
         if policy.hparams.n_obs_steps > MOST_OBSERVED:
             raise ValueError(f"{name} observes {policy.hparams.n_obs_steps} steps; the page keeps {MOST_OBSERVED}")
         return policy

@@ -1,9 +1,13 @@
 """The server: whom it answers, what it shows, and that no request ends a conversation."""
 
+import gc
 import json
 import re
+import resource
+from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
 from starlette.websockets import WebSocketDisconnect
 
@@ -11,6 +15,8 @@ from app import __main__ as command
 from app import server
 from app.request import LONGEST
 from app.security import COOKIE
+from app.tabs.pusht import PushTTab
+from envs.pusht import PushT
 from tests.app.visitor import HOST, OWN, client, house, visit
 
 ROOT = Path(server.ROOT)
@@ -181,8 +187,6 @@ def test_bytes_are_answered_too(page):
 
 
 def test_a_mistake_of_ours_is_told_and_the_conversation_goes_on(page, monkeypatch, caplog):
-    from app.tabs.pusht import PushTTab
-
     with visit(page, "pusht") as visitor:
         with monkeypatch.context() as wrong:
             wrong.setattr(PushTTab, "_replay", lambda *_: 1 / 0)
@@ -191,12 +195,34 @@ def test_a_mistake_of_ours_is_told_and_the_conversation_goes_on(page, monkeypatc
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_visitors_do_not_share_a_world(page):
-    with visit(page, "pusht") as one, visit(page, "pusht") as other:
-        for _ in range(3):
-            moved = one.ask("step", "state", driver="you", target=[300, 310])
-        assert (moved["steps"], other.ask("reset", "state", seed=5)["steps"]) == (3, 0)
-        assert one.ask("step", "state", driver="you", target=[300, 310])["steps"] == 4
+def test_twenty_visitors_at_once_do_not_mix_their_worlds(page):
+    with ExitStack() as everybody:
+        visitors = [everybody.enter_context(visit(page, "pusht")) for _ in range(20)]
+        worlds = [PushT("state", legacy_resets=True) for _ in visitors]
+        for seed, (visitor, world) in enumerate(zip(visitors, worlds, strict=True)):
+            world.reset(seed=seed)
+            visitor.ask("reset", "state", seed=seed)
+        for step in range(3):
+            for seed, (visitor, world) in enumerate(zip(visitors, worlds, strict=True)):
+                target = [20.0 * seed, 100.0 * step]
+                view = visitor.ask("step", "state", driver="you", target=target)
+                state = world.step(np.array(target, np.float32))[0]
+                assert (view["pointer"], view["steps"]) == (pytest.approx(state[:2], abs=0.01), step + 1)
+
+
+@pytest.mark.slow
+def test_five_hundred_sessions_leave_nothing_behind(page):
+    def memory():
+        gc.collect()
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    for session in range(550):
+        if session == 50:
+            before = memory()
+        with visit(page, "pusht") as visitor:
+            visitor.ask("step", "state", driver="you", target=[10, 10])
+    assert not [one for one in gc.get_objects() if isinstance(one, PushTTab)]
+    assert memory() - before < 30e6
 
 
 def test_only_so_many_at_once(page, monkeypatch):

@@ -29,7 +29,7 @@ export function mount(section) {
     },
   }, section.querySelector(".status"));
 
-  const chosen = () => hello.models.find(one => one.name === $("ddpm").value);
+  const chosen = () => hello?.models.find(one => one.name === $("ddpm").value);
 
   function choose() {
     const before = $("class").value;

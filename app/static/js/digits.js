@@ -5,13 +5,15 @@ import { base64Of, make, put, signedPaint } from "./drawing.js";
 
 export function mount(section) {
   const $ = id => section.querySelector(`#${id}`);
-  const paper = $("paper");
+  const paper = $("paper"), small = make("canvas");
   let hello = null, asked = false, changed = false, last = null, readings = {};
 
   const line = new Line("digits", {
     hello(answer) {
       hello = answer;
-      [paper.width, paper.height] = [answer.side, answer.side];
+      const density = Math.ceil(3 * (window.devicePixelRatio || 1)); // the paper is shown at three times what is sent
+      [paper.width, paper.height] = [density * answer.side, density * answer.side];
+      [small.width, small.height] = [answer.side, answer.side];
       wipe();
       drawTemplates();
       $("readers").replaceChildren(...answer.readers.map(card));
@@ -38,8 +40,11 @@ export function mount(section) {
   function ask() {
     changed = asked;
     if (asked) return;
-    const pixels = paper.getContext("2d").getImageData(0, 0, paper.width, paper.height).data;
-    const ink = Uint8Array.from({ length: paper.width * paper.height }, (_, i) => pixels[4 * i]);
+    const pen = small.getContext("2d", { willReadFrequently: true });
+    pen.imageSmoothingQuality = "high";
+    pen.drawImage(paper, 0, 0, small.width, small.height);
+    const pixels = pen.getImageData(0, 0, small.width, small.height).data;
+    const ink = Uint8Array.from({ length: small.width * small.height }, (_, i) => pixels[4 * i]);
     asked = line.ask("read", { drawing: base64Of(ink) });
   }
 
@@ -102,7 +107,7 @@ export function mount(section) {
   };
   const stroke = to => {
     const pen = paper.getContext("2d");
-    Object.assign(pen, { strokeStyle: "#fff", lineWidth: 9, lineCap: "round", lineJoin: "round", shadowColor: "#fff", shadowBlur: 1.5 });
+    Object.assign(pen, { strokeStyle: "#fff", lineWidth: 0.08 * paper.width, lineCap: "round", lineJoin: "round" });
     pen.beginPath();
     pen.moveTo(...at);
     pen.lineTo(to[0] + .01, to[1]);

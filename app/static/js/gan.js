@@ -27,7 +27,7 @@ export function mount(section) {
     lost: settle,
   }, section.querySelector(".status"));
 
-  const chosen = () => hello.models.find(one => one.name === $("generator").value);
+  const chosen = () => hello?.models.find(one => one.name === $("generator").value);
 
   function settle() {
     asked = false;

@@ -30,7 +30,7 @@ export function mount(section) {
     },
   }, section.querySelector(".status"));
 
-  const chosen = () => hello.models.find(one => one.name === $("classifier").value);
+  const chosen = () => hello?.models.find(one => one.name === $("classifier").value);
 
   function describe() {
     section.querySelector("[data-command]").textContent = chosen()?.command ?? "";

@@ -55,7 +55,7 @@ export function mount(section) {
 
   const plain = token => !/^<(pad|bos|eos|sep)>$/.test(token);
   const spaced = () => /^\d+$/.test(tokens[0]?.token ?? "");
-  const chosen = () => hello.models.find(one => one.name === $("sequence-model").value);
+  const chosen = () => hello?.models.find(one => one.name === $("sequence-model").value);
 
   function chip(token) {
     const button = make("button", { type: "button", className: "token", textContent: token.token.replaceAll(" ", "␣") });
