@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -39,13 +39,14 @@ class DigitsTab(Tab):
     """A drawing, and who reads what in it."""
 
     def hello(self) -> Answer:
-        weights = numpy_model("softmax").state()
-        (templates,) = (array for array in weights.values() if array.ndim == 2)
-        templates = templates if templates.shape[0] == 10 else templates.T
+        templates = numpy_model("softmax", self._numpy()["softmax"]).state()["1.weight"]  # (10, 784)
         return {
             "side": SIDE,
             "readers": [
-                *({"name": f"NumPy {name}", "command": f"python -m examples.numpy_mnist {name}"} for name in BUILD),
+                *(
+                    {"name": f"NumPy {name}", "command": f"python -m examples.numpy_mnist {name}"}
+                    for name in self._numpy()
+                ),
                 *({"name": name, "command": command_of(name)} for name in self._trained()),
             ],
             "templates": [packed(signed(row.reshape(DIGIT, DIGIT))) for row in templates],
@@ -53,6 +54,16 @@ class DigitsTab(Tab):
 
     def requests(self) -> dict[str, Callable[[Request, Say], None]]:
         return {"read": self._read}
+
+    def _numpy(self) -> dict[str, Path]:
+        """Files of weights of the NumPy models: the newest run of each, or those that ship."""
+        found = {}
+        for name in BUILD:
+            runs = sorted(
+                self.house.models.runs.glob(f"numpy_{name}/*/last.npz"), key=lambda path: path.stat().st_mtime
+            )
+            found |= {name: path for path in (*runs[-1:], WEIGHTS / f"{name}.npz")[:1] if path.is_file()}
+        return found
 
     def _trained(self) -> dict[str, Path]:
         return self.house.models.of(CLASSIFIERS, lambda given: list(given.get("shape") or []) == [1, DIGIT, DIGIT])
@@ -76,8 +87,8 @@ class DigitsTab(Tab):
     def _readings(self, digit: np.ndarray, say: Say) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         """Each reader's name, probabilities (10,), and the gradient (28, 28) of its likeliest class's logit."""
         x = ((digit.astype(np.float32) / 255 - MEAN) / STD)[None, None]
-        for name in BUILD:
-            model = numpy_model(name)
+        for name, path in self._numpy().items():
+            model = numpy_model(name, path)
             with NUMPY_LOCK:  # a layer remembers its input until the backward pass
                 logits = model.forward(x)
                 one_hot = np.eye(10, dtype=np.float32)[logits.argmax(1)]
@@ -93,12 +104,15 @@ class DigitsTab(Tab):
             yield name, logits.softmax(1)[0].detach().numpy(), gradient[0, 0].float().numpy()
 
 
-@cache
-def numpy_model(name: str) -> Module:
-    """One of the three models of `examples.numpy_mnist`, with the weights that ship; they were kept in float16."""
+@lru_cache(maxsize=12)
+def numpy_model(name: str, path: Path) -> Module:
+    """One of the three models of `examples.numpy_mnist`, with the weights in a file: float16, or a run's checkpoint."""
     model = BUILD[name](np.random.default_rng(0)).eval()
-    stored = storage.load(WEIGHTS / f"{name}.npz")
-    model.load_state({key: array.astype(model.state()[key].dtype) for key, array in stored.items()})
+    stored, own = storage.load(path), model.state()
+    prefix = "" if stored.keys() == own.keys() else "model/"
+    if missing := [key for key in own if prefix + key not in stored]:
+        raise ValueError(f"{path} lacks {', '.join(missing)}: it holds no weights of examples.numpy_mnist {name}")
+    model.load_state({key: stored[prefix + key].astype(array.dtype) for key, array in own.items()})
     return model
 
 
