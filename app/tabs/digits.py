@@ -57,13 +57,12 @@ class DigitsTab(Tab):
 
     def _numpy(self) -> dict[str, Path]:
         """Files of weights of the NumPy models: the newest run of each, or those that ship."""
-        found = {}
-        for name in BUILD:
-            runs = sorted(
-                self.house.models.runs.glob(f"numpy_{name}/*/last.npz"), key=lambda path: path.stat().st_mtime
-            )
-            found |= {name: path for path in (*runs[-1:], WEIGHTS / f"{name}.npz")[:1] if path.is_file()}
-        return found
+        found = {name: WEIGHTS / f"{name}.npz" for name in BUILD}
+        for path in sorted(self.house.models.runs.glob("numpy_*/*/last.npz"), key=lambda path: path.stat().st_mtime):
+            name = path.parent.parent.name.removeprefix("numpy_")
+            if name in found:
+                found[name] = path
+        return {name: path for name, path in found.items() if path.is_file()}
 
     def _trained(self) -> dict[str, Path]:
         return self.house.models.of(CLASSIFIERS, lambda given: list(given.get("shape") or []) == [1, DIGIT, DIGIT])
