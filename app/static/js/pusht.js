@@ -6,6 +6,7 @@ import { colour, crisp, options, showRanges } from "./drawing.js";
 
 const WORLD = 512, POINTER = 15, STEP = 100; // pixels, pixels, milliseconds
 const HANDLE = 165; // px from the block's origin to the handle that turns it
+const AWAKE = 700; // milliseconds that the picture goes on being drawn after something happened
 const FORMING = 320; // milliseconds in which a chunk is seen to form
 const KEY_MOVE = 14; // pixels that an arrow key moves your target
 
@@ -15,6 +16,8 @@ export function mount(section) {
   let hello = null, state = null, before = null, arrived = 0;
   let driver = "policy", running = false, waiting = false, due = 0;
   let target = null, pushing = false, dragging = null, over = false;
+  let awake = 0;
+  const wake = () => { awake = performance.now() + AWAKE; };
   let fan = null, plan = null, ghost = null, trail = [], planning = false;
 
   const line = new Line("pusht", {
@@ -62,6 +65,7 @@ export function mount(section) {
   function take(next, anew = false) {
     const begins = anew || !state || next.steps === 0;
     [before, state, arrived] = [begins ? next : state, next, performance.now()];
+    wake();
     waiting = false;
     if (begins) [trail, fan, plan] = [[], null, null];
     trail.push(next.pointer);
@@ -252,7 +256,7 @@ export function mount(section) {
       due = Math.max(due + interval, now - interval);
       step();
     }
-    draw(now, interval);
+    if (now < awake || ghost?.kind === "replay") draw(now, interval);
   }
 
   function draw(now, interval) {
@@ -314,11 +318,13 @@ export function mount(section) {
     return hello.corners.map(([u, v]) => [x + cos * u - sin * v, y + sin * u + cos * v]);
   };
 
+  for (const kind of ["pointerdown", "pointermove", "pointerup", "change", "keydown"]) section.addEventListener(kind, wake);
+  for (const kind of ["theme", "resize"]) addEventListener(kind, wake);
   showRanges(section);
   choose("policy");
   setRunning(false);
   requestAnimationFrame(frame);
-  return {};
+  return { shown: wake };
 }
 
 function turned(from, to) {
