@@ -28,6 +28,9 @@ $(VENV)/firstlight-dev: $(VENV)/firstlight
 demo: $(VENV)/firstlight  ## train a Push-T policy for five minutes, compare it with the shipped one, write a video
 	$(BIN)/python -m demo
 
+play: $(VENV)/firstlight  ## a page in the browser: push the T, draw, watch every model at work
+	$(BIN)/python -m app
+
 test: $(VENV)/firstlight-dev  ## the tests, in minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile
 
@@ -79,4 +82,4 @@ docs-serve: $(VENV)/firstlight-docs  ## the site at http://127.0.0.1:8000, built
 board: $(VENV)/firstlight  ## TensorBoard over runs/
 	$(BIN)/tensorboard --logdir runs
 
-.PHONY: help demo test test-slow test-oldest lint types format bench results notebooks docs docs-serve board
+.PHONY: help demo play test test-slow test-oldest lint types format bench results notebooks docs docs-serve board

@@ -78,7 +78,7 @@ def main(args: list[str] | None = None) -> None:
         f"run     {OUT}\nlook at {movie}\n        {still}\n"
         "curves  make board, then open http://localhost:6006\n"
         f"next    .venv/bin/python train.py fit --config {CONFIG}    # train longer\n"
-        "        .venv/bin/python -m envs.play    # push it yourself",
+        "        .venv/bin/python -m app    # push it yourself",
         soft_wrap=True,
         highlight=False,
     )

@@ -3,7 +3,7 @@
 B batch, P tokens of the prompts, N new tokens, V vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -39,6 +39,7 @@ def generate(
     end: int = EOS,
     suppress_tokens: Sequence[int] = (),
     cached: bool = True,
+    on_token: Callable[[Tensor, Tensor], None] | None = None,
 ) -> Tensor:
     """The decoder's continuation of each prompt: (B, P) -> (B, N), up to and including `end`, then PAD.
 
@@ -56,6 +57,8 @@ def generate(
         end: the id that ends a row; -1: none does.
         suppress_tokens: ids that are never generated.
         cached: False reads everything again for each new token: slower, with the same result.
+        on_token: is called as `on_token(token, logits)` with each new token (B,) and the logits (B, V) that it was
+            taken from: to show text while it is written. A beam search, which decides at the end, calls it never.
 
     Raises ValueError for empty or too long prompts and for options that are out of range.
     """
@@ -90,6 +93,8 @@ def generate(
                 token = sampling.draw(distribution, draws[:, len(written)])
             token = token.masked_fill(ended, PAD)
             written.append(token)
+            if on_token is not None:
+                on_token(token, logits)
             ended |= (token == end) | (state.token_limit <= len(written))
             if count == most or (count % every == 0 and ended.all()):
                 break

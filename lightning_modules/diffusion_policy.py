@@ -24,7 +24,7 @@ from diffusion.noise import Generators, randint, randn
 from diffusion.noise_schedule import MAX_TIMESTEPS, NoiseSchedule, SquaredCosineSchedule
 from diffusion.prediction_type import PredictionType, VPrediction
 from diffusion.sample_noise import noise_of, run_seed
-from diffusion.samplers import DDIMSampler, Sampler
+from diffusion.samplers import DDIMSampler, OnStep, Sampler
 from diffusion.scheduler import NoiseScheduler
 from diffusion.thresholding import NoThresholding, Thresholding
 from diffusion.timesteps import check_sampling_steps
@@ -155,25 +155,35 @@ class DiffusionPolicy(OptimizedModule):
         return self.features.action_dim
 
     @torch.no_grad()
-    def act(self, observations: Any, generator: Generators = None) -> Tensor | np.ndarray:
+    def act(
+        self,
+        observations: Any,
+        generator: Generators = None,
+        temperature: float | None = None,
+        on_step: OnStep | None = None,
+    ) -> Tensor | np.ndarray:
         """The next T actions: (B, O, ...) -> (B, T, A), or (O, ...) -> (T, A), in the units of the world.
 
         Takes a tensor or an array of numbers of any precision, or a dictionary of these by key, as the policy was
         trained on. Gives float32: for tensors a tensor on their device, for arrays an array.
         Noise comes from `generator`: one for the batch; or a list with one for each observation, which then acts the
         same in every batch up to rounding (`diffusion.noise.generators`); or, without, torch's global one. Modes
-        (train, eval) are left as they were.
+        (train, eval) are left as they were. `temperature` is as the constructor's, which is its default.
+
+        `on_step` is called as `on_step(number, actions)` after each step of the sampler with the actions (B, T, A)
+        predicted there, in the units of the world: to watch them form.
 
         Raises ValueError for observations of another shape, or with numbers that are not finite.
         """
+        temperature = self.hparams.temperature if temperature is None else temperature
+        number("[0, 1000]", temperature=temperature)
         observed = self._checked(observations)
         first, shape = arrays(observed)[0], arrays(self.observation_shape)[0]
         batch = first.shape[: first.ndim - 1 - len(shape)]  # (B,) or ()
-        if not batch:
-            observed = map_observation(lambda values: values[None], observed)
+        batched = observed if batch else map_observation(lambda values: values[None], observed)
         noise = randn((*(batch or (1,)), *self._chunk), generator, self.action_scale.device, torch.float32)
         with evaluating(self):
-            actions = self._act(observed, noise, self.sampler, generator)
+            actions = self._act(batched, temperature * noise, self.sampler, generator, on_step)
         actions = actions.reshape(*batch, *actions.shape[1:])
         given = arrays(observations)[0]
         return actions.to(given.device) if isinstance(given, Tensor) else actions.cpu().numpy()
@@ -207,16 +217,25 @@ class DiffusionPolicy(OptimizedModule):
         """(T, A)."""
         return self.hparams.horizon, self.action_dim
 
-    def _act(self, observations: Any, noise: Tensor, sampler: Sampler, generator: Generators = None) -> Tensor:
-        """Actions (B, T, A) from observations (B, O, ...) and standard normal noise (B, T, A)."""
+    def _act(
+        self,
+        observations: Any,
+        noise: Tensor,
+        sampler: Sampler,
+        generator: Generators = None,
+        on_step: OnStep | None = None,
+    ) -> Tensor:
+        """Actions (B, T, A) from observations (B, O, ...) and the noise (B, T, A) that denoising begins with."""
         context = self._context(observations)
 
         def denoise(x: Tensor, t: Tensor) -> Tensor:
             return self.thresholding(self.prediction_type.x0(self.scheduler, x, self._predict(x, t, context), t))
 
-        noise = self.hparams.temperature * noise
-        x0 = sampler(denoise, noise, self.scheduler, self.hparams.sampling_steps, generator)
-        return self.features.within_bounds(x0 * self.action_scale + self.features.origin(observations))
+        def in_world(x0: Tensor) -> Tensor:
+            return self.features.within_bounds(x0 * self.action_scale + self.features.origin(observations))
+
+        watch = None if on_step is None else lambda number, x0: on_step(number, in_world(x0))
+        return in_world(sampler(denoise, noise, self.scheduler, self.hparams.sampling_steps, generator, watch))
 
     def onnx_functions(self) -> dict[str, OnnxFunction]:
         """`act` as a whole, as `checkpoints.onnx_function.OnnxExportable` says."""
@@ -225,7 +244,8 @@ class DiffusionPolicy(OptimizedModule):
         keys = list(shapes) if isinstance(shapes, Mapping) else None
 
         def act(noise: Tensor, *values: Tensor) -> Tensor:
-            return self._act(values[0] if keys is None else dict(zip(keys, values, strict=True)), noise, sampler)
+            observed = values[0] if keys is None else dict(zip(keys, values, strict=True))
+            return self._act(observed, hp.temperature * noise, sampler)
 
         def example(shape: Sequence[int]) -> Input:
             size, steps = (ROWS, hp.n_obs_steps, *shape), f"the last {hp.n_obs_steps} steps, the newest last; "

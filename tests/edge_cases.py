@@ -31,11 +31,11 @@ from diffusion.prediction_type import VPrediction
 from diffusion.samplers import DPMSolver
 from diffusion.scheduler import NoiseScheduler
 from envs.action_chunking import ActionChunking
-from envs.play import Game
 from envs.pusht import PushT
 from envs.rollout import Episode
 from envs.world import World
 from lightning_modules.ddpm import DDPM
+from lightning_modules.diffusion_policy import DiffusionPolicy
 from lightning_modules.gan import GAN
 from lightning_modules.seq2seq import Seq2Seq
 from networks.attention import AttentionContext
@@ -152,12 +152,6 @@ def diff_augmentation(**arguments) -> Case:
 def factors(**arguments) -> Case:
     """A learning-rate schedule at the first steps and the last, with an end and without."""
     return Case(lambda: dict(arguments), lambda made, _: [made(n, end) for n in (0, 3, 10) for end in (10, math.inf)])
-
-
-def game() -> Game:
-    made = Game(None)
-    made.reset()
-    return made
 
 
 def generator() -> torch.Generator:
@@ -583,6 +577,15 @@ CASES: dict[str, Case] = {
         },
         itself,
     ),
+    "lightning_modules.diffusion_policy.DiffusionPolicy.act": Case(
+        lambda: {
+            "self": DiffusionPolicy(observation_shape=[18], action_dim=2, horizon=4, n_action_steps=2),
+            "observations": np.zeros((2, 18)),
+            "generator": generator(),
+            "temperature": 1.0,
+        },
+        itself,
+    ),
     "lightning_modules.diffusion_policy.DiffusionPolicy": build(
         observation_shape=[18],
         action_dim=2,
@@ -720,7 +723,6 @@ CASES: dict[str, Case] = {
     "planning.planner.plan_episodes": Case(
         lambda: {"resets": [], "path": Path(mkdtemp()) / "plans.json", "workers": 1, "attempts": 2}
     ),
-    "envs.play.Game": build(out=None, first_seed=0),
     "planning.pushes.blocked": call(start=np.zeros((1, 2)), end=np.ones((1, 2)), margin=0.01),
     "planning.pushes.paths": call(
         states=STATE[None], pushes=np.array([[10.0, 0.0, 20.0, 0.0, 8.0, 1.0]]), walking_speed=30.0
@@ -729,7 +731,6 @@ CASES: dict[str, Case] = {
     "envs.pusht.reward_of": call(coverage=0.5),
     "envs.pusht.legacy_state": call(seed=0),
     "envs.pusht.PushT": Case(lambda: {"render_size": 64}, lambda made, _: made.reset(seed=0)[0]),
-    "envs.play.Game.step": Case(lambda: {"self": game(), "target": [100.0, 100.0]}),
     "envs.pusht.PushT.reset": Case(lambda: {"self": PushT("state"), "seed": 0}, itself),
     "planning.self_imitation.shortest_successes": call(episodes=[EPISODE], keep=1),
     "envs.world.World.vector": Case(

@@ -223,3 +223,17 @@ def test_a_temperature_near_0_takes_the_likeliest(temperature):
     network, prompt = decoder("rotary"), tokens(5, 3)
     greedy = generate(network, prompt, max_new_tokens=9)
     assert torch.equal(generate(network, prompt, max_new_tokens=9, temperature=temperature), greedy)
+
+
+@EVERY_WAY
+def test_tokens_are_told_as_they_are_written(way):
+    """Each with the logits that it was taken from: greedily, their largest."""
+    told = []
+    network, prompt = decoder("sinusoidal"), tokens(2, 4)
+    answer = generate(network, prompt, max_new_tokens=6, end=-1, **way, on_token=lambda *given: told.append(given))
+    if "beams" in way:
+        assert not told
+        return
+    assert torch.equal(torch.stack([token for token, _ in told], 1), answer)
+    if not way:
+        assert torch.equal(torch.stack([logits.argmax(-1) for _, logits in told], 1), answer)

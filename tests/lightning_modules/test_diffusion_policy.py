@@ -255,6 +255,25 @@ def test_held_out_losses_do_not_depend_on_the_batch(monkeypatch):
     assert total(4) == pytest.approx(total(12), rel=1e-5)
 
 
+def test_actions_are_watched_as_they_form():
+    """The prediction of each step of the sampler, in pixels; the last one is what is done."""
+    policy, watched = DiffusionPolicy(**TINY, sampling_steps=3).eval(), []
+    noise = generators(0, range(2))
+    actions = policy.act(keypoints(2), noise, on_step=lambda number, actions: watched.append((number, actions)))
+    assert [number for number, _ in watched] == [1, 2, 3]
+    assert torch.equal(watched[-1][1], actions)
+    assert torch.equal(policy.act(keypoints(2), generators(0, range(2))), actions)
+
+
+def test_a_temperature_that_is_given_counts_in_place_of_the_policys_own():
+    policy, cold = (DiffusionPolicy(**TINY, temperature=temperature).eval() for temperature in (1.0, 0.25))
+    cold.load_state_dict(policy.state_dict())
+    given = policy.act(keypoints(2), generators(0, range(2)), temperature=0.25)
+    assert torch.equal(given, cold.act(keypoints(2), generators(0, range(2))))
+    with pytest.raises(ValueError, match="temperature=-1"):
+        policy.act(keypoints(2), temperature=-1)
+
+
 def test_acting_repeats_with_the_same_generator_and_is_independent_across_robots():
     torch.manual_seed(0)
     policy = DiffusionPolicy(**TINY).eval()

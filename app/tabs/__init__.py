@@ -1,0 +1,1 @@
+"""One file for each tab of the page: what it answers."""
