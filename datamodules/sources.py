@@ -259,7 +259,8 @@ def refuse_idx(folder: Path) -> None:
     """Raises ValueError for a folder with files in MNIST's own format."""
     if any("-ubyte" in path.name for path in folder.iterdir()):
         raise ValueError(
-            f"the files of {str(folder)!r} are in MNIST's IDX format; write them as Parquet, as docs/reference/mlp.md shows"
+            f"the files of {str(folder)!r} are in MNIST's IDX format; write them as Parquet, as "
+            "docs/reference/mlp.md shows"
         )
 
 
