@@ -3,7 +3,7 @@
 import contextlib
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -238,7 +238,7 @@ class FirstlightCLI(LightningCLI):
     def test(self, **kwargs: Any) -> None:
         self._measure(self.trainer.test, **kwargs)
 
-    def _measure(self, trained: Callable[..., list[dict[str, float]]], verbose: bool, **kwargs: Any) -> None:
+    def _measure(self, trained: Callable[..., Sequence[Mapping[str, float]]], verbose: bool, **kwargs: Any) -> None:
         """Validate or test; `verbose` prints the metrics as one table, in place of Lightning's."""
         found = trained(verbose=False, **kwargs)
         if verbose and is_first_process():

@@ -67,8 +67,8 @@ def _then(
         return ["python", "train.py", "test", *config]
     if subcommand == "validate":
         return ["python", "train.py", "test", *args[1:]]
-    reads = data is not None and "num_samples" not in module.hparams  # else it draws
-    name = next((name for name in ASKED if reads and name in data.hparams), None)
+    known = {} if data is None or "num_samples" in module.hparams else data.hparams  # without, it draws
+    name = next((name for name in ASKED if name in known), None)
     if subcommand == "predict" and name is None:
         return ["python", "train.py"]  # which lists what else there is
     others, _ = split(args[1:], *(f"data.{asked}" for asked in ASKED))

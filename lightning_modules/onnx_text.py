@@ -48,14 +48,15 @@ def cached_step_function(
         return None
     new = tokens_and_mask("tokens", decoder.vocab_size, "new", "the next token ids, one or more")
     read = tokens_and_mask("past_tokens", decoder.vocab_size, "past", "those read before; none at first")
+    tokens, mask = (given.example for given in read.values())
     with torch.no_grad():
-        decoder.features(*(given.example for given in read.values()), memory, cache)
+        decoder.features(tokens, mask, memory, cache)
     past = Input(cache.keys_values, "their keys and values; none at first", {2: BATCH, 4: "past"})
     inputs = {**new, **read, "past_keys_values": past}
     if memory is not None:
         inputs["memory"] = Input(torch.stack(memory.keys_values), "what _encode gave", {2: BATCH, 4: "source"})
-        mask = torch.ones(ROWS, ROWS, dtype=torch.bool)
-        inputs["source_mask"] = Input(mask, "as it was given to _encode", {0: BATCH, 1: "source"})
+        ones = torch.ones(ROWS, ROWS, dtype=torch.bool)
+        inputs["source_mask"] = Input(ones, "as it was given to _encode", {0: BATCH, 1: "source"})
 
     def step(tokens: Tensor, mask: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
         attended = Memory(list(given[3].unbind()), given[4][:, None, None]) if memory is not None else None

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +96,7 @@ class DigitsTab(Tab):
         import torch
 
         for name, place in self._trained().items():
-            classifier = self.house.models.load(name, place, lambda name=name: say({"kind": "loading", "model": name}))
+            classifier = self.house.models.load(name, place, partial(say, {"kind": "loading", "model": name}))
             pixels = classifier.normalised(torch.from_numpy(digit)[None, None]).requires_grad_()
             logits = classifier.network(pixels).float()
             (gradient,) = torch.autograd.grad(logits.max(), pixels)

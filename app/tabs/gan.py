@@ -1,6 +1,7 @@
 """GAN: images between two latents, for every class, and what a classifier and the discriminator make of them."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ class GANTab(Tab):
 
         of_houses = {name: place for name, place in self.house.models.of(CLASSIFIERS, fits).items() if "svhn" in name}
         for name, place in of_houses.items():
-            classifier = self.house.models.load(name, place, lambda name=name: say({"kind": "loading", "model": name}))
+            classifier = self.house.models.load(name, place, partial(say, {"kind": "loading", "model": name}))
             with torch.inference_mode():
                 return {"name": name, "probabilities": rounded(classifier(image[None]).softmax(1)[0])}
         return {"name": None, "probabilities": []}

@@ -46,7 +46,11 @@ def open_study(url: str, name: str, direction: str) -> optuna.Study:
         storage = _storage(url)
         pruner = optuna.pruners.MedianPruner()
         study = optuna.create_study(
-            storage=storage, study_name=name, direction=direction, pruner=pruner, load_if_exists=True
+            storage=storage,
+            study_name=name,
+            direction=optuna.study.StudyDirection[direction.upper()],
+            pruner=pruner,
+            load_if_exists=True,
         )
     except (SQLAlchemyError, ImportError, RuntimeError, ValueError, optuna.exceptions.OptunaError) as error:
         reason = " ".join(str(error.__cause__ or error).split())[:300]
