@@ -461,7 +461,7 @@ OWN_IMAGES = "fit --model lightning_modules.{} --data datamodules.images.Images 
         ("only_test", ["holds test, but no train/"]),
         ("unseen", ["the validation split of 'unseen' has the class 'cow', which is none of cat, dog"]),
         ("torn", ["more than broken_share=0.01 of 8 images", "cat/z.png", "--data.broken_share"]),
-        ("idx", ["IDX format", "docs/mlp.md"]),
+        ("idx", ["IDX format", "mlp.md"]),
         (
             "rows.parquet --data.image_column picture",
             ["lacks the column picture", "photo, kind", "--data.image"],
