@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import constants, file_download
 
 TOKEN = "hf_of_the_test"
 
@@ -128,6 +128,7 @@ def hub_server(cache: str) -> Iterator[HubServer]:
         patch.setattr(constants, "ENDPOINT", server.endpoint)
         template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
         patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        patch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)  # huggingface_hub 0.34
         patch.setattr(constants, "HF_HUB_CACHE", cache)
         patch.setenv("HF_TOKEN", TOKEN)
         try:

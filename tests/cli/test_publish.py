@@ -64,6 +64,7 @@ def test_a_folder_holds_all_that_another_needs(run, capsys):
     assert {path.name for path in run.parent.iterdir()} == {"version_0", "version_1"}, "its own test leaves no run"
 
 
+@pytest.mark.slow
 def test_the_commands_of_a_card_work_where_it_lies(run, monkeypatch):
     publish(run, "--to", "toy")
     monkeypatch.chdir("toy")
