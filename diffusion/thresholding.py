@@ -5,10 +5,8 @@ High guidance scales push predictions out of the range; fed back at every step, 
 B batch.
 """
 
-import math
 from abc import ABC, abstractmethod
 
-import torch
 from torch import Tensor
 
 
@@ -49,15 +47,6 @@ class DynamicThresholding(Thresholding):
         self.percentile = percentile
 
     def __call__(self, x0: Tensor) -> Tensor:
-        size = self._size(x0.float().abs().flatten(1)).clamp(min=1)  # (B,)
+        size = x0.float().abs().flatten(1).quantile(self.percentile, dim=1).clamp(min=1)  # (B,)
         size = size.reshape(-1, *[1] * (x0.ndim - 1)).to(x0.dtype)
         return x0.clamp(-size, size) / size
-
-    def _size(self, absolute: Tensor) -> Tensor:
-        """The percentile of each row, between two values in proportion: (B, N) -> (B,)."""
-        if not torch.compiler.is_exporting():
-            return absolute.quantile(self.percentile, dim=1)
-        # The same by hand: `quantile` looks at the value of its argument, and a graph has no values.
-        ascending, rank = absolute.sort(1).values, self.percentile * (absolute.shape[1] - 1)
-        below, above = math.floor(rank), math.ceil(rank)
-        return torch.lerp(ascending[:, below], ascending[:, above], rank - below)
