@@ -74,8 +74,9 @@ def guided(
     whole(0, LARGEST, null=null)
     nothing = torch.full_like(labels, null)
 
-    def both(x: Tensor, t: Tensor) -> tuple[Tensor, ...]:
-        return model(torch.cat([x, x]), torch.cat([t, t]), torch.cat([labels, nothing])).chunk(2)
+    def both(x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        count, doubled = x.shape[0], model(torch.cat([x, x]), torch.cat([t, t]), torch.cat([labels, nothing]))
+        return doubled[:count], doubled[count:]
 
     def predicted(x: Tensor, t: Tensor) -> Tensor:
         if guidance_interval is not None and torch.compiler.is_exporting():  # a graph does not branch on a step

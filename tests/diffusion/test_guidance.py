@@ -100,3 +100,15 @@ def test_the_share_of_dropped_labels():
 def test_mistakes_are_named(options, words):
     with pytest.raises(ValueError, match=words):
         guided(model, LABELS, NULL, **options)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 3.0])
+def test_a_graph_has_the_same_interval(scale, inputs, monkeypatch):
+    x, _ = inputs
+    for step in (19, 20, 40, 60, 61):
+        t = torch.full((4,), step)
+        expected = guided(model, LABELS, NULL, scale, guidance_interval=(20, 60))(x, t)
+        with monkeypatch.context() as patch:
+            patch.setattr(torch.compiler, "is_exporting", lambda: True)
+            found = guided(model, LABELS, NULL, scale, guidance_interval=(20, 60))(x, t)
+        torch.testing.assert_close(found, expected)

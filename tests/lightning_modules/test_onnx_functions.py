@@ -54,6 +54,7 @@ def test_a_policy_acts_as_it_does(tmp_path):
     assert metadata(own)["n_action_steps"] == "8"
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_language_model_reads_in_pieces(tmp_path):
     model = loud(LanguageModel(12, partial(AnswerDecoder, **TINY_NETWORK)))
