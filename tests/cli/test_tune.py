@@ -160,6 +160,7 @@ def test_a_study_without_a_single_good_trial_says_why(tmp_path):
     assert (tmp_path / "runs/tune/Model/trials.csv").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("within")
 def test_trials_end_where_their_best_is_worse_than_the_median_of_those_before():
     trials_ = study(count=10).trials
@@ -394,6 +395,7 @@ def test_another_command_does_not_go_on_with_a_study(tmp_path):
         study()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("within")
 def test_a_folder_of_another_study_is_left_alone(tmp_path):
     study(count=2)
