@@ -299,11 +299,11 @@ def test_what_another_machine_trains_is_left_alone_until_it_is_gone(tmp_path, mo
     other = here.take(2)
     assert other.trial.number == 1
     assert here.take(2) is None
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + trials.GONE_AFTER - 5)
+    seen = taken.trial.user_attrs["seen"]
+    monkeypatch.setattr(time, "time", lambda: seen + trials.GONE_AFTER - 5)
     assert here.take(2) is None
     assert shared.trials[0].state == TrialState.RUNNING
-    monkeypatch.setattr(time, "time", lambda: now + trials.GONE_AFTER + 5)
+    monkeypatch.setattr(time, "time", lambda: seen + trials.GONE_AFTER + 5)
     assert here.take(2) is None
     assert shared.trials[0].state == TrialState.FAIL
     assert "not seen" in shared.trials[0].user_attrs["error"]
