@@ -68,7 +68,7 @@ def open_study(url: str, name: str, direction: str) -> optuna.Study:
 
 def _storage(url: str) -> optuna.storages.RDBStorage:
     """The database; a new one gets its tables."""
-    options = {"connect_args": {"timeout": SQLITE_WAITS}} if url.startswith("sqlite") else {}
+    options: dict[str, Any] = {"connect_args": {"timeout": SQLITE_WAITS}} if url.startswith("sqlite") else {}
     for _ in range(RACES):
         with contextlib.suppress(ProgrammingError, IntegrityError):  # another process made a table at the same moment
             return optuna.storages.RDBStorage(url, engine_kwargs=options)

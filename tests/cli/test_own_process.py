@@ -70,6 +70,8 @@ def test_an_error_is_one_line_and_its_trace_is_kept(error, reason, tmp_path):
 
 
 def die(number, ask):
+    if number == signal.SIGINT:  # which a shell's background job ignores
+        signal.signal(number, signal.default_int_handler)
     os.kill(os.getpid(), number)
     time.sleep(60)
 

@@ -13,7 +13,7 @@ from cli import own_process
 from cli import repeat as command
 from cli.repeat import repeat
 from tests.cli.runs import SHORT, TOYS
-from tests.cli.tuning.pretend import pretend
+from tests.cli.tuning.pretend import VALIDATIONS, pretend
 
 PLACE = Path("runs/repeat/Model")
 
@@ -83,7 +83,7 @@ def test_a_seed_that_fails_leaves_the_others_and_is_tried_again(monkeypatch):
 
 def test_a_run_that_was_cut_short_goes_on():
     (PLACE / "seed_0/checkpoints").mkdir(parents=True)
-    (PLACE / "seed_0/checkpoints/last.ckpt").write_text("3")  # validations that are done
+    (PLACE / "seed_0/checkpoints/last.ckpt").write_text(str(VALIDATIONS - 1))  # those that are done
     repeated("--seeds=1")
     assert tries(0) == 1
 
