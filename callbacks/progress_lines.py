@@ -221,7 +221,7 @@ def told(metrics: Mapping[str, float]) -> list[str]:
 def folded(pieces: Iterable[str], width: int, begin: str = "") -> str:
     """Pieces of text after a beginning, in lines of at most `width` characters that break between pieces.
 
-    >>> print(folded(["loss 0.5,", "accuracy 0.9"], 20, "epoch 1: "))
+    >>> print(folded(["loss 0.5,", "accuracy 0.9"], 22, "epoch 1: "))
     epoch 1: loss 0.5,
              accuracy 0.9
     """
