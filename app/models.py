@@ -33,10 +33,8 @@ class Models:
         from checkpoints.pretrained import SHIPPED
 
         shipped = {path.parent.name: path.parent for path in sorted(SHIPPED.glob("*/model.safetensors"))}
-        latest: dict[str, Path] = {}
-        for run in newest(self.runs):
-            latest.setdefault(run.parent.name, run)
-        return shipped | {f"runs/{run.parent.name}/{run.name}": run for _, run in sorted(latest.items())}
+        own = [run for folder in sorted(self.runs.glob("*")) for run in newest(folder)[:1]]
+        return shipped | {f"runs/{run.parent.name}/{run.name}": run for run in own}
 
     def of(
         self, classes: Collection[str], fits: Callable[[dict[str, Any]], bool] = lambda arguments: True

@@ -97,7 +97,7 @@ class SequencesTab(Tab):
         with torch.inference_mode():
             features = module.network.features(*after_bos(source, torch.ones_like(source, dtype=torch.bool)))
             logits = module.network.logits(features)[0, 1:]
-        logits[:, :SPECIAL] = -torch.inf
+            logits[:, :SPECIAL] = -torch.inf
         tokens = logits.argmax(1).tolist()
         for token, row in zip(tokens, logits, strict=True):
             say({"kind": "token", **_candidates(module, row, token)})
