@@ -24,8 +24,8 @@ __all__ = ["load_pretrained"]
 
 ROOT = Path(__file__).resolve().parent
 NAMES = {
-    *("adversarial", "callbacks", "checkpoints", "cli", "datamodules", "decoding", "diffusion", "envs"),
-    *("lightning_modules", "metrics", "networks", "numpy_core", "optim", "planning"),
+    *("adversarial", "app", "callbacks", "checkpoints", "cli", "datamodules", "decoding", "diffusion", "envs"),
+    *("exercises", "lightning_modules", "metrics", "networks", "numpy_core", "optim", "planning"),
     *("train", "demo", "limits", "devices"),
 }
 

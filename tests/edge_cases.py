@@ -684,6 +684,7 @@ CASES: dict[str, Case] = {
     },
     "diffusion.sample_noise.noise_of": Case(lambda: {"batch": {"index": STEPS}, "seed": 0}),
     # callbacks
+    "callbacks.progress_lines.ProgressLines": build(refresh_rate=10.0),
     "callbacks.weight_averaging.EMAWeightAveraging": build(decay=0.9, update_every_n_steps=1),
     "callbacks.best_checkpoint.BestCheckpoint": build(monitor="val/loss", save_top_k=1),
     "callbacks.classification_report.ClassificationReport": build(mistakes=4, filters=4),
