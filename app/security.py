@@ -2,7 +2,7 @@
 
 Another site in the same browser can send requests to 127.0.0.1, and by DNS rebinding even under a name of its own. The
 first are told apart by their `Origin`, the second by the `Host` that they ask for. Where other machines are let in, a
-token in the address opens a session, which is kept in a cookie that no other site's request carries.
+token in the address lets a browser in; it is kept in a cookie that no other site's request carries.
 """
 
 import secrets

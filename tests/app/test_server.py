@@ -211,13 +211,13 @@ def test_twenty_visitors_at_once_do_not_mix_their_worlds(page):
 
 
 @pytest.mark.slow
-def test_five_hundred_sessions_leave_nothing_behind(page):
+def test_five_hundred_visits_leave_nothing_behind(page):
     def memory():
         gc.collect()
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
-    for session in range(550):
-        if session == 50:
+    for visits in range(550):
+        if visits == 50:
             before = memory()
         with visit(page, "pusht") as visitor:
             visitor.ask("step", "state", driver="you", target=[10, 10])

@@ -270,7 +270,10 @@ def test_own_runs_stand_beside_what_ships(tmp_path):
     (run / "config.yaml").write_text((SHIPPED / "mnist_mlp" / "config.yaml").read_text())
     module = load_trained("mnist_mlp")
     for name in ("best", "last"):
-        torch.save({"state_dict": module.state_dict()}, run / "checkpoints" / f"{name}.ckpt")
+        torch.save(
+            {"state_dict": module.state_dict(), "pytorch-lightning_version": "2.6.0"},
+            run / "checkpoints" / f"{name}.ckpt",
+        )
     broken = tmp_path / "runs" / "broken" / "version_0"
     (broken / "checkpoints").mkdir(parents=True)
     (broken / "checkpoints" / "last.ckpt").write_bytes(b"")
