@@ -26,8 +26,8 @@ MATHS = {"networks", "decoding", "diffusion", "adversarial", "metrics", "optim",
 FLOORS["lightning_modules"] = MATHS  # and not datamodules: the two meet in lightning_modules/data_contract.py
 FLOORS["callbacks"] = MATHS | {"datamodules", "lightning_modules"}
 FLOORS["cli"] = FLOORS["callbacks"] | {"callbacks"}
-FLOORS["app"] = FLOORS["callbacks"] | {"numpy_core"}
-TOPS = {"train", "demo", "benchmarks", "examples", "exercises", "tests"}  # nothing imports these
+FLOORS["app"] = FLOORS["exercises"] = FLOORS["callbacks"] | {"numpy_core"}
+TOPS = {"train", "demo", "benchmarks", "examples", "tests"}  # nothing imports these
 NOT_THERE = {
     "numpy_core": {"torch", "lightning", "limits", "devices"},
     "networks": {"lightning"},

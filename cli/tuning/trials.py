@@ -130,7 +130,8 @@ class Trials:
         if not isinstance(outcome, Failed) and not values:
             outcome = Failed(f"its metric was never measured, or never a number; see {taken.folder / 'output.txt'}")
         if isinstance(outcome, Failed):
-            trial.set_user_attr("error", outcome.reason)
+            with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # as in `_tell`
+                trial.set_user_attr("error", outcome.reason)
             self._tell(number, state=TrialState.FAIL)
         elif was_pruned(trial):
             self._tell(number, state=TrialState.PRUNED)
