@@ -65,7 +65,8 @@ def tune(args: list[str], main: Main) -> None:
     try:
         with stopping_by_signals():
             _run(trials, options.trials, main, words, metric)
-        _conclude(study, place, metric, config["trainer"])
+        with FileLock(place / ".results"):  # others may end at the same moment
+            _conclude(study, place, metric, config["trainer"])
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         reason = " ".join(str(error.__cause__ or error).split())[:300]
         raise OSError(f"the study's storage failed: {reason}; once it is back, the same command goes on") from error
