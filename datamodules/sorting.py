@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from datamodules.device_resident import OnDevice
 from datamodules.pairs import Pairs, PairsDataModule
 from datamodules.tokenization import number_tokenizer
-from limits import whole
+from limits import number, whole
 from networks.vocabulary import PAD, SPECIAL, Vocabulary
 
 NUMBERS = 100  # 0 to 99; number k has the id SPECIAL + k
@@ -22,11 +22,16 @@ LONGEST = 160  # of a test
 VAL_SEED, TEST_SEED, LONG_TEST_SEED, LENGTH_TEST_SEED = 2**40, 2**41, 2**42, 2**43
 
 
-def draw(count: int, min_length: int, max_length: int, seed: int) -> tuple[Tensor, Tensor]:
+def draw(
+    count: int, min_length: int, max_length: int, seed: int, crowded_share: float = 0.0
+) -> tuple[Tensor, Tensor]:
     """Ids of `count` random lists and of the same lists sorted, both (count, max_length).
 
-    Lengths are uniform from `min_length` to `max_length`, numbers uniform and independent.
+    Lengths are uniform from `min_length` to `max_length`, numbers uniform and independent, from 0 to 99. In a
+    share of the lists, `crowded_share`, some numbers are of a narrower range, whose width is log-uniform from 1 to 100,
+    and how many are is uniform: such short lists hold a number as often, and neighbours as close, as long ones.
     """
+    number("[0, 1]", crowded_share=crowded_share)
     whole(0, count=count)
     whole(1, LONGEST, min_length=min_length)
     whole(min_length, LONGEST, max_length=max_length)
@@ -34,6 +39,13 @@ def draw(count: int, min_length: int, max_length: int, seed: int) -> tuple[Tenso
     generator = torch.Generator().manual_seed(seed)
     lengths = torch.randint(min_length, max_length + 1, (count, 1), generator=generator)
     numbers = torch.randint(NUMBERS, (count, max_length), generator=generator)
+    if crowded_share:
+        crowded, exponent, start, share = torch.rand(4, count, 1, generator=generator)
+        width = (NUMBERS**exponent).round()
+        first = (start * (NUMBERS - width + 1)).floor()
+        draw_one, place = torch.rand(2, count, max_length, generator=generator)
+        within = (first + (place * width).floor()).long()
+        numbers = torch.where((crowded < crowded_share) & (draw_one < share), within, numbers)
     outside = torch.arange(max_length) >= lengths
     ordered = numbers.masked_fill(outside, NUMBERS).sort(1).values  # what lies outside sorts to the end
     source, target = ((x + SPECIAL).masked_fill(outside, PAD) for x in (numbers, ordered))
@@ -50,6 +62,7 @@ class Sorting(PairsDataModule):
         min_length, max_length: lengths of the lists, within 2 to 64.
         batch_size: lists in a batch; those of one batch have similar lengths.
         train_size: lists in an epoch, new ones in each epoch.
+        crowded_share: share of the training lists that hold some numbers of a narrower range (`draw`).
         val_size, test_size: lists in the validation set and in each test set.
         test_long: whether to test on lists of lengths 33 to 64, too.
         test_lengths: lengths, up to 160, to test on one by one, too; the network must be able to read them.
@@ -65,6 +78,7 @@ class Sorting(PairsDataModule):
         max_length: int = 32,
         batch_size: int = 128,
         train_size: int = 32_000,
+        crowded_share: float = 0.0,
         val_size: int = 1_000,
         test_size: int = 10_000,
         test_long: bool = False,
@@ -84,6 +98,7 @@ class Sorting(PairsDataModule):
             whole(1, LONGEST, test_lengths=length)
         if len(set(test_lengths)) < len(test_lengths):
             raise ValueError(f"test_lengths={list(test_lengths)} holds a length twice; leave one out")
+        number("[0, 1]", crowded_share=crowded_share)
         self.save_hyperparameters(logger=False)
         self.tokenizer = number_tokenizer(NUMBERS)
         self.vocab_size = self.tokenizer.get_vocab_size()
@@ -101,9 +116,9 @@ class Sorting(PairsDataModule):
                 f"a list to sort holds {LENGTHS[0]} to {LENGTHS[1]} numbers; got {len(numbers)}; "
                 'for example --data.numbers "[5, 3, 9]"'
             )
-        for number in map(str, numbers):
-            if self.tokenizer.token_to_id(number) is None:
-                raise ValueError(f"only whole numbers from 0 to {NUMBERS - 1} can be sorted; got {number}")
+        for given in map(str, numbers):
+            if self.tokenizer.token_to_id(given) is None:
+                raise ValueError(f"only whole numbers from 0 to {NUMBERS - 1} can be sorted; got {given}")
         return " ".join(map(str, numbers))
 
     def make_held_out(self) -> None:
@@ -115,7 +130,7 @@ class Sorting(PairsDataModule):
 
     def draw_training(self, epoch: int) -> Pairs:
         hp = self.hparams
-        return Pairs(*draw(hp.train_size, hp.min_length, hp.max_length, hp.seed + epoch))
+        return Pairs(*draw(hp.train_size, hp.min_length, hp.max_length, hp.seed + epoch, hp.crowded_share))
 
     def predict_dataloader(self) -> DataLoader:
         if not self.texts:

@@ -25,6 +25,7 @@ class AttentionContext(NamedTuple):
     mask: Tensor | None = None  # None: all tokens may be attended to
     causal: bool = False  # or only the token itself and those before it; saves the mask where L = T
     rotation: Tensor | None = None  # of rotary positions
+    query_scale: Tensor | None = None  # what queries are multiplied by, (T, 1), or (B, 1, T, 1) where rows differ
 
 
 class ScaledDotProductAttention(nn.Module):
@@ -57,6 +58,8 @@ class SelfAttention(nn.Module):
         if context.rotation is not None:
             qkv = torch.cat([rotate(qkv[:2], context.rotation), qkv[2:]])
         q, k, v = qkv.unbind()
+        if context.query_scale is not None:
+            q = q * context.query_scale.to(q.dtype)
         if cache is not None:
             k, v = cache.append(layer, qkv[1:]).unbind()
         return self.out(_join(self.attend(q, k, v, context.mask, context.causal)))

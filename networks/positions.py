@@ -1,11 +1,12 @@
-"""Positions of tokens in a sequence, given to a transformer in one of five ways.
+"""Positions of tokens in a sequence, given to a transformer in one of six ways.
 
 Each way acts on one of three things and leaves the others alone: the embeddings (sinusoidal, learned), queries and keys
-(rotary), or the scores of attention (ALiBi). The fifth gives none.
+(rotary), or the scores of attention (ALiBi, scalable softmax). The sixth gives none.
 
 B batch, T time (tokens), L tokens that are attended to, C channels, H heads, D head dim.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -41,6 +42,10 @@ class Positions(nn.Module):
         """What is added to the scores of attention: positions (..., T) and (..., L) -> (..., H, T, L)."""
         return None
 
+    def query_scale(self, attended: Tensor) -> Tensor | None:
+        """What queries are multiplied by that attend to so many tokens: counts (...) -> (...)."""
+        return None
+
 
 PositionsFactory = Callable[[int, int, int], Positions]
 """Width, heads and max_length -> positions; any class of this file is one."""
@@ -48,6 +53,19 @@ PositionsFactory = Callable[[int, int, int], Positions]
 
 class NoPositions(Positions):
     """No positions: an encoder then does not see the order of its tokens, a decoder sees it by its causal mask."""
+
+
+class ScalableSoftmax(Positions):
+    """No positions, and scores multiplied by the logarithm of the number of tokens attended to.
+
+    Nakanishi 2025, "Scalable-Softmax Is Superior for Attention", Eq. 4: among more tokens usual attention thins out,
+    and this does not. Scores are as usual at 64 tokens; their general scale is learned by the projections of queries.
+    """
+
+    USUAL = 64
+
+    def query_scale(self, attended: Tensor) -> Tensor:
+        return attended.float().log() / math.log(self.USUAL)
 
 
 class SinusoidalPositions(Positions):

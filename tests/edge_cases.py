@@ -365,6 +365,7 @@ CASES: dict[str, Case] = {
             "LearnedPositions",
             "RotaryPositions",
             "ALiBi",
+            "ScalableSoftmax",
         )
     },
     "networks.positions.check_heads": call(width=8, heads=2),
@@ -514,12 +515,13 @@ CASES: dict[str, Case] = {
     "datamodules.demonstrations.Demonstrations": build(
         source="bundled", n_obs_steps=2, horizon=8, pad_after=4, batch_size=8, val_share=0.1, split_seed=0
     ),
-    "datamodules.sorting.draw": call(count=3, min_length=2, max_length=5, seed=0),
+    "datamodules.sorting.draw": call(count=3, min_length=2, max_length=5, seed=0, crowded_share=0.5),
     "datamodules.sorting.Sorting": build(
         min_length=2,
         max_length=5,
         batch_size=4,
         train_size=8,
+        crowded_share=0.5,
         val_size=4,
         test_size=4,
         test_lengths=(4,),

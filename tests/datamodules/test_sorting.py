@@ -39,6 +39,23 @@ def test_numbers_and_lengths_cover_their_ranges():
     assert any(len(set(row)) < len(row) for row in source[lengths == 32].tolist())
 
 
+def test_crowded_lists_hold_a_number_often():
+    """As often as long lists do, and as near to its neighbours; the others are drawn as without them."""
+    usual, _ = draw(2_000, 2, 32, seed=0)
+    crowded, target = draw(2_000, 2, 32, seed=0, crowded_share=0.5)
+    same = (usual == crowded).all(1)
+    assert 0.45 < same.float().mean() < 0.6
+    assert torch.equal((usual != PAD).sum(1), (crowded != PAD).sum(1))
+    assert [row[row != PAD].tolist() for row in target] == [sorted(row[row != PAD].tolist()) for row in crowded]
+
+    def most(source):
+        return torch.tensor([max(row.count(number) for number in set(row) - {PAD}) for row in source.tolist()])
+
+    assert (most(crowded) >= 6).float().mean() > 0.05 > 0.01 > (most(usual) >= 6).float().mean()
+    everything, _ = draw(20_000, 32, 32, seed=0, crowded_share=1.0)
+    assert everything.unique().tolist() == list(range(SPECIAL, SPECIAL + 100))
+
+
 def test_every_epoch_is_another_one_and_each_is_the_same_again(data):
     again = Sorting(max_length=64, train_size=200, batch_size=64)
     first, second = data.train_pairs(0), data.train_pairs(1)

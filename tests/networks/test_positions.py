@@ -9,9 +9,11 @@ from networks.positions import (
     NoPositions,
     Positions,
     RotaryPositions,
+    ScalableSoftmax,
     SinusoidalPositions,
     rotate,
 )
+from networks.transformer import Decoder, Encoder
 
 POSITIONS = {
     "none": NoPositions,
@@ -19,6 +21,7 @@ POSITIONS = {
     "learned": LearnedPositions,
     "rotary": RotaryPositions,
     "alibi": ALiBi,
+    "scalable softmax": ScalableSoftmax,
 }
 
 
@@ -99,3 +102,36 @@ def test_sizes_at_their_edges_are_named(kind, numbers, words):
     with pytest.raises(ValueError, match=words):
         kind(*numbers)
     kind(2, 1, 1)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_scalable_softmax_is_the_papers_formula(padded):
+    """A softmax to the base of the number of tokens attended to, n ** z / sum(n ** z), as scores are equal at n = 64."""
+    torch.manual_seed(0)
+    network = Decoder(20, 16, 1, 2, 100, positions=ScalableSoftmax).double()
+    tokens, mask = torch.randint(4, 20, (1, 9)), torch.ones(1, 9, dtype=torch.bool)
+    if padded:
+        mask[:, :3] = False
+    attention = network.blocks[0].attention
+    x = torch.randn(1, 9, 16, dtype=torch.float64)
+    q, k, v = attention.qkv(x).view(9, 3, 2, 8).permute(1, 2, 0, 3)  # (H, T, D) each
+    expected = torch.zeros(9, 16, dtype=torch.float64)
+    for place in range(9):
+        seen = [other for other in range(place + 1) if mask[0, other]]
+        for head in range(2):
+            z = torch.stack([q[head, place] @ k[head, other] for other in seen]) / 8**0.5 / math.log(64) if seen else 0
+            powers = float(len(seen)) ** z
+            for other, power in zip(seen, powers, strict=True) if seen else ():
+                expected[place, 8 * head : 8 * head + 8] += power / powers.sum() * v[head, other]
+    _, context = network._places(tokens, mask if padded else None, None)
+    given = attention(x, context)[0]
+    torch.testing.assert_close(given[mask[0]], attention.out(expected)[mask[0]], rtol=0, atol=1e-12)
+
+
+def test_scalable_softmax_counts_what_an_encoder_sees():
+    torch.manual_seed(0)
+    network = Encoder(20, 16, 2, 2, 100, positions=ScalableSoftmax).double()
+    tokens = torch.randint(4, 20, (1, 7))
+    padded = torch.cat([tokens, torch.zeros_like(tokens)], 1)
+    together = network(padded, padded != 0)[:, :7]
+    torch.testing.assert_close(together, network(tokens), rtol=0, atol=1e-12)
