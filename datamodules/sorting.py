@@ -22,9 +22,7 @@ LONGEST = 160  # of a test
 VAL_SEED, TEST_SEED, LONG_TEST_SEED, LENGTH_TEST_SEED = 2**40, 2**41, 2**42, 2**43
 
 
-def draw(
-    count: int, min_length: int, max_length: int, seed: int, crowded_share: float = 0.0
-) -> tuple[Tensor, Tensor]:
+def draw(count: int, min_length: int, max_length: int, seed: int, crowded_share: float = 0.0) -> tuple[Tensor, Tensor]:
     """Ids of `count` random lists and of the same lists sorted, both (count, max_length).
 
     Lengths are uniform from `min_length` to `max_length`, numbers uniform and independent, from 0 to 99. In a

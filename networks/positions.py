@@ -65,7 +65,7 @@ class ScalableSoftmax(Positions):
     USUAL = 64
 
     def query_scale(self, attended: Tensor) -> Tensor:
-        return attended.float().log() / math.log(self.USUAL)
+        return attended.clamp(min=1).float().log() / math.log(self.USUAL)  # rows of padding attend to none
 
 
 class SinusoidalPositions(Positions):

@@ -106,7 +106,7 @@ def test_sizes_at_their_edges_are_named(kind, numbers, words):
 
 @pytest.mark.parametrize("padded", [False, True])
 def test_scalable_softmax_is_the_papers_formula(padded):
-    """A softmax to the base of the number of tokens attended to, n ** z / sum(n ** z), as scores are equal at n = 64."""
+    """A softmax to the base of the number n of tokens attended to, n ** z / sum(n ** z)."""
     torch.manual_seed(0)
     network = Decoder(20, 16, 1, 2, 100, positions=ScalableSoftmax).double()
     tokens, mask = torch.randint(4, 20, (1, 9)), torch.ones(1, 9, dtype=torch.bool)

@@ -10,6 +10,7 @@ from networks.vocabulary import SEP
 from tests.networks.test_positions import POSITIONS
 
 V, C, H, LIMIT = 23, 32, 4, 40
+WITHOUT = {"none", "scalable softmax"}  # ways that give no positions
 EVERY_POSITIONS = pytest.mark.parametrize("positions", POSITIONS)
 
 
@@ -125,7 +126,7 @@ def test_cached_logits_are_the_uncached_where_positions_count_anew(positions, cu
     where = torch.ones(3, 12, dtype=torch.bool) if mask is None else mask
     counted_on = decoder(positions)(ids, mask)  # the same weights
     expected = network(ids, mask)
-    assert torch.equal(expected[where], counted_on[where]) == (positions == "none")
+    assert torch.equal(expected[where], counted_on[where]) == (positions in WITHOUT)
     torch.testing.assert_close(in_pieces(network, ids, mask, cuts)[where], expected[where], rtol=0, atol=1e-9)
     alone = network(ids[1:2, :5])
     torch.testing.assert_close(expected[1, :5], alone[0], rtol=0, atol=1e-9)
@@ -207,9 +208,10 @@ def test_rows_do_not_see_each_other(shape):
 
 def test_an_encoder_without_positions_goes_along_with_any_order():
     ids, order = tokens(2, 9), torch.randperm(9, generator=torch.Generator().manual_seed(0))
-    network = encoder("none")
-    torch.testing.assert_close(network(ids[:, order]), network(ids)[:, order], rtol=0, atol=1e-11)
-    for positions in POSITIONS.keys() - {"none"}:
+    for positions in WITHOUT:
+        network = encoder(positions)
+        torch.testing.assert_close(network(ids[:, order]), network(ids)[:, order], rtol=0, atol=1e-11)
+    for positions in POSITIONS.keys() - WITHOUT:
         network = encoder(positions)
         assert not torch.allclose(network(ids[:, order]), network(ids)[:, order], atol=1e-3)
 
