@@ -131,6 +131,7 @@ def test_a_study_ends_with_the_best_config_a_table_and_figures(tmp_path, capsys)
         assert events.Scalars("val/accuracy")[0].value == pytest.approx(trial.value)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("within")
 def test_the_same_command_again_trains_nothing_and_more_trials_go_on(monkeypatch):
     first = rows(study(count=2))
@@ -204,8 +205,8 @@ def interrupt(monkeypatch, where, at):
 @pytest.mark.parametrize(
     "where",
     [
-        "after _taken",
-        *(pytest.param(where, marks=pytest.mark.slow) for where in ("before _taken", "after take", "before train")),
+        *(pytest.param(where, marks=pytest.mark.slow) for where in ("before _taken", "after _taken", "after take")),
+        pytest.param("before train", marks=pytest.mark.slow),
         *(pytest.param(where, marks=pytest.mark.slow) for where in ("after train", "before finish", "after finish")),
     ],
 )
