@@ -165,8 +165,8 @@ def test_two_spawned_processes_train_to_the_end(tmp_path):
 
 
 def fits(overlay: Path | None, config: Path) -> bool:
-    """Whether an overlay is for a config: own demonstrations are for policies, photographs for their DDPM."""
-    kinds = {"own.yaml": "pusht", "gpu_ddpm.yaml": "cifar10_ddpm"}
+    """Whether an overlay is for a config: own demonstrations are for policies, for example."""
+    kinds = {"own.yaml": "pusht", "gpu_ddpm.yaml": "cifar10_ddpm", "long_lists.yaml": "sorting_decoder"}
     return overlay is None or config.name.startswith(kinds.get(overlay.name, ""))
 
 
