@@ -230,13 +230,13 @@ class Images(ResidentDataModule):
         parts: dict[str, Tensor] = {}
         rest = torch.arange(len(encoded))
         for name in reversed(others):
-            kept, held = self._hold_out(encoded.subset(rest), self.hparams[f"{name}_share"])
+            kept, held = self._hold_out(encoded, rest, self.hparams[f"{name}_share"])
             parts[name], rest = rest[held], rest[kept]
         return {first: rest, **parts}
 
-    def _hold_out(self, encoded: EncodedImages, share: float) -> tuple[Tensor, Tensor]:
-        """Indices of what is kept and of what is held out."""
-        contents = encoded.contents if share else [b""] * len(encoded)
+    def _hold_out(self, encoded: EncodedImages, among: Tensor, share: float) -> tuple[Tensor, Tensor]:
+        """Places in `among`, which are indices of images: of what is kept and of what is held out."""
+        contents = [encoded.contents[index] if share else b"" for index in among.tolist()]
         return held_out.split_by_content(contents, "images", share, self.hparams.split_seed)
 
     def _read_own(self) -> ImageFiles:

@@ -54,5 +54,5 @@ class PublishedImages(Images):
         self._other_names = False
         return encoded
 
-    def _hold_out(self, encoded: EncodedImages, share: float) -> tuple[Tensor, Tensor]:
-        return held_out.split(len(encoded), "images", share, self.hparams.split_seed)
+    def _hold_out(self, encoded: EncodedImages, among: Tensor, share: float) -> tuple[Tensor, Tensor]:
+        return held_out.split(len(among), "images", share, self.hparams.split_seed)

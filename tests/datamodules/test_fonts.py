@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +7,8 @@ from PIL import ImageFont
 
 from datamodules import cache, fonts
 from datamodules.decoded_images import Decoder
+from datamodules.images import Images
+from datamodules.mnist import MNIST
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +52,17 @@ def test_drawn_once(monkeypatch):
     first = digits("train", (1, 28, 28))
     monkeypatch.setattr(fonts, "draw", None)
     assert torch.equal(digits("train", (1, 28, 28))[0], first[0])
+
+
+@pytest.mark.parametrize("make", [MNIST, partial(Images, size=28)], ids=["published", "own"])
+def test_a_datamodule_draws_them_once(make, monkeypatch):
+    """Also where some are held out."""
+    first, again = make("fonts"), make("fonts")
+    first.setup()
+    monkeypatch.setattr(fonts, "draw", None)
+    again.setup()
+    for name in ("train_set", "val_set", "test_set"):
+        assert torch.equal(getattr(again, name).images, getattr(first, name).images)
 
 
 def test_images_show_a_digit_that_touches_no_side():
