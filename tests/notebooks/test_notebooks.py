@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import firstlight
+
 jupytext = pytest.importorskip("jupytext")
 ROOT = Path(__file__).parent.parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]_*.md"))
@@ -69,8 +71,8 @@ def test_everything_named_is_there(path):
             given.add(node.arg)
         elif isinstance(node, ast.Call):
             called = meant(node.func, names)
-            own = getattr(inspect.getmodule(called), "__file__", None) or ""
-            parameters = inspect.signature(called).parameters.values() if own.startswith(str(ROOT)) else ()
+            package = getattr(inspect.getmodule(called), "__name__", "").partition(".")[0]
+            parameters = inspect.signature(called).parameters.values() if package in firstlight.NAMES else ()
             if parameters and not any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters):
                 unknown = {word.arg for word in node.keywords if word.arg} - {
                     parameter.name for parameter in parameters
