@@ -4,9 +4,8 @@ What becomes a file, and what its inputs and outputs mean, the model's own modul
 Each file is run by ONNX Runtime as soon as it is written, and compared with PyTorch.
 """
 
-import argparse
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import cast
 
 from checkpoints.load_trained import load_trained
 from checkpoints.onnx_file import check_packages, largest_differences, write_onnx
@@ -14,7 +13,7 @@ from checkpoints.onnx_function import LARGEST_BATCH, OnnxExportable
 from checkpoints.pretrained import trained_file
 from checkpoints.run_model import config_beside
 from checkpoints.runs import config_name
-from cli.parser import CommandError
+from cli.subcommand_parser import SubcommandParser
 from cli.usage import version
 
 
@@ -49,13 +48,8 @@ def export(args: list[str]) -> None:
         print(", ".join(f"{name} (at most {value:.1e} from PyTorch's)" for name, value in differences.items()))
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise CommandError(f"{message}; see python train.py export --help")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python train.py export", description=(__doc__ or "").split(":")[0], allow_abbrev=False)
+def _parser() -> SubcommandParser:
+    parser = SubcommandParser("export", __doc__)
     parser.add_argument("model", help="a run's folder, a checkpoint, or the name of a folder of pretrained/")
     parser.add_argument("--out", type=Path, help="the file (by default NAME.onnx here); further ones lie beside it")
     help_ = f"takes so many rows alone, at most {LARGEST_BATCH}, with fewer operations; by default, any number may come"

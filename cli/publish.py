@@ -8,22 +8,14 @@ import argparse
 import shutil
 import tempfile
 from pathlib import Path
-from typing import NoReturn
 
 from checkpoints import hub
 from checkpoints.pretrained import trained_file
 from cli.messages import say
-from cli.parser import CommandError
 from cli.publication import CARD, publish
+from cli.subcommand_parser import SubcommandParser
 
 MEDIA = (".png", ".jpg", ".jpeg", ".gif", ".mp4", ".webm")
-
-
-class _Parser(argparse.ArgumentParser):
-    """Raises CommandError for a mistake."""
-
-    def error(self, message: str) -> NoReturn:
-        raise CommandError(f"publish: {message}; see python train.py publish --help")
 
 
 def main(args: list[str]) -> None:
@@ -39,7 +31,7 @@ def main(args: list[str]) -> None:
 
 
 def _parsed(args: list[str]) -> argparse.Namespace:
-    parser = _Parser(prog="train.py publish", description=(__doc__ or "").split("\n\n")[0])
+    parser = SubcommandParser("publish", __doc__)
     parser.add_argument("run", help="a run's folder, or one that was published before")
     parser.add_argument("--to", required=True, help="a new folder, or OWNER/NAME on the Hub")
     parser.add_argument("--private", action="store_true", help="on the Hub, for you and your organization alone")

@@ -15,7 +15,7 @@ import statistics
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
@@ -28,8 +28,8 @@ from checkpoints.runs import CONFIG, LOCK
 from cli import planned_fits
 from cli.messages import say
 from cli.own_process import Failed, OwnProcess, Returned, Stopped, outcomes, stopping_by_signals
-from cli.parser import CommandError
 from cli.planned_fits import Main
+from cli.subcommand_parser import SubcommandParser
 from metrics.confidence_interval import students_t_interval
 
 TESTED = "test.json"
@@ -78,18 +78,9 @@ def _alone(place: Path) -> Iterator[None]:
         raise ValueError(f"another process trains the seeds of {place}; wait for its end, or give a --name") from error
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise CommandError(f"repeat: {message}")
-
-
 def _parsed(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    parser = _Parser(
-        prog="python train.py repeat",
-        description=(__doc__ or "").partition("\n")[0],
-        epilog="All other words are those of fit, and hold for every seed; --seed_everything is the first one.",
-        allow_abbrev=False,
-    )
+    epilog = "All other words are those of fit, and hold for every seed; --seed_everything is the first one."
+    parser = SubcommandParser("repeat", __doc__, epilog)
     parser.add_argument("--seeds", type=int, required=True, help="how many")
     parser.add_argument("--parallel", type=int, default=1, help="trainings at once, each with one thread (default 1)")
     parser.add_argument("--name", default="repeat", help="their folder is runs/NAME/<config> (default repeat)")

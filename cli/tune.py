@@ -15,7 +15,7 @@ counted as failed, and the study goes on.
 import argparse
 import time
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import optuna
 from filelock import FileLock
@@ -30,6 +30,7 @@ from cli.messages import say
 from cli.own_process import Stopped, stopping_by_signals
 from cli.parser import CommandError
 from cli.planned_fits import Main
+from cli.subcommand_parser import SubcommandParser
 from cli.tuning import results, trial_run
 from cli.tuning.search_space import DIRECTIONS, Search, read_search
 from cli.tuning.trials import Trials, open_study
@@ -72,18 +73,8 @@ def tune(args: list[str], main: Main) -> None:
         raise OSError(f"the study's storage failed: {reason}; once it is back, the same command goes on") from error
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise CommandError(f"tune: {message}")
-
-
 def _parsed(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    parser = _Parser(
-        prog="python train.py tune",
-        description=(__doc__ or "").partition("\n")[0],
-        epilog="All other words are those of fit, and hold for every trial.",
-        allow_abbrev=False,
-    )
+    parser = SubcommandParser("tune", __doc__, "All other words are those of fit, and hold for every trial.")
     parser.add_argument("--search", required=True, help="what to try, a YAML file as in configs/search/")
     parser.add_argument("--trials", type=int, required=True, help="how many there are in the end, in all processes")
     parser.add_argument("--storage", help="a database, as Optuna names it (default: a file in the study's folder)")

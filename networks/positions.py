@@ -42,8 +42,14 @@ class Positions(nn.Module):
         """What is added to the scores of attention: positions (..., T) and (..., L) -> (..., H, T, L)."""
         return None
 
-    def query_scale(self, attended: Tensor) -> Tensor | None:
-        """What queries are multiplied by that attend to so many tokens: counts (...) -> (...)."""
+    def query_scale(self, queries_at: Tensor, keys_at: Tensor, mask: Tensor | None, causal: bool) -> Tensor | None:
+        """What queries are multiplied by: (T, 1), (1, 1) where it is the same for all, or (B, 1, T, 1).
+
+        Args:
+            queries_at, keys_at: positions (..., T) and (..., L); the queries are those of the last T keys.
+            mask: which keys are attended to, (B, 1, T or 1, L).
+            causal: without a mask, whether keys behind the query are not.
+        """
         return None
 
 
@@ -60,12 +66,19 @@ class ScalableSoftmax(Positions):
 
     Nakanishi 2025, "Scalable-Softmax Is Superior for Attention", Eq. 4: among more tokens usual attention thins out,
     and this does not. Scores are as usual at 64 tokens; their general scale is learned by the projections of queries.
+    It acts on self-attention; attention to a memory stays as it is.
     """
 
     USUAL = 64
 
-    def query_scale(self, attended: Tensor) -> Tensor:
-        return attended.clamp(min=1).float().log() / math.log(self.USUAL)  # rows of padding attend to none
+    def query_scale(self, queries_at: Tensor, keys_at: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+        new, length = queries_at.shape[-1], keys_at.shape[-1]
+        if mask is None:
+            first = length - new + 1 if causal else length
+            attended = torch.arange(first, length + 1, device=keys_at.device)[:, None]
+        else:
+            attended = mask.sum(-1, keepdim=True).clamp(min=1)  # rows of padding attend to none
+        return attended.float().log() / math.log(self.USUAL)
 
 
 class SinusoidalPositions(Positions):

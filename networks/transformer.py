@@ -122,7 +122,7 @@ class _Stack(nn.Module):
 
     def _context(self, at: Tensor, keys_at: Tensor, mask: Tensor | None, causal: bool = False) -> AttentionContext:
         """How tokens at positions `at`, (T,) or (B, T), attend to those at `keys_at`, (L,) or (B, L)."""
-        scale = self.positions.query_scale(_attended(mask, causal, at.shape[-1], keys_at))
+        scale = self.positions.query_scale(at, keys_at, mask, causal)
         bias = self.positions.bias(at, keys_at)
         if bias is not None:
             bias = bias.to(self.embedding.weight.dtype)
@@ -351,12 +351,3 @@ def token_positions(tokens: Tensor, mask: Tensor | None = None, restart: int | N
     after = ((tokens == restart) & counted).cumsum(1) > 0  # (B, T)
     before = (counted & ~after).sum(1, keepdim=True)  # (B, 1), tokens before the restart
     return torch.where(after, at - before, at)
-
-
-def _attended(mask: Tensor | None, causal: bool, new: int, keys_at: Tensor) -> Tensor:
-    """How many tokens each of the last T tokens attends to, (T, 1), (1, 1) where it is the same, or (B, 1, T, 1)."""
-    length = keys_at.shape[-1]
-    if mask is not None:
-        return mask.sum(-1, keepdim=True)
-    first = length - new + 1 if causal else length
-    return torch.arange(first, length + 1, device=keys_at.device)[:, None]
