@@ -13,7 +13,7 @@ from app.models import Models
 from app.recorder import Recorder
 from app.request import LONGEST
 from app.server import make_app
-from app.tab import FIRST_SEED, House
+from app.tab import FIRST_SEED, AppState
 from checkpoints.runs import RUNS
 from envs.arguments import recording, start_seed, whole_number
 
@@ -51,7 +51,7 @@ def main(args: list[str] | None = None) -> None:
     names = ["127.0.0.1", "localhost"]
     hosts = None if options.host != LOCAL else [name if port == 80 else f"{name}:{port}" for name in names]
     address = f"http://{options.host}:{port}/" + (f"?token={token}" if token else "")
-    app = make_app(House(Models(options.runs), Recorder(options.out), options.seed), hosts, token)
+    app = make_app(AppState(Models(options.runs), Recorder(options.out), options.seed), hosts, token)
     # A message longer than ws_max_size ends the connection; one longer than LONGEST is answered by an error.
     server = uvicorn.Server(
         uvicorn.Config(

@@ -21,7 +21,7 @@ from starlette.websockets import WebSocket
 
 from app.conversation import Conversation
 from app.security import OwnPageOnly
-from app.tab import House, Tab
+from app.tab import AppState, Tab
 
 STATIC = Path(__file__).with_name("static")
 ROOT = Path(__file__).parent.parent
@@ -36,11 +36,11 @@ TABS = {  # by their names in the page's address; imported when first opened
 }
 
 
-def make_app(house: House, hosts: list[str] | None, token: str | None = None) -> Starlette:
+def make_app(app_state: AppState, hosts: list[str] | None, token: str | None = None) -> Starlette:
     """The whole server as an ASGI application.
 
     Args:
-        house: what all conversations share.
+        app_state: what all conversations share.
         hosts: names with ports that it answers to; None for any, with a token.
         token: that a browser must show, where other machines are let in.
     """
@@ -53,7 +53,7 @@ def make_app(house: House, hosts: list[str] | None, token: str | None = None) ->
             await websocket.close(1008 if name not in TABS else 1013)
             return
         limiter = limiters.setdefault(name, anyio.CapacityLimiter(max(4, os.cpu_count() or 1)))
-        conversation = Conversation(websocket, partial(_make, name, house), limiter)
+        conversation = Conversation(websocket, partial(_make, name, app_state), limiter)
         open_now.add(conversation)
         try:
             await conversation.run()
@@ -72,10 +72,10 @@ def make_app(house: House, hosts: list[str] | None, token: str | None = None) ->
     return Starlette(routes=routes, middleware=[Middleware(OwnPageOnly, hosts=hosts, token=token)])
 
 
-def _make(name: str, house: House) -> Tab:
+def _make(name: str, app_state: AppState) -> Tab:
     module, _, kind = TABS[name].partition(":")
-    make: Callable[[House], Tab] = getattr(import_module(module), kind)
-    return make(house)
+    make: Callable[[AppState], Tab] = getattr(import_module(module), kind)
+    return make(app_state)
 
 
 def sources() -> frozenset[str]:

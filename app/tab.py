@@ -24,7 +24,7 @@ class Superseded(Exception):
 
 
 @dataclass(frozen=True)
-class House:
+class AppState:
     """What all conversations share.
 
     Args:
@@ -41,8 +41,8 @@ class House:
 class Tab(ABC):
     """One visitor's side of a tab. Its methods run in a thread, one request after the other."""
 
-    def __init__(self, house: House):
-        self.house = house
+    def __init__(self, app_state: AppState):
+        self.app_state = app_state
 
     @abstractmethod
     def hello(self) -> Answer:

@@ -87,7 +87,7 @@ class DiffusionTab(Tab):
         return {"draw": self._draw, "draw beside": self._draw, "walk": self._walk}
 
     def _models(self) -> dict[str, Path]:
-        return self.house.models.of(CLASSES)
+        return self.app_state.models.of(CLASSES)
 
     def _draw(self, request: Request, say: Say) -> None:
         models, side = self._models(), request.do
@@ -96,7 +96,7 @@ class DiffusionTab(Tab):
         thresholding = THRESHOLDING[request.choice("thresholding", THRESHOLDING)]()
         steps = request.whole("steps", 1, MOST_STEPS)
         seed, scale = request.whole("seed", 0, 2**32 - 1), request.number("guidance_scale", "[0, 20]")
-        model = self.house.models.load(name, models[name], lambda: say({"kind": "loading", "model": name}))
+        model = self.app_state.models.load(name, models[name], lambda: say({"kind": "loading", "model": name}))
         label = request.whole("label", 0, max(0, model.hparams.num_classes - 1))
         visits = 0
 

@@ -58,14 +58,16 @@ class DigitsTab(Tab):
     def _numpy(self) -> dict[str, Path]:
         """Files of weights of the NumPy models: the newest run of each, or those that ship."""
         found = {name: WEIGHTS / f"{name}.npz" for name in BUILD}
-        for path in sorted(self.house.models.runs.glob("numpy_*/*/last.npz"), key=lambda path: path.stat().st_mtime):
+        for path in sorted(
+            self.app_state.models.runs.glob("numpy_*/*/last.npz"), key=lambda path: path.stat().st_mtime
+        ):
             name = path.parent.parent.name.removeprefix("numpy_")
             if name in found:
                 found[name] = path
         return {name: path for name, path in found.items() if path.is_file()}
 
     def _trained(self) -> dict[str, Path]:
-        return self.house.models.of(CLASSIFIERS, lambda given: list(given.get("shape") or []) == [1, DIGIT, DIGIT])
+        return self.app_state.models.of(CLASSIFIERS, lambda given: list(given.get("shape") or []) == [1, DIGIT, DIGIT])
 
     def _read(self, request: Request, say: Say) -> None:
         digit = as_mnist(request.pixels("drawing", (SIDE, SIDE)))
@@ -96,7 +98,7 @@ class DigitsTab(Tab):
         import torch
 
         for name, place in self._trained().items():
-            classifier = self.house.models.load(name, place, partial(say, {"kind": "loading", "model": name}))
+            classifier = self.app_state.models.load(name, place, partial(say, {"kind": "loading", "model": name}))
             pixels = classifier.normalised(torch.from_numpy(digit)[None, None]).requires_grad_()
             logits = classifier.network(pixels).float()
             (gradient,) = torch.autograd.grad(logits.max(), pixels)

@@ -35,14 +35,14 @@ class GANTab(Tab):
         return {"draw": self._draw}
 
     def _models(self) -> dict[str, Path]:
-        return self.house.models.of(CLASSES)
+        return self.app_state.models.of(CLASSES)
 
     def _draw(self, request: Request, say: Say) -> None:
         models = self._models()
         name = request.choice("model", models)
         seeds = [request.whole(end, 0, 2**32 - 1) for end in ("start", "end")]
         share, truncation = request.number("share", "[0, 1]"), request.number("truncation", "[0, 2]")
-        model = self.house.models.load(name, models[name], lambda: say({"kind": "loading", "model": name}))
+        model = self.app_state.models.load(name, models[name], lambda: say({"kind": "loading", "model": name}))
         classes = model.hparams.num_classes
         label = request.whole("label", 0, max(0, classes - 1))
         start, end = (truncation * model.latents(1, generators(seed, [0])) for seed in seeds)
@@ -80,9 +80,9 @@ class GANTab(Tab):
         def fits(given: dict[str, Any]) -> bool:
             return list(given.get("shape") or []) == shape and given.get("num_classes") == classes
 
-        of_houses = {name: place for name, place in self.house.models.of(CLASSIFIERS, fits).items() if "svhn" in name}
-        for name, place in of_houses.items():
-            classifier = self.house.models.load(name, place, partial(say, {"kind": "loading", "model": name}))
+        of_svhn = {name: place for name, place in self.app_state.models.of(CLASSIFIERS, fits).items() if "svhn" in name}
+        for name, place in of_svhn.items():
+            classifier = self.app_state.models.load(name, place, partial(say, {"kind": "loading", "model": name}))
             with torch.inference_mode():
                 return {"name": name, "probabilities": rounded(classifier(image[None]).softmax(1)[0])}
         return {"name": None, "probabilities": []}

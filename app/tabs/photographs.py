@@ -26,14 +26,14 @@ class PhotographsTab(Tab):
         return {"classify": self._classify}
 
     def _models(self) -> dict[str, Path]:
-        return self.house.models.of(CLASSIFIERS, lambda given: (given.get("shape") or [0])[0] == COLOUR)
+        return self.app_state.models.of(CLASSIFIERS, lambda given: (given.get("shape") or [0])[0] == COLOUR)
 
     def _classify(self, request: Request, say: Say) -> None:
         models = self._models()
         name = request.choice("model", models)
         channels, height, width = arguments_of(models[name])["shape"]
         pixels = request.pixels("image", (height, width, channels))
-        classifier = self.house.models.load(name, models[name], lambda: say({"kind": "loading", "model": name}))
+        classifier = self.app_state.models.load(name, models[name], lambda: say({"kind": "loading", "model": name}))
         import torch
 
         images = torch.tensor(pixels).permute(2, 0, 1)[None]

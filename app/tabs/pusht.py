@@ -19,7 +19,7 @@ import numpy as np
 from app.models import command_of
 from app.request import Request
 from app.solver import solve
-from app.tab import Answer, House, Say, Tab, rounded
+from app.tab import Answer, AppState, Say, Tab, rounded
 from envs import t_block
 from envs.arguments import LARGEST_SEED
 from envs.drawing import draw
@@ -37,22 +37,22 @@ DATA_VARIABLE = "FIRSTLIGHT_DATA"
 class PushTTab(Tab):
     """One world, and the episode in it."""
 
-    def __init__(self, house: House):
-        super().__init__(house)
-        self._seed = house.first_seed
+    def __init__(self, app_state: AppState):
+        super().__init__(app_state)
+        self._seed = app_state.first_seed
         self._fitting: set[str] = set()  # policies that were found to fit this world
         self._env = PushT("state", legacy_resets=True)
         self._begin({"seed": self._seed})
 
     def hello(self) -> Answer:
-        names = list(self.house.models.of(POLICIES))
+        names = list(self.app_state.models.of(POLICIES))
         return {
             "policies": [{"name": name, "command": command_of(name)} for name in names],
             "demonstrations": list(demonstrations()),
             "target": rounded(t_block.corners(t_block.TARGET_POSE)[t_block.OUTLINE], 2),
             "corners": rounded(t_block.CORNERS[t_block.OUTLINE], 2),
-            "records": self.house.recorder.out is not None,
-            "record_command": self.house.recorder.command(),
+            "records": self.app_state.recorder.out is not None,
+            "record_command": self.app_state.recorder.command(),
             "state": self._view(),
         }
 
@@ -146,9 +146,9 @@ class PushTTab(Tab):
         }
 
     def _policy(self, request: Request, say: Say) -> Any:
-        policies = self.house.models.of(POLICIES)
+        policies = self.app_state.models.of(POLICIES)
         name = request.choice("policy", policies)
-        policy = self.house.models.load(name, policies[name], lambda: say({"kind": "loading", "model": name}))
+        policy = self.app_state.models.load(name, policies[name], lambda: say({"kind": "loading", "model": name}))
         if name not in self._fitting:
             PushTWorld().observed_as(policy.observation).check(policy.observation_shape, policy.action_dim)
             self._fitting.add(name)
@@ -180,13 +180,13 @@ class PushTTab(Tab):
             raise ValueError("nothing has been done yet: there is nothing to keep")
         if not self._solved and not request.yes("unsolved"):
             raise ValueError("not solved: it is only kept when you say so")
-        self.house.recorder.keep(EpisodeActions(self._start, np.stack(self._actions)), dict(Counter(self._drivers)))
+        self.app_state.recorder.keep(EpisodeActions(self._start, np.stack(self._actions)), dict(Counter(self._drivers)))
         self._seed = (self._seed + 1) % LARGEST_SEED
         self._begin({"seed": self._seed})
         say(self._view())
 
     def _undo(self, request: Request, say: Say) -> None:
-        self.house.recorder.undo()
+        self.app_state.recorder.undo()
         say(self._view())
 
     def _replay(self, request: Request, say: Say) -> None:
@@ -227,7 +227,7 @@ class PushTTab(Tab):
             "solved": self._solved,
             "steps": len(self._actions),
             "seed": self._seed if "seed" in self._start else None,
-            "kept": len(self.house.recorder),
+            "kept": len(self.app_state.recorder),
             "chunk": rounded(self._chunk, 1),
             "planned": len(self._planned),
         }

@@ -37,7 +37,7 @@ class SequencesTab(Tab):
                     "writes": _writes(place),
                     "draws": KINDS.get(class_of(place)) != "encoder",
                 }
-                for name, place in self.house.models.of(KINDS).items()
+                for name, place in self.app_state.models.of(KINDS).items()
             ]
         }
 
@@ -45,11 +45,11 @@ class SequencesTab(Tab):
         return {"answer": self._answer}
 
     def _answer(self, request: Request, say: Say) -> None:
-        models = self.house.models.of(KINDS)
+        models = self.app_state.models.of(KINDS)
         name = request.choice("model", models)
         text = request.text("text", LONGEST_TEXT)
         options = _options(request)
-        module = self.house.models.load(name, models[name], lambda: say({"kind": "loading", "model": name}))
+        module = self.app_state.models.load(name, models[name], lambda: say({"kind": "loading", "model": name}))
         import torch
 
         from networks.vocabulary import EOS

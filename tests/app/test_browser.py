@@ -15,7 +15,7 @@ from PIL import Image
 from app.server import TABS, make_app
 from app.tab import FIRST_SEED
 from datamodules.pusht import read_keypoints
-from tests.app.visitor import house
+from tests.app.visitor import app_state
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = ["no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"]
@@ -60,7 +60,7 @@ def out(tmp_path):
 
 @pytest.fixture
 def server(tmp_path, out):
-    server = Server(house(tmp_path, out))
+    server = Server(app_state(tmp_path, out))
     yield server
     server.stop()
 
@@ -266,12 +266,12 @@ def test_a_photograph_is_read(opened, tmp_path):
 
 @pytest.mark.slow
 def test_a_lost_connection_comes_back(chromium, tmp_path):
-    server = Server(house(tmp_path))
+    server = Server(app_state(tmp_path))
     page = Page(chromium.new_page(), server, "pusht")
     ready(page)
     server.stop()
     page.until("document.querySelector('#pusht .status').textContent.includes('trying again')")
-    again = Server(house(tmp_path, first_seed=5), server.port)
+    again = Server(app_state(tmp_path, first_seed=5), server.port)
     page.until("document.querySelector('#seed').value === '5'")
     again.stop()
     page.page.context.close()

@@ -11,7 +11,7 @@ from datamodules.pusht import read_keypoints
 from envs import t_block
 from envs.arguments import FIRST_RECORDING_SEED
 from envs.pusht import PushT
-from tests.app.visitor import client, house, visit
+from tests.app.visitor import app_state, client, visit
 
 NEARLY = [262.0, 262.0, t_block.TARGET_POSE[2] + 0.05]
 
@@ -26,7 +26,7 @@ def out(tmp_path, request):
 
 @pytest.fixture
 def visitor(tmp_path, out):
-    with visit(client(house(tmp_path, out)), "pusht") as visitor:
+    with visit(client(app_state(tmp_path, out)), "pusht") as visitor:
         yield visitor
 
 
@@ -116,7 +116,7 @@ def test_an_episode_is_kept_once_although_the_disk_was_full(visitor, monkeypatch
 
 
 def test_without_out_nothing_is_kept(tmp_path):
-    with visit(client(house(tmp_path)), "pusht") as visitor:
+    with visit(client(app_state(tmp_path)), "pusht") as visitor:
         assert not visitor.hello["records"]
         push(visitor)
         assert "--out" in visitor.ask("keep", "error", unsolved=True)["text"]
@@ -125,7 +125,7 @@ def test_without_out_nothing_is_kept(tmp_path):
 @pytest.mark.slow  # the planner's process begins
 def test_an_episode_ends_where_it_is_solved_and_is_solved_in_the_file(tmp_path):
     out = tmp_path / "kept.parquet"
-    with visit(client(house(tmp_path, out)), "pusht") as visitor:
+    with visit(client(app_state(tmp_path, out)), "pusht") as visitor:
         visitor.ask("place", "state", pose=NEARLY)
         plan = visitor.ask("plan", "plan")
         assert len(plan["pushing"]) == len(plan["actions"])

@@ -17,7 +17,7 @@ from app.request import LONGEST
 from app.security import COOKIE
 from app.tabs.pusht import PushTTab
 from envs.pusht import PushT
-from tests.app.visitor import HOST, OWN, client, house, visit
+from tests.app.visitor import HOST, OWN, app_state, client, visit
 
 ROOT = Path(server.ROOT)
 TOKEN = "a-token-of-enough-signs"
@@ -25,7 +25,7 @@ TOKEN = "a-token-of-enough-signs"
 
 @pytest.fixture
 def page(tmp_path):
-    return client(house(tmp_path))
+    return client(app_state(tmp_path))
 
 
 def test_the_page_comes_with_a_policy_that_allows_nothing_from_elsewhere(page):
@@ -114,7 +114,7 @@ def test_a_tab_that_is_not_there_is_refused(page):
 
 def test_with_a_token_only_who_has_shown_it_is_let_in(tmp_path):
     anywhere = {"host": "192.0.2.7:8000", "origin": "http://192.0.2.7:8000"}
-    page = client(house(tmp_path), None, TOKEN, follow_redirects=False)
+    page = client(app_state(tmp_path), None, TOKEN, follow_redirects=False)
     for path in ("/", "/js/main.js", "/?token=", "/?token=wrong", f"/?token={TOKEN}x"):
         assert page.get(path, headers=anywhere).status_code == 403
     with pytest.raises(WebSocketDisconnect), visit(page, "pusht", anywhere):
@@ -136,7 +136,7 @@ def test_with_a_token_only_who_has_shown_it_is_let_in(tmp_path):
 
 def test_any_name_needs_a_token(tmp_path):
     with pytest.raises(ValueError, match="needs a token"):
-        client(house(tmp_path), None, None).get("/")
+        client(app_state(tmp_path), None, None).get("/")
 
 
 WRONG = {

@@ -18,12 +18,12 @@ from diffusion.noise_schedule import SquaredCosineSchedule
 from diffusion.samplers import DDIMSampler
 from diffusion.scheduler import NoiseScheduler
 from diffusion.thresholding import StaticThresholding
-from tests.app.visitor import client, house, visit
+from tests.app.visitor import app_state, client, visit
 
 
 @pytest.fixture
 def page(tmp_path):
-    return client(house(tmp_path))
+    return client(app_state(tmp_path))
 
 
 def image(packed):
@@ -277,7 +277,7 @@ def test_own_runs_stand_beside_what_ships(tmp_path):
     broken = tmp_path / "runs" / "broken" / "version_0"
     (broken / "checkpoints").mkdir(parents=True)
     (broken / "checkpoints" / "last.ckpt").write_bytes(b"")
-    with visit(client(house(tmp_path)), "digits") as visitor:
+    with visit(client(app_state(tmp_path)), "digits") as visitor:
         names = [reader["name"] for reader in visitor.hello["readers"]]
         assert names[-1] == "runs/mine/version_0"
         visitor.ask("read", "digit", drawing=encoded(seven()))

@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 from app.models import Models
 from app.recorder import Recorder
 from app.server import make_app
-from app.tab import House
+from app.tab import AppState
 
 HOST = "127.0.0.1:8000"
 OWN = {"host": HOST, "origin": f"http://{HOST}"}
@@ -39,8 +39,8 @@ class Visitor:
         return self.socket.receive_json()
 
 
-def house(tmp_path, out=None, first_seed=10_000_000):
-    return House(Models(tmp_path / "runs"), Recorder(out), first_seed)
+def app_state(tmp_path, out=None, first_seed=10_000_000):
+    return AppState(Models(tmp_path / "runs"), Recorder(out), first_seed)
 
 
 def client(own_house, hosts=(HOST, "localhost:8000"), token=None, **options):
