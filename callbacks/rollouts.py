@@ -31,7 +31,7 @@ from lightning_modules.diffusion_policy import DiffusionPolicy
 from limits import whole
 from metrics.confidence_interval import ConfidenceInterval
 
-VAL_SEEDS = range(0, 1000)
+VAL_SEEDS = range(50_000, 51_000)  # the human demonstrations begin at the starts of 0 to 205
 LEGACY_STARTS = "legacy initial states"
 FIRST_TEST_SEED = 100_000  # where the published figures start
 WAVE = 50  # episodes that a machine plays at once
@@ -55,7 +55,7 @@ class Rollouts(L.Callback):
     (`callbacks.log_media`).
 
     Args:
-        val_episodes: episodes at each validation, on seeds 0, 1, ... (at most 1000).
+        val_episodes: episodes at each validation, on seeds 50000, 50001, ... (at most 1000).
         test_episodes: episodes at test, on seeds 100000, 100001, ...
         video_episodes: how many of them a video shows; 0 for none.
         env_id: of the world, as `gymnasium.make` takes it; "MODULE:ID" for one that MODULE registers.
