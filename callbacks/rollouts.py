@@ -23,9 +23,9 @@ from checkpoints.load_trained import load_trained
 from diffusion.noise import generators
 from diffusion.sample_noise import run_seed
 from envs import PUSHT_ID, video
+from envs.episode import Episode, episodes_of
 from envs.observations import map_observation
 from envs.pusht_world import PushTWorld
-from envs.rollout import Episode, episodes_of
 from envs.world import MAX_PARALLEL, Trajectory, World
 from lightning_modules.diffusion_policy import DiffusionPolicy
 from limits import whole

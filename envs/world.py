@@ -113,7 +113,7 @@ class World:
                 f"the policy has action_dim={action_dim}, and {self.env_id} takes actions of the shape "
                 f"{self.env.action_space.shape}; name another environment"
             )
-        if wanted := self._kept():
+        if wanted := self.kept_keys:
             env = self.make()
             env.reset(seed=0)
             info = env.step(env.action_space.sample())[-1]
@@ -124,18 +124,15 @@ class World:
                     "of these, or none"
                 )
 
-    def vector(self, n: int, n_obs_steps: int, n_action_steps: int, parallel: bool = True) -> VectorEnv:
-        """`n` worlds stepped together by action chunks; in `parallel`, each in its own process."""
+    def vector(self, n: int, n_obs_steps: int, n_action_steps: int) -> VectorEnv:
+        """`n` worlds, each in its own process, stepped together by action chunks; an ended one stands still."""
         whole(1, MAX_PARALLEL, n=n, n_obs_steps=n_obs_steps, n_action_steps=n_action_steps)
-
         # What travels to a process is how an environment is made, not the one that was made to be looked at.
-        one = partial(_chunked, self.env_id, dict(self.options), n_action_steps, n_obs_steps, self._kept())
-        options: dict[str, Any] = {"autoreset_mode": AutoresetMode.DISABLED}
-        if parallel:
-            return gym.vector.AsyncVectorEnv([one] * n, **options)
-        return gym.vector.SyncVectorEnv([one] * n, **options)
+        one = partial(_chunked, self.env_id, dict(self.options), n_action_steps, n_obs_steps, self.kept_keys)
+        return gym.vector.AsyncVectorEnv([one] * n, autoreset_mode=AutoresetMode.DISABLED)
 
-    def _kept(self) -> list[str]:
+    @property
+    def kept_keys(self) -> list[str]:
         """Keys of `info` that episodes keep."""
         return list(dict.fromkeys((*self.kept, *([self.success_key] if self.success_key else []))))
 

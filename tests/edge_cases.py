@@ -31,8 +31,8 @@ from diffusion.prediction_type import VPrediction
 from diffusion.samplers import DPMSolver
 from diffusion.scheduler import NoiseScheduler
 from envs.action_chunking import ActionChunking
+from envs.episode import Episode
 from envs.pusht import PushT
-from envs.rollout import Episode
 from envs.world import World
 from lightning_modules.ddpm import DDPM
 from lightning_modules.diffusion_policy import DiffusionPolicy

@@ -10,9 +10,10 @@ from callbacks import rollouts
 from callbacks.resume.random_state import random_state
 from callbacks.rollouts import Rollouts, roll_out, run_policy, table
 from diffusion.noise import randn
+from envs.episode import episodes_of
 from envs.episode_statistics import summarize
 from envs.pusht_world import PushTWorld
-from envs.rollout import episodes_of, rollout
+from envs.rollout import rollout
 from envs.world import World
 
 
