@@ -81,14 +81,16 @@ def draw(
     batch = poses.shape[:-1]
     points = np.asarray(pointer, np.float64)
     dots = np.empty((*batch, 0, 2)) if trail is None else np.nan_to_num(np.asarray(trail, np.float64), nan=NOWHERE)
-    if poses.shape != (*batch, 3) or points.shape != (*batch, 2) or dots.shape != (*batch, dots.shape[-2], 2):
+    expected = (*batch, 3), (*batch, 2), (*batch, *dots.shape[-2:-1], 2)
+    if (poses.shape, points.shape, dots.shape) != expected or dots.ndim < 2:
         raise ValueError(
             "a drawing takes pointers (..., 2), poses of the block (..., 3) and, where given, a trail (..., n, 2); got "
             f"{points.shape}, {poses.shape} and {dots.shape}"
         )
     if not (np.isfinite(poses).all() and np.isfinite(points).all()):
         raise ValueError("a drawing takes finite numbers, and some of these are NaN or infinite")
-    poses, points, dots = poses.reshape(-1, 3), points.reshape(-1, 2), dots.reshape(-1, *dots.shape[-2:])
+    poses, points = poses.reshape(-1, 3), points.reshape(-1, 2)
+    dots = dots.reshape(len(poses), *dots.shape[-2:])
     images = np.empty((len(poses), size, size, 3), np.uint8)
     together = max(1, AT_ONCE // _side(REACH, size) ** 2)
     rows = colours.rows(len(poses))
