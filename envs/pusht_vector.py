@@ -9,6 +9,7 @@ N worlds, S physics steps in a control step.
 """
 
 import math
+import weakref
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
@@ -33,6 +34,11 @@ from envs.pusht import (
 )
 
 MAX_WORLDS = 10_000
+
+
+def _forget(worlds: list[PushT], spaces: dict[int, CompiledSpace]) -> None:
+    spaces.clear()
+    worlds.clear()
 
 
 class PushTVector(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
@@ -79,6 +85,8 @@ class PushTVector(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         # Observations are made for all worlds together: none makes its own.
         self._worlds = [PushT("state", legacy_resets, count_contacts=count_contacts) for _ in range(num_envs)]
         self._spaces: dict[int, CompiledSpace] = {}  # of the worlds whose first episode has begun
+        # Physics that lives until the interpreter ends finds its library gone, and says so a line for every shape.
+        weakref.finalize(self, _forget, self._worlds, self._spaces)
         self._pointers = np.zeros((num_envs, 4))  # position and velocity
         self._poses = np.zeros((num_envs, 3))  # of the blocks, angles in [0, 2 pi)
         self._coverages = np.zeros(num_envs)

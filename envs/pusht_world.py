@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -24,6 +24,8 @@ class PushTWorld(World):
     env_id: str = PUSHT_ID
     options: Mapping[str, Any] = field(default_factory=lambda: {"observation": "keypoints", "legacy_resets": True})
     kept: tuple[str, ...] = ("coverage",)
+
+    wave: ClassVar[int] = 500  # all in one process
 
     def observed_as(self, observation: str | None) -> "PushTWorld":
         """The same world with the policy's observation: state, keypoints or pixels."""

@@ -14,7 +14,7 @@ def rollout(
     n_action_steps: int = 8,
     observation: str = "keypoints",
     legacy_resets: bool = True,
-    parallel_worlds: int = 50,
+    parallel_worlds: int | None = None,
     on_progress: Callable[[int], None] = lambda finished: None,
 ) -> list[Episode]:
     """One episode of at most 300 steps from each seed, as `envs.world.World.rollout` plays them."""
