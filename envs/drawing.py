@@ -26,7 +26,7 @@ WALLS = (3.0, 509.0, 5.0)  # where they begin and end, and how thick they are
 OUTLINE = 0.5  # px of the world by which the T is larger than its corners say
 MIDDLE = np.array([0.0, 1.5 * t_block.UNIT])  # of the T, in its frame, and how far from there it reaches
 REACH = float(np.linalg.norm(t_block.CORNERS - MIDDLE, axis=1).max()) + OUTLINE
-NOWHERE = -1000.0
+FAR = 1e4  # px: whatever lies farther away is not seen, either
 
 
 @dataclass(frozen=True)
@@ -80,15 +80,16 @@ def draw(
     poses = np.asarray(block_pose, np.float64)
     batch = poses.shape[:-1]
     points = np.asarray(pointer, np.float64)
-    dots = np.empty((*batch, 0, 2)) if trail is None else np.nan_to_num(np.asarray(trail, np.float64), nan=NOWHERE)
+    dots = np.empty((*batch, 0, 2)) if trail is None else np.nan_to_num(np.asarray(trail, np.float64), nan=FAR)
     expected = (*batch, 3), (*batch, 2), (*batch, *dots.shape[-2:-1], 2)
     if (poses.shape, points.shape, dots.shape) != expected or dots.ndim < 2:
         raise ValueError(
             "a drawing takes pointers (..., 2), poses of the block (..., 3) and, where given, a trail (..., n, 2); got "
             f"{points.shape}, {poses.shape} and {dots.shape}"
         )
-    if not (np.isfinite(poses).all() and np.isfinite(points).all()):
-        raise ValueError("a drawing takes finite numbers, and some of these are NaN or infinite")
+    for name, given in (("pointer", points), ("block_pose", poses)):
+        if not np.isfinite(given).all():
+            raise ValueError(f"{name} must hold finite numbers; got {given[~np.isfinite(given)][0]}")
     poses, points = poses.reshape(-1, 3), points.reshape(-1, 2)
     dots = dots.reshape(len(poses), *dots.shape[-2:])
     images = np.empty((len(poses), size, size, 3), np.uint8)
@@ -129,6 +130,7 @@ def _paint(images: np.ndarray, middles: np.ndarray, reach: float, shape: Shape, 
     """A shape of one colour (1 or B, 3) into each image (B, S, S, 3), its middle at (B, 2) px of the world."""
     count, size = images.shape[:2]
     scale, side = size / t_block.WORLD, _side(reach, size)
+    middles = middles.clip(-FAR, FAR)
     corners = np.clip(np.floor(middles * scale - side / 2 + 0.5), 0, size - side).astype(int)  # (B, 2) within the image
     centres = (corners[..., None] + np.arange(side) + 0.5) / scale - middles[..., None]  # (B, 2, W)
     dx, dy = centres[:, 0, None, :].astype(np.float32), centres[:, 1, :, None].astype(np.float32)

@@ -72,6 +72,11 @@ def test_a_batch_is_its_images(size):
     np.testing.assert_array_equal(folded.reshape(images.shape), images)
 
 
+def test_what_is_far_away_is_not_seen():
+    empty = draw([-900, 0], [-900, 0, 0], 32, np.full((2, 2), np.nan))
+    np.testing.assert_array_equal(draw([1e308, -1e308], [-1e308, 5, 1e308], 32, np.full((2, 2), np.inf)), empty)
+
+
 def test_no_images():
     assert draw(np.zeros((0, 2)), np.zeros((0, 3)), 8).shape == (0, 8, 8, 3)
 
@@ -111,8 +116,8 @@ def test_colours_of_ones_own():
         (lambda: draw([1, 2, 3], [1, 2, 3], 8), r"pointers \(..., 2\).*got \(3,\), \(3,\)"),
         (lambda: draw(np.zeros((2, 2)), np.zeros((3, 3)), 8), r"got \(2, 2\), \(3, 3\)"),
         (lambda: draw([1, 2], [1, 2, 3], 8, np.zeros(2)), r"a trail"),
-        (lambda: draw([1, np.nan], [1, 2, 3], 8), "finite"),
-        (lambda: draw([1, 2], [np.inf, 2, 3], 8), "finite"),
+        (lambda: draw([1, np.nan], [1, 2, 3], 8), "pointer must hold finite numbers; got nan"),
+        (lambda: draw([1, 2], [np.inf, 2, 3], 8), "block_pose must hold finite numbers; got inf"),
         (lambda: Colours(block=(1, 2)), "block=.*must be red, green and blue"),
         (lambda: Colours(wall="red"), "wall=red must be red, green and blue"),
         (lambda: Colours(wall=(0, 0, 256)), "wall must lie between 0 and 255; got 0 to 256"),
