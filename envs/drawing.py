@@ -52,7 +52,7 @@ class Colours:
             if not ((given >= 0) & (given <= 255)).all():
                 raise ValueError(f"{field.name} must lie between 0 and 255; got {given.min()} to {given.max()}")
 
-    def rows(self, count: int) -> dict[str, np.ndarray]:
+    def _rows(self, count: int) -> dict[str, np.ndarray]:
         """By name: (1, 3), or (count, 3) where each image has its own; ValueError for those of another number."""
         colours = {field.name: np.atleast_2d(getattr(self, field.name)).astype(np.float32) for field in fields(self)}
         for name, colour in colours.items():
@@ -94,7 +94,7 @@ def draw(
     dots = dots.reshape(len(poses), *dots.shape[-2:])
     images = np.empty((len(poses), size, size, 3), np.uint8)
     together = max(1, AT_ONCE // _side(REACH, size) ** 2)
-    rows = colours.rows(len(poses))
+    rows = colours._rows(len(poses))
     for first in range(0, len(poses), together):
         part = slice(first, first + together)
         own = {name: colour if len(colour) == 1 else colour[part] for name, colour in rows.items()}
