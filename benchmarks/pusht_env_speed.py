@@ -1,12 +1,18 @@
-"""Steps per second of our Push-T against gym-pusht, on one core, in one run: `python -m benchmarks.pusht_env_speed`.
+"""How fast Push-T is: `python -m benchmarks.pusht_env_speed`.
 
-Both step the same actions from the same states and give the same observation (keypoints and pointer): targets drawn at
-random, new every ten steps. The two take turns, so a machine whose speed drifts slows both.
+Control steps per second on one core, ours against gym-pusht: both step the same actions from the same states and give
+the same observation (keypoints and pointer): targets drawn at random, new every ten steps. The two take turns, so a
+machine whose speed drifts slows both.
+
+Then many worlds at once (`envs.pusht_vector`), by one process and by two with half of the worlds each, and images of
+random states in a batch (`envs.drawing`).
 """
 
+import multiprocessing
 import platform
 import statistics
 import time
+from collections.abc import Callable
 
 import gymnasium as gym
 import numpy as np
@@ -15,8 +21,11 @@ from rich.table import Table
 
 import envs  # noqa: F401  registers firstlight/PushT-v0
 from benchmarks.command import as_command
+from envs.drawing import draw
+from envs.pusht import PIXELS
 
 ROUNDS, STEPS = 9, 600
+WORLDS, IMAGES, PROCESSES = 64, 2000, 2
 
 
 def seconds(env: gym.Env, seed: int) -> float:
@@ -31,6 +40,36 @@ def seconds(env: gym.Env, seed: int) -> float:
     return time.perf_counter() - start
 
 
+def step_worlds(seed: int, count: int = WORLDS) -> int:
+    """Step so many worlds STEPS // 2 times, the same kind of actions; returns the control steps."""
+    worlds = gym.make_vec("firstlight/PushT-v0", count, "vector_entry_point", observation="keypoints")
+    worlds.reset(seed=seed)
+    rng = np.random.default_rng(seed)
+    for step in range(STEPS // 2):
+        if step % 10 == 0:
+            actions = rng.uniform(0, 512, (count, 2))
+        worlds.step(actions)
+    return count * (STEPS // 2)
+
+
+def draw_images(seed: int, count: int = IMAGES) -> int:
+    """Draw so many random states; returns their number."""
+    rng = np.random.default_rng(seed)
+    poses = np.column_stack([rng.uniform(100, 400, (count, 2)), rng.uniform(-np.pi, np.pi, count)])
+    draw(rng.uniform(0, 512, (count, 2)), poses, PIXELS)
+    return count
+
+
+def rates(work: Callable[[int], int]) -> list[float]:
+    """How much a second, in each of the rounds."""
+    found = []
+    for seed in range(ROUNDS):
+        start = time.perf_counter()
+        done = work(seed)
+        found.append(done / (time.perf_counter() - start))
+    return found
+
+
 def main() -> None:
     import gym_pusht  # noqa: F401  registers gym_pusht/PushT-v0
     import pymunk
@@ -40,12 +79,30 @@ def main() -> None:
     seconds(ours, 0), seconds(theirs, 0)  # warm up
     times = [(seconds(ours, seed), seconds(theirs, seed)) for seed in range(ROUNDS)]
     table = Table(
-        "environment", "steps per second (median)", title=f"Push-T, pymunk {pymunk.version}, {platform.machine()}"
+        "", "a second (median)", "lowest", "highest", title=f"Push-T, pymunk {pymunk.version}, {platform.machine()}"
     )
+
+    def row(name: str, rates: list[float]) -> None:
+        table.add_row(name, *(f"{function(rates):.0f}" for function in (statistics.median, min, max)))
+
     for name, own in zip(("firstlight/PushT-v0", "gym_pusht/PushT-v0"), zip(*times, strict=True), strict=True):
-        table.add_row(name, f"{STEPS / statistics.median(own):.0f}")
+        row(f"{name}, steps", [STEPS / one for one in own])
     ratios = [theirs / ours for ours, theirs in times]
-    table.add_row("ratio (min to max)", f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})")
+    table.add_row("ratio", *(f"{function(ratios):.1f}" for function in (statistics.median, min, max)))
+    with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
+
+        def halves(work: Callable[[int, int], int], count: int) -> Callable[[int], int]:
+            parts = [count // PROCESSES] * PROCESSES
+            return lambda seed: sum(pool.starmap(work, [(seed, part) for part in parts], chunksize=1))
+
+        for name, work, count in (
+            (f"{WORLDS} worlds, steps", step_worlds, WORLDS),
+            (f"{IMAGES} images of {PIXELS} x {PIXELS}", draw_images, IMAGES),
+        ):
+            both = halves(work, count)
+            work(0), both(0)  # warm up
+            row(f"{name}, one process", rates(work))
+            row(f"{name}, {PROCESSES} processes", rates(both))
     Console().print(table)
 
 

@@ -23,9 +23,9 @@ from checkpoints.load_trained import load_trained
 from diffusion.noise import generators
 from diffusion.sample_noise import run_seed
 from envs import PUSHT_ID, video
+from envs.episode import Episode, episodes_of
 from envs.observations import map_observation
 from envs.pusht_world import PushTWorld
-from envs.rollout import Episode, episodes_of
 from envs.world import MAX_PARALLEL, Trajectory, World
 from lightning_modules.diffusion_policy import DiffusionPolicy
 from limits import whole
@@ -34,7 +34,6 @@ from metrics.confidence_interval import ConfidenceInterval
 VAL_SEEDS = range(50_000, 51_000)  # the human demonstrations begin at the starts of 0 to 205
 LEGACY_STARTS = "legacy initial states"
 FIRST_TEST_SEED = 100_000  # where the published figures start
-WAVE = 50  # episodes that a machine plays at once
 BATCH = 50  # observations that a policy sees at once
 FPS = 20  # of videos: twice as fast as the world's 10 Hz
 
@@ -62,7 +61,8 @@ class Rollouts(L.Callback):
         env_options: arguments of the environment.
         success_key: an entry of `info` that says whether an episode is a success; None for a world without one.
             Push-T knows its own.
-        parallel_worlds: episodes that are played at once; figures do not depend on it.
+        parallel_worlds: episodes that a machine plays at once; figures do not depend on it. By default 50, each in a
+            process of its own, and in Push-T 500 in one.
     """
 
     def __init__(
@@ -73,13 +73,13 @@ class Rollouts(L.Callback):
         env_id: str = PUSHT_ID,
         env_options: dict[str, Any] | None = None,
         success_key: str | None = None,
-        parallel_worlds: int = WAVE,
+        parallel_worlds: int | None = None,
     ):
         if not 1 <= val_episodes <= len(VAL_SEEDS):
             raise ValueError(f"val_episodes={val_episodes} must lie between 1 and {len(VAL_SEEDS)}")
         whole(1, 1_000_000, test_episodes=test_episodes)
         whole(0, 100, video_episodes=video_episodes)
-        whole(1, MAX_PARALLEL, parallel_worlds=parallel_worlds)
+        whole(1, MAX_PARALLEL, parallel_worlds=1 if parallel_worlds is None else parallel_worlds)
         self.val_episodes, self.test_episodes, self.video_episodes = val_episodes, test_episodes, video_episodes
         self.parallel_worlds = parallel_worlds
         options = env_options or {}
@@ -117,7 +117,7 @@ class Rollouts(L.Callback):
     def _run(self, trainer: L.Trainer, module: L.LightningModule, stage: str, seeds: Sequence[int]) -> None:
         own = list(seeds)[trainer.global_rank :: trainer.world_size]
         progress = trainer.is_global_zero and trainer.progress_bar_callback is not None
-        worlds = max(1, self.parallel_worlds // trainer.num_devices)  # each in a process, of all that one machine plays
+        worlds = max(1, (self.parallel_worlds or self.world.wave) // trainer.num_devices)  # this process's share
         episodes = roll_out(module, self.world, own, progress, worlds)
         if trainer.world_size > 1:
             gathered: list = [None] * trainer.world_size
@@ -149,7 +149,7 @@ def roll_out(
     world: World,
     seeds: Sequence[int],
     progress: bool = True,
-    parallel_worlds: int = WAVE,
+    parallel_worlds: int | None = None,
 ) -> list[Trajectory]:
     """One episode from each seed, with the module's own `act` and horizons.
 
@@ -198,7 +198,7 @@ def run_policy(
     seeds: Sequence[int],
     progress: bool = True,
     legacy_resets: bool = True,
-    parallel_worlds: int = WAVE,
+    parallel_worlds: int | None = None,
 ) -> list[Episode]:
     """Push-T's episodes from each seed, with the module's own observation, as `roll_out` plays them."""
     world = PushTWorld(options={"observation": "keypoints", "legacy_resets": legacy_resets})

@@ -1,4 +1,7 @@
-"""Action chunking (receding horizon): an environment stepped by action chunks that shows its last observations."""
+"""Action chunking (receding horizon): an environment stepped by action chunks that shows its last observations.
+
+N worlds of a vector environment, O observations, A action dimensions.
+"""
 
 from collections import deque
 from collections.abc import Sequence
@@ -6,6 +9,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
 
 import limits
@@ -70,3 +74,60 @@ class ActionChunking(gym.Wrapper[Any, np.ndarray, Any, np.ndarray]):
         space = self.env.observation_space
         out: Any = create_empty_array(space, self.n_obs_steps)
         return concatenate(space, list(self._observations), out)
+
+
+class VectorActionChunking(VectorWrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
+    """`ActionChunking` of each world of a vector environment, stepped together.
+
+    `step(chunks)` takes (N, n_action_steps, A); observations are (N, n_obs_steps, ...), what `info["steps"]` holds is
+    (N, n_action_steps). Only whole episodes: `reset` begins one in every world.
+
+    Args:
+        env: whose observations are a `Box`, and whose worlds stand still when their episodes have ended
+            (`envs.pusht_vector.PushTVector` with autoreset_mode="Disabled"); ValueError for one that begins them anew.
+        n_action_steps, n_obs_steps, kept: as `ActionChunking`'s.
+    """
+
+    def __init__(
+        self,
+        env: VectorEnv[np.ndarray, np.ndarray, np.ndarray],
+        n_action_steps: int,
+        n_obs_steps: int,
+        kept: Sequence[str] = (),
+    ):
+        limits.whole(1, MAX_EPISODE_STEPS, n_action_steps=n_action_steps, n_obs_steps=n_obs_steps)
+        if env.metadata.get("autoreset_mode") != AutoresetMode.DISABLED:
+            raise ValueError(f"{env} begins ended episodes anew; action chunks need autoreset_mode='Disabled'")
+        super().__init__(env)
+        self.n_action_steps, self.n_obs_steps, self.kept = n_action_steps, n_obs_steps, tuple(kept)
+        self.single_action_space = batch_space(env.single_action_space, n_action_steps)
+        self.single_observation_space = batch_space(env.single_observation_space, n_obs_steps)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin an episode in every world; the observations (N, n_obs_steps, ...) are the first one, repeated."""
+        observations, info = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]  # takes a list, too
+        self._observations = np.repeat(observations[:, None], self.n_obs_steps, 1)
+        self._terminated, self._truncated = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
+        return self._observations.copy(), info
+
+    def step(self, chunks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Carry out action chunks (N, n_action_steps, A)."""
+        totals, info = np.zeros(self.num_envs), dict[str, Any]()
+        steps = {name: np.full((self.num_envs, self.n_action_steps), np.nan) for name in ("reward", *self.kept)}
+        for i in range(self.n_action_steps):
+            going = ~(self._terminated | self._truncated)
+            if not going.any():
+                break
+            observations, rewards, self._terminated, self._truncated, info = self.env.step(chunks[:, i])
+            self._observations[going] = np.concatenate([self._observations[going, 1:], observations[going, None]], 1)
+            totals += rewards
+            steps["reward"][going, i] = rewards[going]
+            for name in self.kept:
+                if name not in info:
+                    raise ValueError(f"this environment's info has no {name!r}; it has {', '.join(info) or 'nothing'}")
+                steps[name][going, i] = info[name][going]
+        return self._observations.copy(), totals, self._terminated, self._truncated, {**info, "steps": steps}

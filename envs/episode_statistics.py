@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from envs.episode import Episode
 from envs.pusht import MAX_EPISODE_STEPS
-from envs.rollout import Episode
 from metrics.confidence_interval import ConfidenceInterval, students_t_interval
 from metrics.wilson_interval import wilson_interval
 

@@ -1,8 +1,7 @@
-"""Thousands of short Push-T rollouts: the environment's own space, stepped through the compiled functions of pymunk.
+"""Thousands of short Push-T rollouts, in one space (`envs.compiled_space`).
 
-Every step of `PushT.step` is done in the same order with the same numbers, so states are equal to the bit. Python
-objects, observations and rewards are left out, and so is physics while nothing can move: while the block rests and the
-pointer is too far away to touch it.
+States are those of `PushT.step`, equal to the bit. Observations and rewards are left out, and so is physics while
+nothing can move: while the block rests and the pointer is too far away to touch it.
 
 N counts rollouts, L control steps of 0.1 s, S the physics steps in one of them. A state (10,) is what a rollout starts
 from:
@@ -16,9 +15,10 @@ push differs a little from the environment's. Replay in the environment to be ce
 """
 
 import numpy as np
-from pymunk._chipmunk import ffi, lib
+from pymunk._chipmunk import lib
 
 from envs import t_block
+from envs.compiled_space import CompiledSpace, vectors
 from envs.pusht import (
     DERIVATIVE_GAIN,
     PHYSICS_DT,
@@ -103,9 +103,9 @@ class Simulator:
     """One Push-T space, used again for every rollout."""
 
     def __init__(self) -> None:
-        self._env = env = PushT("state")  # the owner of what is used below
+        env = PushT("state")
         env.reset(options={"reset_to_state": [0, 0, *t_block.TARGET_POSE]})
-        self._space, self._pointer, self._block = env._space._space, env._pointer._body, env._block._body
+        self._world = CompiledSpace(env)
         moving = [shape for shape in env._space.shapes if shape.body is not env._space.static_body]
         self._shapes = [shape._shape for shape in moving]  # in the order in which the environment added them
         self._still = len(env._space.shapes) - len(moving)
@@ -136,7 +136,7 @@ class Simulator:
         The order in which the solver goes through contacts depends on the shapes' numbers and on how they met, so they
         are taken out and added as `PushT.reset` does.
         """
-        space, pointer, block = self._space, self._pointer, self._block
+        space, pointer, block = self._world.space, self._world.pointer, self._world.block
         for shape in self._shapes:
             lib.cpSpaceRemoveShape(space, shape)  # and with it what the solver remembers of its contacts
         for body in (pointer, block):
@@ -160,11 +160,7 @@ class Simulator:
     ) -> list[tuple[float, ...]]:
         """The block's (x, y, angle, velocity x, y, angular velocity) after each of the first `length` steps."""
         self._restore(state)
-        space, pointer, block = self._space, self._pointer, self._block
-        set_velocity, step = lib.cpBodySetVelocity, lib.cpSpaceStep
-        get_position, get_angle = lib.cpBodyGetPosition, lib.cpBodyGetAngle
-        get_velocity, get_spin = lib.cpBodyGetVelocity, lib.cpBodyGetAngularVelocity
-        vectors = ffi.from_buffer("cpVect[]", velocities)
+        world, block, driven = self._world, self._world.block, vectors(velocities)
         x0, y0, angle0 = state[4:7]
         pose: tuple[float, ...] = (x0, y0, angle0)
         resting = skipped = False
@@ -175,17 +171,14 @@ class Simulator:
                 rows.append((*pose, 0.0, 0.0, 0.0))
                 continue
             if skipped:
-                lib.cpBodySetPosition(pointer, before[i].tolist())
+                lib.cpBodySetPosition(world.pointer, before[i].tolist())
                 skipped = False
-            for k in range(i * PHYSICS_STEPS, (i + 1) * PHYSICS_STEPS):
-                set_velocity(pointer, vectors[k])
-                step(space, PHYSICS_DT)
-            position, velocity = get_position(block), get_velocity(block)
-            following: tuple[float, ...] = (position.x, position.y, get_angle(block))
+            world.drive(driven, i * PHYSICS_STEPS)
+            velocity, following = lib.cpBodyGetVelocity(block), world.pose()
             # A whole step away from the pointer and without a motion: no velocity is left and no contact remembered.
             resting = following == pose and not near[i] and _largest_motion(following, x0, y0, angle0) < SLACK
             pose = following
-            rows.append((*pose, velocity.x, velocity.y, get_spin(block)))
+            rows.append((*pose, velocity.x, velocity.y, lib.cpBodyGetAngularVelocity(block)))
         return rows
 
 

@@ -1,23 +1,28 @@
 """Episodes as videos: a grid of worlds that play at the same time."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 import limits
 from envs.drawing import draw
+from envs.episode import Episode, replay
 from envs.pusht import CONTROL_HZ
-from envs.rollout import Episode, replay
 
 MAX_COLUMNS = 100
+TRAIL = 8  # actions ahead that are drawn
 
 
-def frames(episode: Episode, size: int = 192, legacy_resets: bool = True) -> Iterator[np.ndarray]:
-    """The episode replayed as images (size, size, 3) uint8, the next eight actions drawn as dots."""
-    for step, env in enumerate(replay(episode, legacy_resets)):
-        yield draw(env.pointer_position(), env.block_pose(), size, trail=episode.actions[step : step + 8])
+def frames(episode: Episode, size: int = 192, legacy_resets: bool = True) -> np.ndarray:
+    """The episode replayed as images (L + 1, size, size, 3) uint8, the next eight actions drawn as dots."""
+    states = [(env.pointer_position(), env.block_pose()) for env in replay(episode, legacy_resets)]
+    pointers, poses = map(np.array, zip(*states, strict=True))
+    past_the_end = np.full((TRAIL, 2), np.nan)
+    ahead = sliding_window_view(np.concatenate([episode.actions, past_the_end]), TRAIL, 0).swapaxes(1, 2)
+    return draw(pointers, poses, size, trail=ahead)
 
 
 def wall(episodes: Sequence[Episode], columns: int, size: int = 192, legacy_resets: bool = True) -> np.ndarray:

@@ -8,7 +8,7 @@ N worlds, O observed steps, L steps of an episode, A action dimensions.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any, TypeAlias, cast
+from typing import Any, ClassVar, TypeAlias, cast
 
 import gymnasium as gym
 import numpy as np
@@ -60,6 +60,8 @@ class World:
     options: Mapping[str, Any] = field(default_factory=dict)
     success_key: str | None = None
     kept: tuple[str, ...] = ()
+
+    wave: ClassVar[int] = 50  # episodes that are played at once where nothing else is asked for: each has a process
 
     def __post_init__(self) -> None:
         space = self.env.action_space
@@ -113,7 +115,7 @@ class World:
                 f"the policy has action_dim={action_dim}, and {self.env_id} takes actions of the shape "
                 f"{self.env.action_space.shape}; name another environment"
             )
-        if wanted := self._kept():
+        if wanted := self.kept_keys:
             env = self.make()
             env.reset(seed=0)
             info = env.step(env.action_space.sample())[-1]
@@ -124,18 +126,15 @@ class World:
                     "of these, or none"
                 )
 
-    def vector(self, n: int, n_obs_steps: int, n_action_steps: int, parallel: bool = True) -> VectorEnv:
-        """`n` worlds stepped together by action chunks; in `parallel`, each in its own process."""
+    def vector(self, n: int, n_obs_steps: int, n_action_steps: int) -> VectorEnv:
+        """`n` worlds, each in its own process, stepped together by action chunks; an ended one stands still."""
         whole(1, MAX_PARALLEL, n=n, n_obs_steps=n_obs_steps, n_action_steps=n_action_steps)
-
         # What travels to a process is how an environment is made, not the one that was made to be looked at.
-        one = partial(_chunked, self.env_id, dict(self.options), n_action_steps, n_obs_steps, self._kept())
-        options: dict[str, Any] = {"autoreset_mode": AutoresetMode.DISABLED}
-        if parallel:
-            return gym.vector.AsyncVectorEnv([one] * n, **options)
-        return gym.vector.SyncVectorEnv([one] * n, **options)
+        one = partial(_chunked, self.env_id, dict(self.options), n_action_steps, n_obs_steps, self.kept_keys)
+        return gym.vector.AsyncVectorEnv([one] * n, autoreset_mode=AutoresetMode.DISABLED)
 
-    def _kept(self) -> list[str]:
+    @property
+    def kept_keys(self) -> list[str]:
         """Keys of `info` that episodes keep."""
         return list(dict.fromkeys((*self.kept, *([self.success_key] if self.success_key else []))))
 
@@ -145,15 +144,17 @@ class World:
         seeds: Sequence[int],
         n_obs_steps: int,
         n_action_steps: int,
-        parallel_worlds: int = 50,
+        parallel_worlds: int | None = None,
         on_progress: Callable[[int], None] = lambda finished: None,
     ) -> list[Trajectory]:
         """One episode from each seed.
 
-        Seeds are played in waves of `parallel_worlds`. `act` sees the observations of those episodes of a wave that
-        have not ended, and their indices into `seeds`, so that each episode can have random numbers of its own,
-        whatever wave it is in. `on_progress` is called with the number of episodes that ended at a step.
+        Seeds are played in waves of `parallel_worlds`, by default of `wave`. `act` sees the observations of those
+        episodes of a wave that have not ended, and their indices into `seeds`, so that each episode can have random
+        numbers of its own, whatever wave it is in. `on_progress` is called with the number of episodes that ended at a
+        step.
         """
+        parallel_worlds = self.wave if parallel_worlds is None else parallel_worlds
         whole(1, MAX_PARALLEL, n_obs_steps=n_obs_steps, n_action_steps=n_action_steps, parallel_worlds=parallel_worlds)
         if any(not 0 <= seed < 2**32 for seed in seeds):
             raise ValueError(f"seeds={list(seeds)} must be whole numbers from 0 to {2**32 - 1}")

@@ -9,7 +9,7 @@ that the policy failed in.
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from envs.rollout import Episode, replay
+from envs.episode import Episode, replay
 from planning.planner import PlannedEpisode, plan_episodes
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 import limits
-from envs.rollout import Episode
+from envs.episode import Episode
 
 
 def shortest_successes(episodes: Iterable[Episode], keep: int) -> list[Episode]:

@@ -30,9 +30,11 @@ from diffusion.noise_schedule import CosineSchedule
 from diffusion.prediction_type import VPrediction
 from diffusion.samplers import DPMSolver
 from diffusion.scheduler import NoiseScheduler
-from envs.action_chunking import ActionChunking
+from envs.action_chunking import ActionChunking, VectorActionChunking
+from envs.episode import Episode
 from envs.pusht import PushT
-from envs.rollout import Episode
+from envs.pusht_vector import PushTVector
+from envs.pusht_world import PushTWorld
 from envs.world import World
 from lightning_modules.ddpm import DDPM
 from lightning_modules.diffusion_policy import DiffusionPolicy
@@ -57,6 +59,13 @@ def nothing(made: Any, arguments: dict) -> None:
 def itself(made: Any, arguments: dict) -> Any:
     """What a function gave; of an iterator, its first items."""
     return list(islice(made, 3)) if isinstance(made, Iterator) else made
+
+
+def first_observation(made: Any, arguments: dict) -> Any:
+    """What environments show when their episodes begin."""
+    observation, _ = made.reset(seed=0)
+    made.close()
+    return observation
 
 
 @dataclass
@@ -734,11 +743,24 @@ CASES: dict[str, Case] = {
     "envs.pusht.reward_of": call(coverage=0.5),
     "envs.pusht.legacy_state": call(seed=0),
     "envs.pusht.PushT": Case(lambda: {"render_size": 64}, lambda made, _: made.reset(seed=0)[0]),
+    "envs.pusht_vector.PushTVector": Case(
+        lambda: {"num_envs": 2, "max_episode_steps": 5, "render_size": 64}, first_observation
+    ),
+    "envs.pusht_vector.PushTVector.reset": Case(lambda: {"self": PushTVector(2), "seed": 0}, itself),
+    "envs.action_chunking.VectorActionChunking": Case(
+        lambda: {"env": PushTVector(2, autoreset_mode="Disabled"), "n_action_steps": 2, "n_obs_steps": 2},
+        first_observation,
+    ),
+    "envs.action_chunking.VectorActionChunking.reset": Case(
+        lambda: {"self": VectorActionChunking(PushTVector(2, autoreset_mode="Disabled"), 2, 2), "seed": 0}, itself
+    ),
     "envs.pusht.PushT.reset": Case(lambda: {"self": PushT("state"), "seed": 0}, itself),
     "planning.self_imitation.shortest_successes": call(episodes=[EPISODE], keep=1),
     "envs.world.World.vector": Case(
-        lambda: {"self": World("Pendulum-v1"), "n": 1, "n_obs_steps": 2, "n_action_steps": 2, "parallel": False},
-        lambda made, _: made.reset(seed=0)[0],
+        lambda: {"self": World("Pendulum-v1"), "n": 1, "n_obs_steps": 2, "n_action_steps": 2}, first_observation
+    ),
+    "envs.pusht_world.PushTWorld.vector": Case(
+        lambda: {"self": PushTWorld(), "n": 1, "n_obs_steps": 2, "n_action_steps": 2}, first_observation
     ),
     "envs.world.World.rollout": Case(
         lambda: {

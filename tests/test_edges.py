@@ -90,6 +90,7 @@ EXCLUDED = {  # and why
         for name in ("Timesteps", "UniformTimesteps", "LogSNRTimesteps", "GivenTimesteps")
     },
     "callbacks.rollouts.roll_out": "seeds; runs a policy by envs.world.World.rollout, which is walked",
+    "envs.compiled_space.CompiledSpace.drive": "takes a number that its loops count",
     "envs.world.World.replay": "images of an episode that was played; its size comes from a constant",
     "envs.pusht_world.PushTWorld.replay": "likewise",
     "datamodules.video_frames.video_frames": "takes the rate that meta/info.json says, which its caller has checked",

@@ -11,10 +11,11 @@ from callbacks.resume.random_state import random_state
 from callbacks.rollouts import FIRST_TEST_SEED, VAL_SEEDS, Rollouts, roll_out, run_policy, table
 from datamodules.pusht import read_keypoints
 from diffusion.noise import randn
+from envs.episode import episodes_of
 from envs.episode_statistics import summarize
 from envs.pusht import PushT
 from envs.pusht_world import PushTWorld
-from envs.rollout import episodes_of, rollout
+from envs.rollout import rollout
 from envs.world import World
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from cli import dagger
 from datamodules.pusht import read_keypoints
-from envs.rollout import Episode
+from envs.episode import Episode
 from planning import planner
 from planning.dagger import states_after
 from tests.planning.test_planner import SMALL_FIELDS

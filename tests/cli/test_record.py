@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cli import record
-from envs.rollout import Episode
+from envs.episode import Episode
 
 
 def episode(seed, length, success):

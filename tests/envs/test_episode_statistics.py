@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from envs.episode import Episode
 from envs.episode_statistics import summarize
-from envs.rollout import Episode
 
 
 def test_metrics_of_known_episodes():

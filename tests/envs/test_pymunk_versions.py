@@ -16,6 +16,7 @@ import json
 import numpy as np
 from envs import physics
 from envs.pusht import PushT
+from envs.pusht_vector import PushTVector
 physics.SLACK = np.inf
 rng, env, states = np.random.default_rng(0), PushT("state", legacy_resets=True), []
 for seed in range(5):
@@ -30,6 +31,17 @@ for seed in range(5):
         after.append(physics.get_state(env))
     direct = physics.Simulator().rollouts(start[None], np.array([actions]))[0]
     assert np.abs(direct - after).max() < 1e-9
+worlds = PushTVector(3, legacy_resets=True)
+singles = [PushT("state", legacy_resets=True) for _ in range(3)]
+seen, _ = worlds.reset(seed=0)
+for i, single in enumerate(singles):
+    single.reset(seed=i)
+for step in range(100):
+    if step % 10 == 0:
+        targets = seen[:, 2:4] + rng.uniform(-60, 60, (3, 2))
+    seen, *_ = worlds.step(targets)
+    alone = np.array([single.step(target)[0] for single, target in zip(singles, targets)])
+    assert np.abs(seen - alone).max() < 1e-9
 print(json.dumps(states))
 """
 

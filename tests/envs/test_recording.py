@@ -10,10 +10,10 @@ from datamodules import sources
 from datamodules.pusht import read_keypoints
 from envs import t_block, video
 from envs.action_chunking import ActionChunking
+from envs.episode import Episode
 from envs.episode_statistics import summarize
 from envs.pusht import PushT
 from envs.recording import SCHEMA, EpisodeActions, record
-from envs.rollout import Episode
 from planning.beam_search import BeamSearch
 
 

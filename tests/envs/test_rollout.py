@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from envs import PUSHT_ID
-from envs.action_chunking import ActionChunking
 from envs.pusht import PushT
-from envs.rollout import Episode, replay, rollout
+from envs.pusht_world import PushTWorld
+from envs.rollout import rollout
 from envs.world import World
 
 
@@ -42,6 +42,19 @@ def test_many_worlds_at_once_equal_one_by_one():
         assert len(episode.actions) == len(episode.coverages)
 
 
+def test_worlds_in_one_process_give_the_episodes_of_one_process_each():
+    options, seeds = {"observation": "keypoints", "legacy_resets": True, "max_episode_steps": 60}, [5, 100_000, 100_001]
+    ours, theirs = (
+        world(PUSHT_ID, options, kept=("coverage",)).rollout(to_the_middle, seeds, 2, 8, 2)
+        for world in (PushTWorld, World)
+    )
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.seed == other.seed
+        np.testing.assert_array_equal(one.actions, other.actions)
+        np.testing.assert_array_equal(one.rewards, other.rewards)
+        np.testing.assert_array_equal(one.kept["coverage"], other.kept["coverage"])
+
+
 def test_act_hears_which_episodes_go_on():
     """Each of them, and no other, until its end; spare worlds of a short wave are not shown."""
     seeds, heard = [3, 100_000, 100_001], []
@@ -72,17 +85,9 @@ def test_mistakes_are_named(options, words):
         rollout(to_the_middle, **{"seeds": [0]} | options)
 
 
-def test_replay_gives_the_same_episode():
-    (episode,) = rollout(to_the_middle, [7])
-    poses = [env.block_pose() for env in replay(episode)]
-    assert len(poses) == len(episode.actions) + 1
-    *_, env = replay(episode)
-    assert env._info()["coverage"] == episode.coverages[-1]
-
-
-@pytest.mark.parametrize("parallel", [True, False])
-def test_vector_environments(parallel):
-    worlds = World(PUSHT_ID, {"observation": "keypoints"}).vector(2, 2, 4, parallel=parallel)
+@pytest.mark.parametrize("world", [World, PushTWorld])
+def test_vector_environments(world):
+    worlds = world(PUSHT_ID, {"observation": "keypoints"}).vector(2, 2, 4)
     observations, _ = worlds.reset(seed=[1, 2])
     assert observations.shape == (2, 2, 18)
     observations, rewards, *_ = worlds.step(np.full((2, 4, 2), 256, dtype=np.float32))
@@ -98,22 +103,3 @@ def test_plain_vector_environments(mode):
     assert observations.shape == (2, 96, 96, 3)
     worlds.step(worlds.action_space.sample())
     worlds.close()
-
-
-def test_chunks_stop_where_the_episode_does():
-    env = ActionChunking(gym.make(PUSHT_ID, max_episode_steps=6), 4, 2, kept=["coverage"])
-    env.reset(seed=0)
-    chunk = np.full((4, 2), 20.0)
-    *_, truncated, info = env.step(chunk)
-    assert not truncated
-    assert np.isfinite(info["steps"]["coverage"]).all()
-    *_, truncated, info = env.step(chunk)
-    assert truncated
-    assert np.isfinite(info["steps"]["coverage"]).tolist() == [True, True, False, False]
-    _, reward, *_, info = env.step(chunk)  # an ended episode stands still
-    assert reward == 0
-    assert np.isnan(info["steps"]["coverage"]).all()
-
-
-def test_coverage_of_exactly_the_threshold_is_no_success():
-    assert not Episode(0, np.zeros((1, 2)), np.array([0.95])).success

@@ -3,8 +3,8 @@
 import numpy as np
 
 from envs import t_block
+from envs.episode import Episode
 from envs.pusht import PushT
-from envs.rollout import Episode
 from planning.dagger import plan_corrections, states_after
 from planning.planner import steps_to_success
 

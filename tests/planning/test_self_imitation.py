@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from envs.rollout import Episode
+from envs.episode import Episode
 from planning.self_imitation import shortest_successes
 
 
