@@ -26,6 +26,7 @@ from datamodules.augmentation import HorizontalFlip
 from datamodules.episodes import Episodes
 from datamodules.tokenization import number_tokenizer
 from decoding.decoding_state import DecodingState
+from diffusion.distillation import Distillation
 from diffusion.noise_schedule import CosineSchedule
 from diffusion.prediction_type import VPrediction
 from diffusion.samplers import DPMSolver
@@ -456,6 +457,20 @@ CASES: dict[str, Case] = {
         lambda: {"offset": 0.008, "max_beta": 0.999}, lambda made, _: made(10)
     ),
     "diffusion.noise_schedule.CosineSchedule": Case(lambda: {"max_beta": 0.999}, lambda made, _: made(10)),
+    "diffusion.timestep_distribution.LogitNormal": Case(
+        lambda: {"mean": 0.0, "std": 1.0}, lambda made, _: made(10, (2, 3), generator())
+    ),
+    "diffusion.distillation.Distillation": Case(
+        lambda: {"teacher": "pusht", "substeps": 2},
+        lambda made, _: made.pairs(lambda x, t: x * 0.5, torch.ones(2, 3), SCHEDULER, [9, 4]),
+    ),
+    "diffusion.distillation.Distillation.pairs": call(
+        self=Distillation("pusht", 2),
+        teacher=lambda x, t: x * 0.5,
+        x=torch.ones(2, 3),
+        scheduler=SCHEDULER,
+        visited=[9, 4],
+    ),
     "diffusion.samplers.DDIMSampler": Case(
         lambda: {"eta": 0.5},
         lambda made, _: made(lambda x, t: x * 0.5, torch.ones(2, 3), SCHEDULER, 5, generator()),

@@ -205,7 +205,7 @@ def test_a_list_of_callbacks(printed):
 
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda overlay: overlay.stem)
 def test_an_overlay_changes_what_it_names_alone(overlay, printed):
-    made_for = {"long_lists": "sorting_decoder"}
+    made_for = {"long_lists": "sorting_decoder", "few_steps": "mnist_ddpm"}
     config = f"--config={CONFIGS / made_for.get(overlay.stem, 'pusht')}.yaml"
     given = yaml.safe_load(overlay.read_text())
     assert printed(config, f"--config={overlay}") == _laid_over(printed(config), given)
