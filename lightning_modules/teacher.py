@@ -1,14 +1,14 @@
 """A trained model that another one of its kind learns from."""
 
 from collections.abc import Iterable
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import lightning as L
 import torch
-from torch import nn
 
 from checkpoints.load_trained import load_trained
 from diffusion.distillation import Distillation
+from diffusion.scheduler import NoiseScheduler
 
 Module = TypeVar("Module", bound=L.LightningModule)
 
@@ -18,7 +18,7 @@ class Teacher(Generic[Module]):
 
     Args:
         distillation: names the teacher.
-        student: the module that learns; its `scheduler` and `prediction_type` must be the teacher's.
+        student: the module that learns; its `scheduler` must have the steps and the noise of the teacher's.
         same: names of hyperparameters that must be the same in both.
 
     Raises FileNotFoundError or ValueError where there is no such teacher, or it does not fit.
@@ -30,8 +30,7 @@ class Teacher(Generic[Module]):
             ours, theirs = student.hparams[name], model.hparams[name]
             if ours != theirs:
                 raise ValueError(f"the teacher {distillation.teacher} has {name}={theirs}, this model {name}={ours}")
-        schedules: list[nn.Module] = [one.scheduler for one in (student, model)]
-        ours, theirs = (schedule.betas.cpu() for schedule in schedules)
+        ours, theirs = (cast(NoiseScheduler, one.scheduler).betas.cpu() for one in (student, model))
         if not torch.equal(ours, theirs):
             raise ValueError(f"the teacher {distillation.teacher} has another noise_schedule; give this model the same")
         self._model = model
