@@ -22,6 +22,8 @@ from diffusion.scheduler import NoiseScheduler
 from diffusion.timesteps import GivenTimesteps
 from limits import whole
 
+MOST_SUBSTEPS = 1_000_000
+
 
 class Pairs(NamedTuple):
     """What to train on in place of data, noise and steps (`diffusion.loss.squared_errors`), (N * B, ...) and (N * B,).
@@ -44,7 +46,7 @@ class Distillation:
     """
 
     def __init__(self, teacher: str, substeps: int = 8):
-        whole(1, 1_000_000, substeps=substeps)
+        whole(1, MOST_SUBSTEPS, substeps=substeps)
         self.teacher, self.substeps = teacher, substeps
 
     def check(self, sampler: Sampler) -> None:
@@ -55,44 +57,48 @@ class Distillation:
                 f"{type(sampler).__name__}" + (f" with eta {sampler.eta:g}" if isinstance(sampler, DDIMSampler) else "")
             )
 
-    @torch.no_grad()
-    def pairs(self, teacher: Denoiser, x: Tensor, scheduler: NoiseScheduler, visited: list[int]) -> Pairs:
-        """What the student should learn at each of the steps that it visits.
 
-        Args:
-            teacher: predicts x_0 (B, ...) from x_t (B, ...) and steps t (B,).
-            x: the noise (B, ...) that sampling starts from.
-            scheduler: of both.
-            visited: the student's N steps, from the noisiest down.
+@torch.no_grad()
+def teacher_pairs(teacher: Denoiser, x: Tensor, scheduler: NoiseScheduler, visited: list[int], substeps: int) -> Pairs:
+    """What a student should learn at each of the steps that it visits.
 
-        Raises ValueError where the teacher's steps do not fit between the student's.
-        """
-        fine = self._fine(visited)
-        seen: list[Tensor] = []
+    Args:
+        teacher: predicts x_0 (B, ...) from x_t (B, ...) and steps t (B,).
+        x: the noise (B, ...) that sampling starts from.
+        scheduler: of both.
+        visited: the student's N steps, from the noisiest down.
+        substeps: steps of the teacher for one of the student.
 
-        def watched(x: Tensor, t: Tensor) -> Tensor:
-            seen.append(x)
-            return teacher(x, t)
+    Raises ValueError where the teacher's steps do not fit between the student's.
+    """
+    fine = _fine(visited, substeps)
+    seen: list[Tensor] = []
 
-        x0 = DDIMSampler(timesteps=GivenTimesteps(fine))(watched, x, scheduler, len(fine))
-        starts = seen[:: self.substeps]
-        t = [torch.full(x.shape[:1], step, device=x.device) for step in visited]
-        ends = zip(starts, starts[1:], t, t[1:], strict=False)
-        targets = torch.cat([*(_x0_between(scheduler, *end) for end in ends), x0])
-        x_t, steps = torch.cat(starts), torch.cat(t)
-        return Pairs(targets, scheduler.noise_from_x0(x_t, targets, steps), steps)
+    def watched(x: Tensor, t: Tensor) -> Tensor:
+        seen.append(x)
+        return teacher(x, t)
 
-    def _fine(self, visited: list[int]) -> list[int]:
-        """The teacher's steps: from each of the student's, towards the next one, and from the last to before step 0."""
-        fine = []
-        for here, there in pairwise([*visited, -1]):
-            if here - there < self.substeps:
-                raise ValueError(
-                    f"distillation with substeps={self.substeps}: from step {here} to {there} there are "
-                    f"{here - there}; take fewer substeps, fewer sampling_steps, or sampler.timesteps TrailingTimesteps"
-                )
-            fine += [here - number * (here - there) // self.substeps for number in range(self.substeps)]
-        return fine
+    x0 = DDIMSampler(timesteps=GivenTimesteps(fine))(watched, x, scheduler, len(fine))
+    starts = seen[::substeps]
+    t = [torch.full(x.shape[:1], step, device=x.device) for step in visited]
+    ends = zip(starts, starts[1:], t, t[1:], strict=False)
+    targets = torch.cat([*(_x0_between(scheduler, *end) for end in ends), x0])
+    x_t, steps = torch.cat(starts), torch.cat(t)
+    return Pairs(targets, scheduler.noise_from_x0(x_t, targets, steps), steps)
+
+
+def _fine(visited: list[int], substeps: int) -> list[int]:
+    """The teacher's steps: from each of the student's, towards the next one, and from the last to before step 0."""
+    whole(1, MOST_SUBSTEPS, substeps=substeps)
+    fine = []
+    for here, there in pairwise([*visited, -1]):
+        if here - there < substeps:
+            raise ValueError(
+                f"distillation with substeps={substeps}: from step {here} to {there} there are {here - there}; take "
+                "fewer substeps, fewer sampling_steps, or sampler.timesteps TrailingTimesteps"
+            )
+        fine += [here - number * (here - there) // substeps for number in range(substeps)]
+    return fine
 
 
 def _x0_between(scheduler: NoiseScheduler, x: Tensor, x_next: Tensor, t: Tensor, following: Tensor) -> Tensor:

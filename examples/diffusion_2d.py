@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor, nn
 
-from diffusion.distillation import Distillation
+from diffusion.distillation import teacher_pairs
 from diffusion.guidance import drop_labels, guided
 from diffusion.loss import squared_errors
 from diffusion.noise_schedule import FlowMatchingSchedule
@@ -111,12 +111,11 @@ class PointModel:
     def distilled(self, steps: int, updates: int, generator: torch.Generator, batch_size: int = 256) -> "PointModel":
         """Another one, which does in N steps what this one does in 24."""
         student, visited = deepcopy(self), TrailingTimesteps()(self.scheduler, steps)
-        distillation = Distillation("", 24 // steps)
 
         def loss() -> Tensor:
             labels = torch.randint(self.num_classes, (batch_size,), generator=generator)
             noise = torch.randn(batch_size, 2, generator=generator)
-            pairs = distillation.pairs(self.denoiser(labels), noise, self.scheduler, visited)
+            pairs = teacher_pairs(self.denoiser(labels), noise, self.scheduler, visited, 24 // steps)
             return student._errors(*pairs, labels.repeat(steps))
 
         student._minimise(loss, updates, 1e-3)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from checkpoints.onnx_function import ROWS, Input, OnnxFunction
 from diffusion import guidance
-from diffusion.distillation import Distillation
+from diffusion.distillation import Distillation, teacher_pairs
 from diffusion.loss import min_snr_weight, squared_errors
 from diffusion.noise import Generators, randn
 from diffusion.noise_schedule import MAX_TIMESTEPS, NoiseSchedule, SquaredCosineSchedule
@@ -224,7 +224,7 @@ class DDPM(OptimizedModule):
     def setup(self, stage: str) -> None:
         check_image_data(self, self.hparams.shape, self.hparams.num_classes)
         if stage == "fit" and self.distillation is not None:
-            self._teacher = Teacher(self.distillation, self, ("shape", "num_classes"))
+            self._teacher = Teacher(self.distillation, DDPM, self, ("shape", "num_classes"))
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         loss = self.loss(batch["image"], batch["label"])
@@ -270,7 +270,7 @@ class DDPM(OptimizedModule):
         noise = randn((len(labels), *self.hparams.shape), None, labels.device, torch.float32)
         denoise = teacher._denoiser(labels, teacher.hparams.guidance_scale, teacher.thresholding)
         visited = self.sampler.timesteps(self.scheduler, self.hparams.sampling_steps)
-        pairs = self.distillation.pairs(denoise, noise, self.scheduler, visited)
+        pairs = teacher_pairs(denoise, noise, self.scheduler, visited, self.distillation.substeps)
         return self._mean_errors(*pairs, labels.repeat(len(visited))), pairs.t
 
     def _mean_errors(self, x0: Tensor, noise: Tensor, t: Tensor, labels: Tensor) -> Tensor:

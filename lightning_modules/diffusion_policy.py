@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from checkpoints.onnx_function import ROWS, Input, OnnxFunction
-from diffusion.distillation import Distillation, Pairs
+from diffusion.distillation import Distillation, Pairs, teacher_pairs
 from diffusion.loss import squared_errors
 from diffusion.noise import Generators, randn
 from diffusion.noise_schedule import MAX_TIMESTEPS, NoiseSchedule, SquaredCosineSchedule
@@ -297,7 +297,7 @@ class DiffusionPolicy(OptimizedModule):
     def setup(self, stage: str) -> None:
         """Take statistics and the actions' scale from a teacher or from the data, unless the weights brought theirs."""
         if stage == "fit" and self.distillation is not None:
-            self._teacher = Teacher(self.distillation, self, ("n_obs_steps", "horizon"))
+            self._teacher = Teacher(self.distillation, DiffusionPolicy, self, ("n_obs_steps", "horizon"))
             self._take_statistics(self._teacher.on(torch.device("cpu")))
         if stage != "fit" or self.measured.known:
             return
@@ -375,8 +375,8 @@ class DiffusionPolicy(OptimizedModule):
         with torch.no_grad():
             context = teacher._context(observation).repeat_interleave(self.hparams.noise_levels_per_sample, 0)
         visited = self.sampler.timesteps(self.scheduler, self.hparams.sampling_steps)
-        start = self.hparams.temperature * noise
-        return self.distillation.pairs(teacher._denoiser(context), start, self.scheduler, visited)
+        start, substeps = self.hparams.temperature * noise, self.distillation.substeps
+        return teacher_pairs(teacher._denoiser(context), start, self.scheduler, visited, substeps)
 
     def _batched(self, observation: Any) -> Any:
         """A batch's observations, float but for images. Raises ValueError where they are not what the model sees."""

@@ -18,14 +18,15 @@ class Teacher(Generic[Module]):
 
     Args:
         distillation: names the teacher.
+        kind: the class that it must be of.
         student: the module that learns; its `scheduler` must have the steps and the noise of the teacher's.
         same: names of hyperparameters that must be the same in both.
 
     Raises FileNotFoundError or ValueError where there is no such teacher, or it does not fit.
     """
 
-    def __init__(self, distillation: Distillation, student: Module, same: Iterable[str]):
-        model = load_trained(distillation.teacher, type(student)).requires_grad_(False)
+    def __init__(self, distillation: Distillation, kind: type[Module], student: L.LightningModule, same: Iterable[str]):
+        model = load_trained(distillation.teacher, kind).requires_grad_(False)
         for name in ("num_train_timesteps", *same):
             ours, theirs = student.hparams[name], model.hparams[name]
             if ours != theirs:

@@ -26,7 +26,6 @@ from datamodules.augmentation import HorizontalFlip
 from datamodules.episodes import Episodes
 from datamodules.tokenization import number_tokenizer
 from decoding.decoding_state import DecodingState
-from diffusion.distillation import Distillation
 from diffusion.noise_schedule import CosineSchedule
 from diffusion.prediction_type import VPrediction
 from diffusion.samplers import DPMSolver
@@ -460,16 +459,9 @@ CASES: dict[str, Case] = {
     "diffusion.timestep_distribution.LogitNormal": Case(
         lambda: {"mean": 0.0, "std": 1.0}, lambda made, _: made(10, (2, 3), generator())
     ),
-    "diffusion.distillation.Distillation": Case(
-        lambda: {"teacher": "pusht", "substeps": 2},
-        lambda made, _: made.pairs(lambda x, t: x * 0.5, torch.ones(2, 3), SCHEDULER, [9, 4]),
-    ),
-    "diffusion.distillation.Distillation.pairs": call(
-        self=Distillation("pusht", 2),
-        teacher=lambda x, t: x * 0.5,
-        x=torch.ones(2, 3),
-        scheduler=SCHEDULER,
-        visited=[9, 4],
+    "diffusion.distillation.Distillation": build(teacher="pusht", substeps=2),
+    "diffusion.distillation.teacher_pairs": call(
+        teacher=lambda x, t: x * 0.5, x=torch.ones(2, 3), scheduler=SCHEDULER, visited=[9, 4], substeps=2
     ),
     "diffusion.samplers.DDIMSampler": Case(
         lambda: {"eta": 0.5},

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from diffusion.distillation import Distillation
+from diffusion.distillation import Distillation, teacher_pairs
 from diffusion.loss import squared_errors
 from diffusion.noise_schedule import CosineSchedule, FlowMatchingSchedule, SquaredCosineSchedule
 from diffusion.prediction_type import FlowPrediction, VPrediction
@@ -27,7 +27,7 @@ def test_steps_with_the_targets_end_where_the_teacher_ends(schedule, steps):
     """And come by where it came by: 24 steps of the teacher in all, of any denoiser."""
     scheduler, x = NoiseScheduler(schedule()(T)), noise(6, 2)
     visited, teacher = TrailingTimesteps()(scheduler, steps), THREE.denoiser(scheduler)
-    x0, _, t = Distillation("", substeps=24 // steps).pairs(teacher, x, scheduler, visited)
+    x0, _, t = teacher_pairs(teacher, x, scheduler, visited, 24 // steps)
     targets = dict(zip(visited, x0.split(6), strict=True))
     assert t.tolist() == [step for step in visited for _ in range(6)]
     walked = DDIMSampler(timesteps=TrailingTimesteps())
@@ -42,7 +42,7 @@ def test_the_pairs_lie_where_the_teacher_was(schedule, steps, prediction_type):
     """So the loss of a model that predicts the targets is 0, and it is asked where it will be when it samples."""
     scheduler, x = NoiseScheduler(schedule()(T)), noise(6, 2)
     visited = TrailingTimesteps()(scheduler, steps)
-    x0, implied, t = Distillation("", substeps=8).pairs(THREE.denoiser(scheduler), x, scheduler, visited)
+    x0, implied, t = teacher_pairs(THREE.denoiser(scheduler), x, scheduler, visited, 8)
     torch.testing.assert_close(scheduler.add_noise(x0, implied, t)[:6], x, rtol=1e-5, atol=1e-5)
 
     def right(x_t, t):
@@ -56,7 +56,7 @@ def test_one_step_learns_the_flow_of_a_normal_distribution():
     scheduler, x = NoiseScheduler(FlowMatchingSchedule()(T)), noise(200, 1)
     errors = []
     for substeps in (15, 60, 240):
-        pairs = Distillation("", substeps).pairs(GAUSSIAN.denoiser(scheduler), x, scheduler, [T - 1])
+        pairs = teacher_pairs(GAUSSIAN.denoiser(scheduler), x, scheduler, [T - 1], substeps)
         weight, offset = torch.linalg.lstsq(torch.cat([x, torch.ones_like(x)], 1), pairs.x0).solution[:, 0]
         errors.append(abs(float(weight) - 0.3) + abs(float(offset) - 0.8))
         torch.testing.assert_close(weight * x + offset, pairs.x0, rtol=1e-4, atol=1e-4)  # it is affine
@@ -68,7 +68,7 @@ def test_one_step_learns_the_flow_of_a_normal_distribution():
 def test_one_step_of_an_exact_teacher_s_student_draws_the_mixture():
     """Which without a teacher's steps is the mean of the data alone."""
     scheduler, x = NoiseScheduler(FlowMatchingSchedule()(T)), noise(8000, 2, torch.float32)
-    samples = Distillation("", 120).pairs(THREE.denoiser(scheduler), x, scheduler, [T - 1]).x0
+    samples = teacher_pairs(THREE.denoiser(scheduler), x, scheduler, [T - 1], 120).x0
     weights = torch.bincount(THREE.nearest(samples)) / len(samples)
     torch.testing.assert_close(weights, THREE.weights, rtol=0, atol=0.015)
     torch.testing.assert_close(samples.mean(0), THREE.mean, rtol=0, atol=0.02)
@@ -79,11 +79,11 @@ def test_one_step_of_an_exact_teacher_s_student_draws_the_mixture():
 
 def test_substeps_that_do_not_fit():
     scheduler = NoiseScheduler(SquaredCosineSchedule()(100))
-    fits = Distillation("", 10)
+    teacher, x = THREE.denoiser(scheduler), noise(2, 2)
     for visited in ([99], [99, 49], [99, 9], GivenTimesteps([89, 79])(scheduler, 2)):
-        fits.pairs(THREE.denoiser(scheduler), noise(2, 2), scheduler, visited)
+        teacher_pairs(teacher, x, scheduler, visited, 10)
     with pytest.raises(ValueError, match="substeps=10: from step 0 to -1 there are 1; take fewer"):
-        fits.pairs(THREE.denoiser(scheduler), noise(2, 2), scheduler, UniformTimesteps()(scheduler, 2))
+        teacher_pairs(teacher, x, scheduler, UniformTimesteps()(scheduler, 2), 10)
 
 
 @pytest.mark.parametrize("substeps", [0, -1, 1.5, 2_000_000])
