@@ -60,7 +60,7 @@ def kept(module, folder, **options):
 @pytest.fixture
 def images_teacher(tmp_path):
     network = {"class_path": "networks.unet2d.UNet2D", "init_args": DENOISER}
-    options = {"shape": [1, 8, 8], "num_classes": 3, "guidance_scale": 1.0, "thresholding": "NoThresholding"}
+    options = {"shape": [1, 8, 8], "num_classes": 3, "guidance_scale": 1.0}
     options["thresholding"] = {"class_path": "diffusion.thresholding.NoThresholding"}
     return kept(loud(ddpm("", guidance_scale=1.0)), tmp_path, network=network, **options)
 
