@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
 
+import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -109,13 +110,13 @@ class PointModel:
         self._minimise(loss, updates, 3e-3)
 
     def distilled(self, steps: int, updates: int, generator: torch.Generator, batch_size: int = 256) -> "PointModel":
-        """Another one, which does in N steps what this one does in 24."""
+        """Another one, which does in N steps what this one does in 12."""
         student, visited = deepcopy(self), TrailingTimesteps()(self.scheduler, steps)
 
         def loss() -> Tensor:
             labels = torch.randint(self.num_classes, (batch_size,), generator=generator)
             noise = torch.randn(batch_size, 2, generator=generator)
-            pairs = teacher_pairs(self.denoiser(labels), noise, self.scheduler, visited, 24 // steps)
+            pairs = teacher_pairs(self.denoiser(labels), noise, self.scheduler, visited, 12 // steps)
             return student._errors(*pairs, labels.repeat(steps))
 
         student._minimise(loss, updates, 1e-3)
@@ -170,7 +171,7 @@ def drawn(figure: Figure) -> Image.Image:
     """A figure as an image."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    return Image.fromarray(canvas.buffer_rgba()).convert("RGB")
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
 def colours(labels: Tensor) -> list[str]:
@@ -240,7 +241,7 @@ def few_steps(model: PointModel, updates: int, points: int) -> Image.Image:
     """One and two steps of a model as it is, and of its students."""
     generator = torch.Generator().manual_seed(4)
     x, labels = torch.randn(points, 2, generator=generator), torch.arange(points) % model.num_classes
-    clouds = {"24 steps": (model, 24)}
+    clouds = {"12 steps": (model, 12)}
     for steps in (1, 2):
         count = f"{steps} step{'s' * (steps > 1)}"
         clouds |= {count: (model, steps), f"{count}, distilled": (model.distilled(steps, updates, generator), steps)}
@@ -276,7 +277,7 @@ def main(args: list[str] | None = None) -> None:
     write_gif(options.out / "forward_and_reverse.gif", images, (0, options.frames - 1, 2 * options.frames - 1))
     guidance(models["mixture"], (0, 1, 2, 4, 8), options.points).save(options.out / "guidance.png")
     sampler_paths(models["spirals"], min(60, options.points)).save(options.out / "samplers.png")
-    few_steps(models["spirals"], options.updates, options.points).save(options.out / "few_steps.png")
+    few_steps(models["spirals"], max(1, options.updates // 3), options.points).save(options.out / "few_steps.png")
     print(f"drawn in {options.out}")
 
 

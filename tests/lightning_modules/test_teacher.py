@@ -53,7 +53,7 @@ def kept(module, folder, **options):
     """Where its weights are, with their config."""
     part = {"class_path": f"{type(module).__module__}.{type(module).__name__}", "init_args": options}
     (folder / "config.yaml").write_text(yaml.safe_dump({"model": part}))
-    save_file(module.state_dict(), folder / "model.safetensors")
+    save_file({name: value.contiguous() for name, value in module.state_dict().items()}, folder / "model.safetensors")
     return folder
 
 
@@ -75,7 +75,7 @@ def policy_teacher(tmp_path):
 
 
 @pytest.mark.parametrize("steps", [1, 3])
-def test_a_teacher_of_as_many_steps_has_nothing_to_teach_its_like(images_teacher, policy_teacher, steps, tmp_path):
+def test_a_teacher_of_as_many_steps_has_nothing_to_teach_its_like(policy_teacher, steps):
     """The same weights, a step for a step: what is learned is what is predicted already."""
     student = policy(policy_teacher, sampling_steps=steps, temperature=0.5)
     student.load_state_dict(load_trained(policy_teacher).state_dict())
@@ -96,6 +96,7 @@ def test_images_of_a_teacher_of_as_many_steps(images_teacher, steps, monkeypatch
     assert student.loss(*test_ddpm.images().values()) > 1e-2
 
 
+@pytest.mark.slow
 def test_one_step_of_a_policy_comes_near_what_its_teacher_does_in_twelve(policy_teacher):
     """In pixels, also for another network than the teacher's, and in bfloat16."""
     torch.manual_seed(0)
@@ -157,7 +158,6 @@ def test_it_goes_on_from_a_checkpoint_to_the_same_bits(policy_teacher, tmp_path)
             runner.save_checkpoint(tmp_path / "last.ckpt")
             kept_state = torch.get_rng_state()
             student = policy(policy_teacher, 4, sampling_steps=2)
-            runner.fit_loop.max_steps = 4
             torch.set_rng_state(kept_state)
             again = type(runner)(
                 **{"max_steps": 4, "accelerator": "cpu", "logger": False, "enable_checkpointing": False},
