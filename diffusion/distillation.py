@@ -90,7 +90,7 @@ def teacher_pairs(teacher: Denoiser, x: Tensor, scheduler: NoiseScheduler, visit
 def _fine(visited: list[int], substeps: int) -> list[int]:
     """The teacher's steps: from each of the student's, towards the next one, and from the last to before step 0."""
     whole(1, MOST_SUBSTEPS, substeps=substeps)
-    fine = []
+    fine: list[int] = []
     for here, there in pairwise([*visited, -1]):
         if here - there < substeps:
             raise ValueError(

@@ -13,6 +13,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,7 +84,7 @@ class PointDenoiser(nn.Module):
         self.embed_step = StepEmbedding(SinusoidalEmbedding(64), nn.Linear(64, width))
         self.embed_class = nn.Embedding(num_classes + 1, width)
         self.embed_point = nn.Linear(2, width)
-        layers = [layer for _ in range(3) for layer in (nn.SiLU(), nn.Linear(width, width))]
+        layers: list[nn.Module] = [layer for _ in range(3) for layer in (nn.SiLU(), nn.Linear(width, width))]
         self.layers = nn.Sequential(*layers, nn.SiLU(), nn.Linear(width, 2))
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
@@ -129,7 +130,8 @@ class PointModel:
 
     def walk(self, sampler: Sampler, steps: int, x: Tensor, labels: Tensor, guidance_scale: float = 1.0) -> Tensor:
         """Where every point comes by, from noise x (B, 2) to the end: (N + 1, B, 2)."""
-        denoise, states = self.denoiser(labels, guidance_scale), {}
+        denoise = self.denoiser(labels, guidance_scale)
+        states: dict[int, Tensor] = {}
 
         def watched(x: Tensor, t: Tensor) -> Tensor:
             states[int(t[0])] = x  # a step that is tried before it is taken is overwritten
@@ -154,7 +156,7 @@ class PointModel:
             schedule.step()
 
 
-def sheet(titles: Sequence[str], side: float = 2.2, rows: int = 1) -> tuple[Figure, list]:
+def sheet(titles: Sequence[str], side: float = 2.2, rows: int = 1) -> tuple[Figure, list[Any]]:
     """A figure of square panels in rows, each with its title: the figure and its axes."""
     columns = -(-len(titles) // rows)
     figure = Figure((side * columns, (side + 0.25) * rows), dpi=100, layout="constrained")
