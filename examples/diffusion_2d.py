@@ -206,7 +206,7 @@ def forward_and_reverse(models: dict[str, PointModel], points: int, frames: int)
 
 def write_gif(path: Path, images: Sequence[Image.Image], pauses: Sequence[int]) -> None:
     """An endless animation; `pauses` are numbers of images that stay for a second."""
-    palette = images[0].quantize(24)
+    palette = images[0].quantize(10)
     frames = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     times = [1000 if number in pauses else 70 for number in range(len(frames))]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=times, loop=0, optimize=True)
@@ -234,7 +234,7 @@ def sampler_paths(model: PointModel, points: int) -> Image.Image:
         way = model.walk(sampler, steps, x, labels)
         panel.scatter(*data.T, s=1, c="#dddddd", linewidths=0)
         for path, colour in zip(way.unbind(1), colours(labels), strict=True):
-            panel.plot(*path.T, color=colour, linewidth=0.6)
+            panel.plot(*path.T, color=colour, linewidth=0.6, alpha=0.7)
         panel.scatter(*way[-1].T, s=6, c=colours(labels), linewidths=0, zorder=3)
     return drawn(figure)
 
@@ -258,8 +258,8 @@ def main(args: list[str] | None = None) -> None:
     """`python -m examples.diffusion_2d`."""
     parser = argparse.ArgumentParser(prog="python -m examples.diffusion_2d", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("runs/diffusion_2d"), help="(default runs/diffusion_2d)")
-    parser.add_argument("--updates", type=int, default=3000, help="steps of each training (default 3000)")
-    parser.add_argument("--points", type=int, default=1000, help="drawn in each picture (default 1000)")
+    parser.add_argument("--updates", type=int, default=2000, help="steps of each training (default 2000)")
+    parser.add_argument("--points", type=int, default=600, help="drawn in each picture (default 600)")
     parser.add_argument("--frames", type=int, default=21, help="of the animation, each way (default 21)")
     parser.add_argument("--seed", type=int, default=0, help="another seed trains other networks (default 0)")
     options = parser.parse_args(args)
@@ -278,7 +278,7 @@ def main(args: list[str] | None = None) -> None:
     images = forward_and_reverse(models, options.points, options.frames)
     write_gif(options.out / "forward_and_reverse.gif", images, (0, options.frames - 1, 2 * options.frames - 1))
     guidance(models["mixture"], (0, 1, 2, 4, 8), options.points).save(options.out / "guidance.png")
-    sampler_paths(models["spirals"], min(60, options.points)).save(options.out / "samplers.png")
+    sampler_paths(models["spirals"], min(30, options.points)).save(options.out / "samplers.png")
     few_steps(models["spirals"], max(1, options.updates // 3), options.points).save(options.out / "few_steps.png")
     print(f"drawn in {options.out}")
 
