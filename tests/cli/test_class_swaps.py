@@ -55,9 +55,10 @@ def own(kind, *, but=(), **given):
     """The part of a config that names a class with its own defaults, `but` for what its maker gives it."""
     skipped = {"self", *but}
     parameters = inspect.signature(kind.__init__).parameters.values()
-    plain = {one.name: one.default for one in parameters if one.name not in skipped}
-    values = {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
-    return {"class_path": _path(kind), "init_args": values | given}
+    gathered = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)  # of a class without an __init__
+    plain = {one.name: one.default for one in parameters if one.name not in skipped and one.kind not in gathered}
+    values = {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()} | given
+    return {"class_path": _path(kind)} | ({"init_args": values} if values else {})
 
 
 def _path(kind):
