@@ -258,7 +258,7 @@ def main(args: list[str] | None = None) -> None:
     """`python -m examples.diffusion_2d`."""
     parser = argparse.ArgumentParser(prog="python -m examples.diffusion_2d", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("runs/diffusion_2d"), help="(default runs/diffusion_2d)")
-    parser.add_argument("--updates", type=int, default=2000, help="steps of each training (default 2000)")
+    parser.add_argument("--updates", type=int, default=1500, help="steps of each training (default 1500)")
     parser.add_argument("--points", type=int, default=600, help="drawn in each picture (default 600)")
     parser.add_argument("--frames", type=int, default=21, help="of the animation, each way (default 21)")
     parser.add_argument("--seed", type=int, default=0, help="another seed trains other networks (default 0)")
