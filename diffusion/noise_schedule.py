@@ -22,7 +22,10 @@ class NoiseSchedule(ABC):
 
     @abstractmethod
     def __call__(self, num_train_timesteps: int) -> Tensor:
-        """Betas (T,) in float64, each between 0 and 1, both excluded. ValueError where they do not end in noise."""
+        """Betas (T,) in float64, each between 0 and 1, both excluded; the last may be 1. They end in noise.
+
+        Raises ValueError where they do not.
+        """
 
 
 class LinearSchedule(NoiseSchedule):
@@ -79,6 +82,23 @@ class CosineSchedule(SquaredCosineSchedule):
 
     def __init__(self, max_beta: float = MAX_BETA):
         super().__init__(0.0, max_beta)
+
+
+class FlowMatchingSchedule(NoiseSchedule):
+    """Rectified flow: the straight path y = (1 - s) x_0 + s noise, at s = 1/T, 2/T, ..., 1.
+
+    Liu et al. 2022, "Flow Straight and Fast"; Lipman et al. 2022, "Flow Matching for Generative Modeling". A network
+    sees x_t = y / sqrt((1 - s)^2 + s^2), the same path at variance 1 throughout, as Karras et al. 2022 (EDM, c_in)
+    scale inputs: alpha_bar = (1 - s)^2 / ((1 - s)^2 + s^2). At the last step nothing is left of x_0. The flow's own
+    target is `diffusion.prediction_type.FlowPrediction`, its solvers are `EulerSampler` and `HeunSampler`; every other
+    prediction type but `Epsilon`, and every sampler, serves as well.
+    """
+
+    def __call__(self, num_train_timesteps: int) -> Tensor:
+        whole(1, MAX_TIMESTEPS, num_train_timesteps=num_train_timesteps)
+        s = torch.arange(num_train_timesteps + 1, dtype=torch.float64) / num_train_timesteps
+        alpha_bar = (1 - s) ** 2 / ((1 - s) ** 2 + s**2)
+        return _ending_in_noise(1 - alpha_bar[1:] / alpha_bar[:-1], self)
 
 
 def _ending_in_noise(betas: Tensor, schedule: NoiseSchedule) -> Tensor:

@@ -1,6 +1,6 @@
-"""What a network predicts: the noise, x_0 or the velocity. Each has a target to train on and a way back to x_0.
+"""What a network predicts: the noise, x_0 or a velocity. Each has a target to train on and a way back to x_0.
 
-The names are those of `diffusers`: epsilon, sample, v_prediction.
+The names are those of `diffusers`: epsilon, sample, v_prediction, flow_prediction.
 
 B batch.
 """
@@ -28,6 +28,10 @@ class PredictionType(ABC):
     def x0_error(self, snr: Tensor) -> Tensor:
         """The squared error of that x_0 where the squared error of the prediction is 1: (B,) -> (B,)."""
 
+    def check(self, scheduler: NoiseScheduler) -> None:
+        """Raises ValueError for a scheduler at one of whose steps the prediction does not say x_0; by default never."""
+        return
+
 
 class Epsilon(PredictionType):
     """The noise: Ho et al. 2020, Eq. 14."""
@@ -40,6 +44,13 @@ class Epsilon(PredictionType):
 
     def x0_error(self, snr: Tensor) -> Tensor:
         return 1 / snr
+
+    def check(self, scheduler: NoiseScheduler) -> None:
+        if scheduler.alpha_bar[-1] == 0:
+            raise ValueError(
+                "the last step of this noise_schedule is noise alone, and prediction_type Epsilon says nothing about "
+                "x_0 there; take FlowPrediction, VPrediction or Sample"
+            )
 
 
 class Sample(PredictionType):
@@ -66,3 +77,17 @@ class VPrediction(PredictionType):
 
     def x0_error(self, snr: Tensor) -> Tensor:
         return 1 / (1 + snr)
+
+
+class FlowPrediction(PredictionType):
+    """noise - x_0, the velocity of the straight path: Liu et al. 2022, Eq. 1, with time from data to noise."""
+
+    def target(self, scheduler: NoiseScheduler, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        return noise - x0
+
+    def x0(self, scheduler: NoiseScheduler, x_t: Tensor, predicted: Tensor, t: Tensor) -> Tensor:
+        signal, sigma = scheduler.signal_and_noise(t, x_t)
+        return (x_t - sigma * predicted) / (signal + sigma)
+
+    def x0_error(self, snr: Tensor) -> Tensor:
+        return 1 / (1 + snr.sqrt()).square()

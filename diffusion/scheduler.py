@@ -33,7 +33,8 @@ class NoiseScheduler(nn.Module):
     shape.
 
     Args:
-        betas: (T,), each between 0 and 1, both excluded, as a `diffusion.noise_schedule.NoiseSchedule` gives them.
+        betas: (T,), each between 0 and 1, both excluded but for the last, which may be 1, as a
+            `diffusion.noise_schedule.NoiseSchedule` gives them.
     """
 
     betas: Tensor
@@ -45,8 +46,10 @@ class NoiseScheduler(nn.Module):
 
     def __init__(self, betas: Tensor):
         super().__init__()
-        if betas.ndim != 1 or not len(betas) or not bool(((betas > 0) & (betas < 1)).all()):
-            raise ValueError("betas must be a (T,) tensor with every value between 0 and 1, both excluded")
+        if betas.ndim != 1 or not len(betas) or not bool((betas > 0).all() & (betas[:-1] < 1).all() & (betas[-1] <= 1)):
+            raise ValueError(
+                "betas must be a (T,) tensor with every value between 0 and 1, both excluded; the last may be 1"
+            )
         betas = betas.double()
         log_alpha_bar = torch.cumsum(torch.log1p(-betas), 0)
         alpha_bar = log_alpha_bar.exp()
@@ -70,6 +73,10 @@ class NoiseScheduler(nn.Module):
     def num_train_timesteps(self) -> int:
         """T, the number of steps that a network is trained on."""
         return len(self.betas)
+
+    def signal_and_noise(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """sqrt(alpha_bar) and sqrt(1 - alpha_bar), what x_0 and the noise are multiplied by, shaped as by `at`."""
+        return at(self.sqrt_alpha_bar, t, like), at(self.sqrt_one_minus_alpha_bar, t, like)
 
     def add_noise(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """x_t drawn from q(x_t | x_0). Ho et al. 2020, Eq. 4."""

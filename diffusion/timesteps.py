@@ -34,6 +34,18 @@ class UniformTimesteps(Timesteps):
         return torch.linspace(last, 0, steps, dtype=torch.float64).round().long().tolist()
 
 
+class TrailingTimesteps(Timesteps):
+    """T-1 and then ever T / steps lower: the strides from step to step, and from the last one to x_0, are all the same.
+
+    The spacing for few steps: the last of them still has noise to take away (Lin et al. 2024, "Common Diffusion Noise
+    Schedules and Sample Steps Are Flawed", Table 2).
+    """
+
+    def spaced(self, scheduler: NoiseScheduler, steps: int) -> list[int]:
+        total = scheduler.num_train_timesteps
+        return [total - number * total // steps - 1 for number in range(steps)]
+
+
 class LogSNRTimesteps(Timesteps):
     """As evenly spaced in lambda, half the log-SNR, as whole steps can be, down to 0.
 
@@ -53,7 +65,7 @@ class LogSNRTimesteps(Timesteps):
         total, table = scheduler.num_train_timesteps, scheduler.half_log_snr.cpu()
         if steps == 1:
             return [total - 1]
-        first = min(int((table > self.lambda_min_clipped).sum()), total - 1)
+        first = min(int((table > self.lambda_min_clipped).sum()), int(table.isfinite().sum()) - 1)
         even = torch.linspace(float(table[0]), float(table[first]), steps).to(table)  # by ascending steps
         nearest = (table - even[:, None]).abs().argmin(1)
         count = torch.arange(steps)

@@ -15,19 +15,22 @@ from torch import Tensor, nn
 
 from checkpoints.onnx_function import ROWS, Input, OnnxFunction
 from diffusion import guidance
+from diffusion.distillation import Distillation, teacher_pairs
 from diffusion.loss import min_snr_weight, squared_errors
-from diffusion.noise import Generators, randint, randn
+from diffusion.noise import Generators, randn
 from diffusion.noise_schedule import MAX_TIMESTEPS, NoiseSchedule, SquaredCosineSchedule
 from diffusion.prediction_type import PredictionType, VPrediction
 from diffusion.sample_noise import noise_of
 from diffusion.samplers import Denoiser, DPMSolver, OnStep, Sampler
 from diffusion.scheduler import NoiseScheduler
 from diffusion.thresholding import DynamicThresholding, Thresholding
+from diffusion.timestep_distribution import TimestepDistribution, Uniform
 from diffusion.timesteps import check_sampling_steps
 from lightning_modules.data_contract import check_image_data
 from lightning_modules.named_classes import NamedClasses
 from lightning_modules.optimized_module import OptimizedModule
 from lightning_modules.step_log import log_step
+from lightning_modules.teacher import Teacher
 from limits import number, whole
 from metrics import distributed_mean
 from networks.class_labels import MOST_CLASSES, MOST_SAMPLES, class_labels, wanted
@@ -53,6 +56,11 @@ class DDPM(NamedClasses, OptimizedModule):
         noise_schedule: how much noise each step adds; by default `diffusion.noise_schedule.SquaredCosineSchedule`.
         num_train_timesteps: T, the number of its steps.
         prediction_type: what the network predicts; by default `diffusion.prediction_type.VPrediction`.
+        timestep_distribution: which steps are trained at, and how often; by default
+            `diffusion.timestep_distribution.Uniform`.
+        distillation: trains the `sampling_steps` of a `DDIMSampler` to do what a trained DDPM, as it draws by itself,
+            guided and thresholded, does in more (`diffusion.distillation`); of the data, labels alone are then used. A
+            guided teacher makes a student of guidance scale 1. None learns from the images.
         min_snr_gamma: gamma of min-SNR weighting (`diffusion.loss.min_snr_weight`); None weights all errors alike. With
             a predicted velocity it gives the noisiest steps, where the class is decided, almost no weight.
         condition_dropout: share of the training images that come without their class.
@@ -78,6 +86,8 @@ class DDPM(NamedClasses, OptimizedModule):
         noise_schedule: NoiseSchedule | None = None,
         num_train_timesteps: int = 1000,
         prediction_type: PredictionType | None = None,
+        timestep_distribution: TimestepDistribution | None = None,
+        distillation: Distillation | None = None,
         min_snr_gamma: float | None = None,
         condition_dropout: float = 0.1,
         guidance_scale: float = 2.0,
@@ -121,10 +131,16 @@ class DDPM(NamedClasses, OptimizedModule):
         noise_schedule = SquaredCosineSchedule() if noise_schedule is None else noise_schedule
         self.scheduler = NoiseScheduler(noise_schedule(num_train_timesteps))
         self.prediction_type = VPrediction() if prediction_type is None else prediction_type
+        self.prediction_type.check(self.scheduler)
+        self.timestep_distribution = Uniform() if timestep_distribution is None else timestep_distribution
         self.thresholding = DynamicThresholding() if thresholding is None else thresholding
         self.sampler = DPMSolver() if sampler is None else sampler
         self.network = network(shape, num_classes)
         self.names = ClassNames()
+        self.distillation = distillation
+        if distillation is not None:
+            distillation.check(self.sampler)
+        self._teacher: Teacher[DDPM] | None = None  # of a training run alone
 
     def _check_guidance(self, guidance_scale: float) -> None:
         guidance.check_guidance(guidance_scale, self.hparams.guidance_interval)
@@ -211,6 +227,8 @@ class DDPM(NamedClasses, OptimizedModule):
     def setup(self, stage: str) -> None:
         check_image_data(self, self.hparams.shape, self.hparams.num_classes)
         self.take_class_names(stage)
+        if stage == "fit" and self.distillation is not None:
+            self._teacher = Teacher(self.distillation, DDPM, self, ("shape", "num_classes"))
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         loss = self.loss(batch["image"], batch["label"])
@@ -220,7 +238,10 @@ class DDPM(NamedClasses, OptimizedModule):
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
         """The training loss of images (B, C, H, W) uint8 and classes (B,), some of which are dropped."""
         labels = guidance.drop_labels(labels, self.hparams.num_classes, self.hparams.condition_dropout)
-        errors, t = self._errors(images, labels)
+        if self._teacher is None:
+            errors, t = self._errors(images, labels, self.timestep_distribution)
+        else:
+            errors, t = self._distilled(labels, self._teacher.on(labels.device))
         gamma = self.hparams.min_snr_gamma
         if gamma is None:
             return errors.mean()
@@ -237,16 +258,31 @@ class DDPM(NamedClasses, OptimizedModule):
         labels, generator = wanted(batch, type(self).__name__)
         return self.sample(labels, generator=generator)
 
-    def _errors(self, images: Tensor, labels: Tensor, generator: Generators = None) -> tuple[Tensor, Tensor]:
+    def _errors(
+        self, images: Tensor, labels: Tensor, distribution: TimestepDistribution, generator: Generators = None
+    ) -> tuple[Tensor, Tensor]:
         """Mean squared error of each image's prediction and the random step it was noised to, (B,) each."""
         check_images(images, self.hparams.shape)
         x0 = from_pixels(images)
-        t = randint(self.scheduler.num_train_timesteps, (len(x0),), generator, x0.device)
+        t = distribution(self.scheduler.num_train_timesteps, (len(x0),), generator, x0.device)
         noise = randn(x0.shape, generator, x0.device, x0.dtype)
+        return self._mean_errors(x0, noise, t, labels), t
+
+    def _distilled(self, labels: Tensor, teacher: "DDPM") -> tuple[Tensor, Tensor]:
+        """The same for each of the steps that sampling visits, with the teacher's way from new noise for data."""
+        assert self.distillation is not None  # else there is no teacher
+        noise = randn((len(labels), *self.hparams.shape), None, labels.device, torch.float32)
+        denoise = teacher._denoiser(labels, teacher.hparams.guidance_scale, teacher.thresholding)
+        visited = self.sampler.timesteps(self.scheduler, self.hparams.sampling_steps)
+        pairs = teacher_pairs(denoise, noise, self.scheduler, visited, self.distillation.substeps)
+        return self._mean_errors(*pairs, labels.repeat(len(visited))), pairs.t
+
+    def _mean_errors(self, x0: Tensor, noise: Tensor, t: Tensor, labels: Tensor) -> Tensor:
+        """Of each image's prediction, (B,)."""
         errors = squared_errors(
             lambda x, t: self._predict(x, t, labels), self.scheduler, self.prediction_type, x0, noise, t
         )
-        return errors.mean((1, 2, 3)), t
+        return errors.mean((1, 2, 3))
 
     def _log_heldout(self, stage: str, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Unweighted errors of all steps and of each of LEVELS equal parts of them, from little noise to much.
@@ -255,7 +291,7 @@ class DDPM(NamedClasses, OptimizedModule):
         "index", whatever batch or process it is in; without an index it comes from the batch's number.
         """
         noise = noise_of(batch, 0) or torch.Generator().manual_seed(batch_idx)
-        errors, t = self._errors(batch["image"], batch["label"], noise)
+        errors, t = self._errors(batch["image"], batch["label"], Uniform(), noise)
         distributed_mean.log_mean(self, f"{stage}/loss", errors.mean(), len(errors), prog_bar=True)
         level = t * LEVELS // self.scheduler.num_train_timesteps
         for part in range(LEVELS):  # also a part that the batch lacks: all processes must log the same names

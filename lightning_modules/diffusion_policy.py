@@ -19,19 +19,22 @@ import torch
 from torch import Tensor, nn
 
 from checkpoints.onnx_function import ROWS, Input, OnnxFunction
+from diffusion.distillation import Distillation, Pairs, teacher_pairs
 from diffusion.loss import squared_errors
-from diffusion.noise import Generators, randint, randn
+from diffusion.noise import Generators, randn
 from diffusion.noise_schedule import MAX_TIMESTEPS, NoiseSchedule, SquaredCosineSchedule
 from diffusion.prediction_type import PredictionType, VPrediction
 from diffusion.sample_noise import noise_of, run_seed
-from diffusion.samplers import DDIMSampler, OnStep, Sampler
+from diffusion.samplers import DDIMSampler, Denoiser, OnStep, Sampler
 from diffusion.scheduler import NoiseScheduler
 from diffusion.thresholding import NoThresholding, Thresholding
+from diffusion.timestep_distribution import TimestepDistribution, Uniform
 from diffusion.timesteps import check_sampling_steps
 from envs.observations import arrays, map_observation
 from lightning_modules import data_contract
 from lightning_modules.optimized_module import OptimizedModule
 from lightning_modules.step_log import log_step
+from lightning_modules.teacher import Teacher
 from limits import number, whole
 from metrics import distributed_mean
 from networks.chunk_mlp import ChunkMLP
@@ -69,6 +72,11 @@ class DiffusionPolicy(OptimizedModule):
         noise_schedule: how much noise each step adds; by default `diffusion.noise_schedule.SquaredCosineSchedule`.
         num_train_timesteps: the number of its steps.
         prediction_type: what the network predicts; by default `diffusion.prediction_type.VPrediction`.
+        timestep_distribution: which steps are trained at, and how often; by default
+            `diffusion.timestep_distribution.Uniform`.
+        distillation: trains the `sampling_steps` of a `DDIMSampler` to do what a trained policy does in more, from the
+            noise of this one's temperature (`diffusion.distillation`); of the data, observations alone are then used.
+            Statistics and scale are the teacher's. None learns from the actions.
         thresholding: of each predicted action chunk, whose actions have a root mean square of 1; none by default.
         sampler: of `act`; by default `diffusion.samplers.DDIMSampler`.
         sampling_steps: how many steps it visits.
@@ -96,6 +104,8 @@ class DiffusionPolicy(OptimizedModule):
         noise_schedule: NoiseSchedule | None = None,
         num_train_timesteps: int = 100,
         prediction_type: PredictionType | None = None,
+        timestep_distribution: TimestepDistribution | None = None,
+        distillation: Distillation | None = None,
         thresholding: Thresholding | None = None,
         sampler: Sampler | None = None,
         sampling_steps: int = 8,
@@ -132,12 +142,18 @@ class DiffusionPolicy(OptimizedModule):
         noise_schedule = SquaredCosineSchedule() if noise_schedule is None else noise_schedule
         self.scheduler = NoiseScheduler(noise_schedule(num_train_timesteps))
         self.prediction_type = VPrediction() if prediction_type is None else prediction_type
+        self.prediction_type.check(self.scheduler)
+        self.timestep_distribution = Uniform() if timestep_distribution is None else timestep_distribution
         self.thresholding = NoThresholding() if thresholding is None else thresholding
         self.sampler = DDIMSampler() if sampler is None else sampler
         ones = torch.ones(horizon, self.features.action_dim)  # until a training measures them
         self.register_buffer("action_scale", self.features.action_scale(ones))
         self.measured = StatisticsFlag()  # action_scale and what the features take of the data
         self._mean = distributed_mean.StepMean()
+        self.distillation = distillation
+        if distillation is not None:
+            distillation.check(self.sampler)
+        self._teacher: Teacher[DiffusionPolicy] | None = None  # of a training run alone
 
     @property
     def observation(self) -> str | None:
@@ -226,16 +242,21 @@ class DiffusionPolicy(OptimizedModule):
         on_step: OnStep | None = None,
     ) -> Tensor:
         """Actions (B, T, A) from observations (B, O, ...) and the noise (B, T, A) that denoising begins with."""
-        context = self._context(observations)
-
-        def denoise(x: Tensor, t: Tensor) -> Tensor:
-            return self.thresholding(self.prediction_type.x0(self.scheduler, x, self._predict(x, t, context), t))
+        denoise = self._denoiser(self._context(observations))
 
         def in_world(x0: Tensor) -> Tensor:
             return self.features.within_bounds(x0 * self.action_scale + self.features.origin(observations))
 
         watch = None if on_step is None else lambda number, x0: on_step(number, in_world(x0))
         return in_world(sampler(denoise, noise, self.scheduler, self.hparams.sampling_steps, generator, watch))
+
+    def _denoiser(self, context: Tensor) -> Denoiser:
+        """Predicts x_0 from x_t and t, given what the network encoded of the observations."""
+
+        def denoise(x: Tensor, t: Tensor) -> Tensor:
+            return self.thresholding(self.prediction_type.x0(self.scheduler, x, self._predict(x, t, context), t))
+
+        return denoise
 
     def onnx_functions(self) -> dict[str, OnnxFunction]:
         """`act` as a whole, as `checkpoints.onnx_function.OnnxExportable` says."""
@@ -274,7 +295,10 @@ class DiffusionPolicy(OptimizedModule):
         return self.network(x.to(self.dtype), t, context).float()
 
     def setup(self, stage: str) -> None:
-        """Take statistics and the actions' scale from the data, unless the weights brought theirs."""
+        """Take statistics and the actions' scale from a teacher or from the data, unless the weights brought theirs."""
+        if stage == "fit" and self.distillation is not None:
+            self._teacher = Teacher(self.distillation, DiffusionPolicy, self, ("n_obs_steps", "horizon"))
+            self._take_statistics(self._teacher.on(torch.device("cpu")))
         if stage != "fit" or self.measured.known:
             return
         data = data_contract.demonstrations(self)
@@ -284,8 +308,19 @@ class DiffusionPolicy(OptimizedModule):
         self.action_scale.copy_(self.features.action_scale(root_mean_square))
         self.measured.set()
 
+    def _take_statistics(self, teacher: "DiffusionPolicy") -> None:
+        given, own = (map_observation(list, policy.observation_shape) for policy in (teacher, self))
+        if (given, teacher.action_dim, type(teacher.features)) != (own, self.action_dim, type(self.features)):
+            raise ValueError(
+                f"the teacher sees {type(teacher.features).__name__} of observation_shape={given} and gives "
+                f"{teacher.action_dim} actions, this policy {type(self.features).__name__}, {own} and {self.action_dim}"
+            )
+        self.features.load_state_dict(teacher.features.state_dict())
+        self.action_scale.copy_(teacher.action_scale)
+        self.measured.set()
+
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        loss = self._loss(batch)
+        loss = self._loss(batch, self.timestep_distribution, self._teacher)
         log_step(self, "train/loss", loss, prog_bar=True)
         return loss * self._mean.weight(self, (~batch["action_is_pad"]).sum())
 
@@ -308,21 +343,40 @@ class DiffusionPolicy(OptimizedModule):
         Each window's noise comes from its "index", whatever batch or process it is in; without an index it comes from
         the batch's number.
         """
-        loss = self._loss(batch, noise_of(batch, 0) or torch.Generator().manual_seed(batch_idx))
+        noise = noise_of(batch, 0) or torch.Generator().manual_seed(batch_idx)
+        loss = self._loss(batch, Uniform(), generator=noise)
         distributed_mean.log_mean(self, f"{stage}/loss", loss, int((~batch["action_is_pad"]).sum()), prog_bar=True)
 
-    def _loss(self, batch: dict[str, Tensor], generator: Generators = None) -> Tensor:
+    def _loss(
+        self,
+        batch: dict[str, Tensor],
+        distribution: TimestepDistribution,
+        teacher: "Teacher[DiffusionPolicy] | None" = None,
+        generator: Generators = None,
+    ) -> Tensor:
         self._check_window("horizon", batch["action"].shape[1], self.hparams.horizon)
         observation, repeats = self._batched(batch["observation"]), self.hparams.noise_levels_per_sample
         x0 = (batch["action"].float() - self.features.origin(observation)) / self.action_scale  # (B, T, A)
         context, is_real = self._context(observation), ~batch["action_is_pad"][..., None]
         noise = randn((len(x0), repeats, *x0.shape[1:]), generator, x0.device, x0.dtype).flatten(0, 1)
-        t = randint(self.scheduler.num_train_timesteps, (len(x0), repeats), generator, x0.device).flatten()
+        t = distribution(self.scheduler.num_train_timesteps, (len(x0), repeats), generator, x0.device).flatten()
         x0, context, is_real = (x.repeat_interleave(repeats, 0) for x in (x0, context, is_real))
+        if teacher is not None:
+            x0, noise, t = self._taught(teacher.on(x0.device), observation, noise)
+            context, is_real = (x.repeat(len(t) // len(x), *[1] * (x.ndim - 1)) for x in (context, is_real))
         errors = squared_errors(
             lambda x, t: self._predict(x, t, context), self.scheduler, self.prediction_type, x0, noise, t
         )  # (B * noise_levels_per_sample, T, A)
         return (errors * is_real).sum() / (errors.shape[-1] * is_real.sum()).clamp(min=1)
+
+    def _taught(self, teacher: "DiffusionPolicy", observation: Any, noise: Tensor) -> Pairs:
+        """What a teacher does from this noise (B * noise_levels_per_sample, T, A) and observations (B, O, ...)."""
+        assert self.distillation is not None  # else there is no teacher
+        with torch.no_grad():
+            context = teacher._context(observation).repeat_interleave(self.hparams.noise_levels_per_sample, 0)
+        visited = self.sampler.timesteps(self.scheduler, self.hparams.sampling_steps)
+        start, substeps = self.hparams.temperature * noise, self.distillation.substeps
+        return teacher_pairs(teacher._denoiser(context), start, self.scheduler, visited, substeps)
 
     def _batched(self, observation: Any) -> Any:
         """A batch's observations, float but for images. Raises ValueError where they are not what the model sees."""

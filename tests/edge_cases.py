@@ -465,6 +465,13 @@ CASES: dict[str, Case] = {
         lambda: {"offset": 0.008, "max_beta": 0.999}, lambda made, _: made(10)
     ),
     "diffusion.noise_schedule.CosineSchedule": Case(lambda: {"max_beta": 0.999}, lambda made, _: made(10)),
+    "diffusion.timestep_distribution.LogitNormal": Case(
+        lambda: {"mean": 0.0, "std": 1.0}, lambda made, _: made(10, (2, 3), generator())
+    ),
+    "diffusion.distillation.Distillation": build(teacher="pusht", substeps=2),
+    "diffusion.distillation.teacher_pairs": call(
+        teacher=lambda x, t: x * 0.5, x=torch.ones(2, 3), scheduler=SCHEDULER, visited=[9, 4], substeps=2
+    ),
     "diffusion.samplers.DDIMSampler": Case(
         lambda: {"eta": 0.5},
         lambda made, _: made(lambda x, t: x * 0.5, torch.ones(2, 3), SCHEDULER, 5, generator()),

@@ -87,7 +87,7 @@ EXCLUDED = {  # and why
     "diffusion.noise.randint": "takes the shape of a batch that is there",
     **{
         f"diffusion.timesteps.{name}.spaced": "takes a number of steps that its caller has checked"
-        for name in ("Timesteps", "UniformTimesteps", "LogSNRTimesteps", "GivenTimesteps")
+        for name in ("Timesteps", "UniformTimesteps", "TrailingTimesteps", "LogSNRTimesteps", "GivenTimesteps")
     },
     "callbacks.rollouts.roll_out": "seeds; runs a policy by envs.world.World.rollout, which is walked",
     "envs.compiled_space.CompiledSpace.drive": "takes a number that its loops count",

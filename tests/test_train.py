@@ -166,7 +166,13 @@ def test_two_spawned_processes_train_to_the_end(tmp_path):
 
 def fits(overlay: Path | None, config: Path) -> bool:
     """Whether an overlay is for a config: own demonstrations are for policies, for example."""
-    kinds = {"own.yaml": "pusht", "gpu_ddpm.yaml": "cifar10_ddpm", "long_lists.yaml": "sorting_decoder"}
+    kinds: dict[str, str | tuple[str, ...]] = {
+        "own.yaml": "pusht",
+        "gpu_ddpm.yaml": "cifar10_ddpm",
+        "long_lists.yaml": "sorting_decoder",
+        "few_steps.yaml": ("mnist_ddpm", "cifar10_ddpm"),
+        "flow.yaml": ("mnist_ddpm", "cifar10_ddpm", "pusht"),
+    }
     return overlay is None or config.name.startswith(kinds.get(overlay.name, ""))
 
 

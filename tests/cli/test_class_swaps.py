@@ -55,9 +55,10 @@ def own(kind, *, but=(), **given):
     """The part of a config that names a class with its own defaults, `but` for what its maker gives it."""
     skipped = {"self", *but}
     parameters = inspect.signature(kind.__init__).parameters.values()
-    plain = {one.name: one.default for one in parameters if one.name not in skipped}
-    values = {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
-    return {"class_path": _path(kind), "init_args": values | given}
+    gathered = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)  # of a class without an __init__
+    plain = {one.name: one.default for one in parameters if one.name not in skipped and one.kind not in gathered}
+    values = {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()} | given
+    return {"class_path": _path(kind)} | ({"init_args": values} if values else {})
 
 
 def _path(kind):
@@ -205,7 +206,7 @@ def test_a_list_of_callbacks(printed):
 
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda overlay: overlay.stem)
 def test_an_overlay_changes_what_it_names_alone(overlay, printed):
-    made_for = {"long_lists": "sorting_decoder"}
+    made_for = {"long_lists": "sorting_decoder", "few_steps": "mnist_ddpm"}
     config = f"--config={CONFIGS / made_for.get(overlay.stem, 'pusht')}.yaml"
     given = yaml.safe_load(overlay.read_text())
     assert printed(config, f"--config={overlay}") == _laid_over(printed(config), given)

@@ -3,10 +3,12 @@ import torch
 
 from diffusion.loss import min_snr_weight, squared_errors
 from diffusion.noise_schedule import LinearSchedule, SquaredCosineSchedule
-from diffusion.prediction_type import Epsilon, Sample, VPrediction
+from diffusion.prediction_type import Epsilon, FlowPrediction, Sample, VPrediction
 from diffusion.scheduler import NoiseScheduler
 
-each_prediction_type = pytest.mark.parametrize("prediction_type", [Epsilon(), Sample(), VPrediction()])
+each_prediction_type = pytest.mark.parametrize(
+    "prediction_type", [Epsilon(), Sample(), VPrediction(), FlowPrediction()]
+)
 
 
 @pytest.fixture
@@ -21,7 +23,8 @@ def test_errors_are_those_of_algorithm_1(scheduler, prediction_type):
     alpha_bar = torch.cumprod(1 - SquaredCosineSchedule()(200), 0)[t].float()[:, None]
     x_t = alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * noise
     velocity = alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * x0
-    target = {Epsilon: noise, Sample: x0, VPrediction: velocity}[type(prediction_type)]
+    targets = {Epsilon: noise, Sample: x0, VPrediction: velocity, FlowPrediction: noise - x0}
+    target = targets[type(prediction_type)]
 
     def model(x, t):
         return torch.cos(x) + t[:, None] / 200

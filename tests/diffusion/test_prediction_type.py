@@ -2,11 +2,11 @@ import pytest
 import torch
 
 from diffusion.noise_schedule import SquaredCosineSchedule
-from diffusion.prediction_type import Epsilon, Sample, VPrediction
+from diffusion.prediction_type import Epsilon, FlowPrediction, Sample, VPrediction
 from diffusion.scheduler import NoiseScheduler
 
 
-@pytest.mark.parametrize("prediction_type", [Epsilon(), Sample(), VPrediction()])
+@pytest.mark.parametrize("prediction_type", [Epsilon(), Sample(), VPrediction(), FlowPrediction()])
 def test_targets_lead_back_to_x0(prediction_type):
     scheduler, t = NoiseScheduler(SquaredCosineSchedule()(100)), torch.arange(90)
     x0, noise = torch.randn(2, 90, 4, generator=torch.Generator().manual_seed(0)).unbind(0)

@@ -116,6 +116,19 @@ def test_cosine_is_the_angle_of_a_quarter_turn():
     torch.testing.assert_close(scheduler.sqrt_one_minus_alpha_bar[:-1], angle.sin())
 
 
-def test_betas_are_checked():
+@pytest.mark.parametrize("betas", [[0.1, 1.0, 0.1], [0.0, 0.5], [0.5, 1.1], [], [[0.1]], [float("nan")]])
+def test_betas_are_checked(betas):
     with pytest.raises(ValueError, match="between 0 and 1"):
-        NoiseScheduler(torch.tensor([0.1, 1.0]))
+        NoiseScheduler(torch.tensor(betas))
+
+
+def test_the_last_step_may_be_noise_alone():
+    scheduler = NoiseScheduler(torch.tensor([0.1, 0.5, 1.0]))
+    x0, noise = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0)).unbind(0)
+    t = torch.full((4,), 2)
+    assert torch.equal(scheduler.add_noise(x0, noise, t), noise)
+    assert scheduler.snr(t).tolist() == [0.0] * 4
+    back = scheduler.posterior(x0, noise, t)  # q(x_1 | x_2, x_0) is q(x_1 | x_0): x_2 knows nothing of x_1
+    alpha_bar = 0.9 * 0.5
+    torch.testing.assert_close(back.mean, alpha_bar**0.5 * x0)
+    torch.testing.assert_close(back.variance, torch.full_like(back.variance, 1 - alpha_bar))

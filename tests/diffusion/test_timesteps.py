@@ -1,15 +1,52 @@
 import pytest
 import torch
 
-from diffusion.noise_schedule import CosineSchedule, LinearSchedule, SquaredCosineSchedule
+from diffusion.noise_schedule import CosineSchedule, FlowMatchingSchedule, LinearSchedule, SquaredCosineSchedule
 from diffusion.scheduler import NoiseScheduler
-from diffusion.timesteps import GivenTimesteps, LogSNRTimesteps, UniformTimesteps, check_sampling_steps
+from diffusion.timesteps import (
+    GivenTimesteps,
+    LogSNRTimesteps,
+    TrailingTimesteps,
+    UniformTimesteps,
+    check_sampling_steps,
+)
 
 
 def test_uniform_timesteps_cover_both_ends():
     scheduler = NoiseScheduler(SquaredCosineSchedule()(100))
     assert UniformTimesteps()(scheduler, 100) == list(range(99, -1, -1))
     assert UniformTimesteps()(scheduler, 2) == [99, 0]
+
+
+@pytest.mark.parametrize(("total", "steps"), [(100, 1), (100, 2), (100, 4), (100, 100), (1000, 20), (1, 1)])
+def test_trailing_timesteps_equal_diffusers(total, steps):
+    diffusers = pytest.importorskip("diffusers")
+    peer = diffusers.DDIMScheduler(total, timestep_spacing="trailing")
+    peer.set_timesteps(steps)
+    visited = TrailingTimesteps()(NoiseScheduler(FlowMatchingSchedule()(total)), steps)
+    assert visited == peer.timesteps.tolist()
+
+
+@pytest.mark.parametrize("total", [7, 100])
+def test_trailing_timesteps_descend_for_every_number(total):
+    scheduler = NoiseScheduler(SquaredCosineSchedule()(total))
+    for steps in range(1, total + 1):
+        visited = TrailingTimesteps()(scheduler, steps)
+        assert len(visited) == steps
+        assert total - 1 == visited[0] >= visited[-1] >= 0
+        assert visited == sorted(set(visited), reverse=True)
+
+
+@pytest.mark.parametrize("total", [2, 3, 1000])
+@pytest.mark.parametrize("lowest", [-float("inf"), -5.0])
+def test_log_snr_timesteps_where_the_last_step_is_noise_alone(total, lowest):
+    """Whose log-SNR is not finite."""
+    scheduler = NoiseScheduler(FlowMatchingSchedule()(total))
+    for steps in {1, 2, total}:
+        visited = LogSNRTimesteps(lowest)(scheduler, steps)
+        assert len(visited) == steps
+        assert visited == sorted(set(visited), reverse=True)
+        assert 0 <= visited[-1] <= visited[0] < total
 
 
 @pytest.mark.parametrize("schedule", [LinearSchedule, CosineSchedule, SquaredCosineSchedule])

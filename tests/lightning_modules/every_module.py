@@ -15,10 +15,12 @@ from adversarial.objectives import Hinge
 from datamodules.images import ImageSet
 from datamodules.published_images import PublishedImages
 from decoding.generation_config import GenerationConfig
+from diffusion.distillation import Distillation
 from diffusion.noise_schedule import CosineSchedule
 from diffusion.prediction_type import Sample
 from diffusion.samplers import DDIMSampler, DPMSolver
 from diffusion.thresholding import NoThresholding, StaticThresholding
+from diffusion.timestep_distribution import LogitNormal
 from envs import t_block
 from lightning_modules.classifier import Classifier
 from lightning_modules.cnn_classifier import CNNClassifier
@@ -270,6 +272,8 @@ KINDS = {
             "noise_schedule": CosineSchedule(),
             "num_train_timesteps": 500,
             "prediction_type": Sample(),
+            "timestep_distribution": LogitNormal(),
+            "distillation": (Distillation("mnist_ddpm"), {"sampler": DDIMSampler()}),
             "min_snr_gamma": 1.0,
             "condition_dropout": 0.9,
             "guidance_scale": 9.0,
@@ -304,6 +308,8 @@ KINDS = {
             "noise_schedule": CosineSchedule(),
             "num_train_timesteps": 50,
             "prediction_type": Sample(),
+            "timestep_distribution": LogitNormal(),
+            "distillation": Distillation("pusht"),
             "thresholding": StaticThresholding(),
             "sampler": DPMSolver(),
             "sampling_steps": 2,

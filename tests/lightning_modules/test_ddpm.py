@@ -10,10 +10,11 @@ from callbacks.resume.random_state import random_state
 from datamodules.class_labels import ClassLabels
 from datamodules.images import ImageSet
 from diffusion.noise import generators
-from diffusion.noise_schedule import CosineSchedule, LinearSchedule
-from diffusion.prediction_type import Epsilon, Sample
-from diffusion.samplers import DDIMSampler, DDPMSampler, DPMSolver
+from diffusion.noise_schedule import CosineSchedule, FlowMatchingSchedule, LinearSchedule
+from diffusion.prediction_type import Epsilon, FlowPrediction, Sample
+from diffusion.samplers import DDIMSampler, DDPMSampler, DPMSolver, EulerSampler, HeunSampler
 from diffusion.thresholding import NoThresholding, StaticThresholding
+from diffusion.timestep_distribution import LogitNormal, Uniform
 from lightning_modules.ddpm import DDPM
 from networks.unet2d import UNet2D
 from optim.lr_schedule import Constant
@@ -26,7 +27,9 @@ TINY = {
     "lr_schedule": Constant(),
 }
 each_sampler = pytest.mark.parametrize(
-    "sampler", [DDPMSampler(), DDIMSampler(), DPMSolver()], ids=lambda sampler: type(sampler).__name__
+    "sampler",
+    [DDPMSampler(), DDIMSampler(), DPMSolver(), EulerSampler(), HeunSampler()],
+    ids=lambda sampler: type(sampler).__name__,
 )
 
 
@@ -83,6 +86,12 @@ def seeded(seed=0):
         {},
         {"prediction_type": Epsilon(), "noise_schedule": LinearSchedule()},
         {"prediction_type": Sample(), "min_snr_gamma": 5.0, "noise_schedule": CosineSchedule()},
+        {
+            "prediction_type": FlowPrediction(),
+            "noise_schedule": FlowMatchingSchedule(),
+            "timestep_distribution": LogitNormal(),
+            "sampler": HeunSampler(),
+        },
     ],
 )
 def test_trains_and_draws(options):
@@ -282,6 +291,20 @@ def test_the_training_loss_is_the_weighted_squared_error(model, monkeypatch):
     torch.testing.assert_close(logged["train/loss"], total / 6, rtol=1e-3, atol=1e-5)
 
 
+def test_a_distribution_of_steps_is_of_training_alone(model, monkeypatch):
+    """So that validation losses of two of them can be compared."""
+    seen, batch = [], images(40)
+    monkeypatch.setattr(model, "log", lambda name, value, **_: seen.append((name, float(value))))
+    for distribution in (Uniform(), LogitNormal(2.0)):
+        model.timestep_distribution = distribution
+        torch.manual_seed(0)
+        model.training_step(batch, 0)
+        model.validation_step(batch, 0)
+    (train, *validated), (other, *again) = seen[: len(seen) // 2], seen[len(seen) // 2 :]
+    assert train != other
+    assert validated == again
+
+
 def test_validation_losses_are_those_of_each_noise_level(model, monkeypatch):
     logged = {}
     monkeypatch.setattr(
@@ -289,7 +312,7 @@ def test_validation_losses_are_those_of_each_noise_level(model, monkeypatch):
     )
     batch = images(40)
     model.validation_step(batch, 7)
-    errors, t = model._errors(batch["image"], batch["label"], seeded(7))
+    errors, t = model._errors(batch["image"], batch["label"], Uniform(), seeded(7))
     torch.testing.assert_close(logged["val/loss"][0], errors.mean())
     for number, (low, high) in enumerate([(0, 250), (250, 500), (500, 750), (750, 1000)]):
         own = errors[(t >= low) & (t < high)]
@@ -386,6 +409,10 @@ def test_a_checkpoint_opens_without_the_cli(tmp_path, model):
             ["num_train_timesteps=1", "leaves 0.9"],
         ),
         (lambda: DDPM(**TINY, num_samples=0), ["num_samples=0"]),
+        (
+            lambda: DDPM(**TINY, noise_schedule=FlowMatchingSchedule(), prediction_type=Epsilon()),
+            ["Epsilon says nothing about x_0", "take FlowPrediction"],
+        ),
         (
             lambda: DDPM(**TINY).predict_step({"image": images()["image"], "file": ["a"]}, 0),
             ["--data.images"],

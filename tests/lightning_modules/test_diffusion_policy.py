@@ -10,8 +10,10 @@ from torch.utils.data import DataLoader
 from checkpoints.load_trained import load_trained
 from checkpoints.pretrained import load_weights
 from diffusion.noise import generators
-from diffusion.prediction_type import Epsilon, Sample
-from diffusion.samplers import DDPMSampler
+from diffusion.noise_schedule import FlowMatchingSchedule
+from diffusion.prediction_type import Epsilon, FlowPrediction, Sample
+from diffusion.samplers import DDPMSampler, EulerSampler
+from diffusion.timestep_distribution import LogitNormal
 from diffusion.timesteps import UniformTimesteps
 from envs import t_block
 from envs.action_chunking import ActionChunking
@@ -92,6 +94,13 @@ def fit(policy, steps, callbacks=(), data=None, **options):
         TINY | {"prediction_type": Epsilon(), "horizon": 12, "n_action_steps": 4},
         TINY | {"prediction_type": Sample(), "sampling_steps": 1},
         TINY | {"sampler": DDPMSampler()},
+        TINY
+        | {
+            "noise_schedule": FlowMatchingSchedule(),
+            "prediction_type": FlowPrediction(),
+            "timestep_distribution": LogitNormal(),
+            "sampler": EulerSampler(),
+        },
     ],
 )
 def test_trains_and_acts_in_pixels(arguments):

@@ -20,6 +20,7 @@ STRUCTURE = {  # must be those of the data
 }
 ELSEWHERE = {("policy", "n_action_steps"), ("gan", "num_samples"), ("ddpm", "num_samples")}
 TEXTS = ("generation_config", "text_metrics")  # tests/lightning_modules/test_sequence_models.py
+ELSEWHERE |= {(name, "distillation") for name in ("ddpm", "policy")}  # tests/lightning_modules/test_teacher.py
 ELSEWHERE |= {(name, argument) for name in ("seq2seq", "language_model") for argument in TEXTS}
 
 

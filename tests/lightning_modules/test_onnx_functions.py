@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from diffusion.noise import randn
-from diffusion.samplers import DDPMSampler
+from diffusion.noise_schedule import FlowMatchingSchedule
+from diffusion.prediction_type import FlowPrediction
+from diffusion.samplers import DDPMSampler, HeunSampler
 from lightning_modules.ddpm import DDPM
 from lightning_modules.diffusion_policy import DiffusionPolicy
 from lightning_modules.gan import GAN
@@ -120,8 +122,11 @@ def test_a_gan_draws_as_it_does(class_conditional, tmp_path):
         assert np.abs(found.astype(int) - expected).max() <= 1
 
 
+FLOW = {"noise_schedule": FlowMatchingSchedule(), "prediction_type": FlowPrediction(), "sampler": HeunSampler()}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [{}, {"guidance_interval": (100, 800)}, {"guidance_scale": 0.0}])
+@pytest.mark.parametrize("options", [{}, {"guidance_interval": (100, 800)}, {"guidance_scale": 0.0}, FLOW])
 def test_a_ddpm_draws_as_it_does(options, tmp_path):
     network = partial(UNet2D, widths=[64], attention=1)
     model = loud(DDPM(network, [1, 8, 8], 3, sampling_steps=4, **options))
