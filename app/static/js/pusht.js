@@ -18,6 +18,7 @@ export function mount(section) {
   let target = null, pushing = false, dragging = null, over = false;
   let awake = 0;
   const wake = () => { awake = performance.now() + AWAKE; };
+  let described = ""; // the policy whose settings are shown
   let fan = null, plan = null, ghost = null, trail = [], planning = false;
 
   const line = new Line("pusht", {
@@ -26,7 +27,7 @@ export function mount(section) {
       waiting = planning = false;
       options($("policy"), answer.policies.map(one => one.name));
       options($("demonstrations"), answer.demonstrations);
-      showCommand();
+      showPolicy();
       section.querySelector("#record-command code").textContent = answer.record_command;
       for (const id of ["keep", "undo"]) $(id).hidden = !answer.records;
       section.querySelector("#record-command").hidden = !answer.records;
@@ -146,9 +147,19 @@ export function mount(section) {
     $("note").textContent = $("hand").checked ? "drag the block, or turn it by the handle: a new episode begins" : words[driver];
   }
 
-  function showCommand() {
+  // The command that trains it, and the settings that it came with.
+  function showPolicy() {
     const chosen = hello.policies.find(one => one.name === $("policy").value);
     section.querySelector("[data-command]").textContent = chosen?.command ?? "";
+    if (!chosen || chosen.name === described) return;
+    described = chosen.name;
+    const { temperature, n_action_steps: carried, horizon } = chosen.acts;
+    if (horizon) $("carried").max = horizon;
+    for (const [id, value] of Object.entries({ temperature, carried })) {
+      if (value === undefined) continue;
+      $(id).value = value;
+      $(id).dispatchEvent(new Event("input"));
+    }
   }
 
   // Mouse, touch, keys.
@@ -240,10 +251,10 @@ export function mount(section) {
   $("undo").addEventListener("click", () => line.ask("undo"));
   $("replay").addEventListener("click", () => { setRunning(false); line.ask("replay"); });
   $("hand").addEventListener("change", describe);
-  $("policy").addEventListener("change", showCommand);
+  $("policy").addEventListener("change", showPolicy);
   $("beside").addEventListener("click", () => {
     choose("policy");
-    waiting = line.ask("demonstration", { source: $("demonstrations").value, number: Math.floor(Math.random() * 100) });
+    waiting = line.ask("demonstration", { source: $("demonstrations").value });
   });
 
   // Drawing, at the screen's own rate.
