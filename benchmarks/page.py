@@ -2,8 +2,8 @@
 
     python -m benchmarks.page
 
-The server is `python -m app` as it comes, on one core and with one thread; the visitors speak to it over WebSockets from
-here, on the other cores where there are any.
+The server is `python -m app` as it comes, on one core and with one thread; the visitors speak to it over WebSockets
+from here, on the other cores where there are any.
 
 1. Push-T: steps asked for at 10 Hz, each with a new action chunk of the policy, drawn eightfold for the fan of paths.
    Milliseconds from the request to the answer: p99 must be at most 60, and no step may miss the next tick.
@@ -134,8 +134,12 @@ def memory(server: PageServer) -> dict[int, tuple[float, int]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.page", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--steps", type=whole_number(1, 10**5), default=600, help="of Push-T, at 10 Hz (default 600: a minute)")
-    parser.add_argument("--images", type=whole_number(1, 1000), default=20, help="for each diffusion model (default 20)")
+    parser.add_argument(
+        "--steps", type=whole_number(1, 10**5), default=600, help="of Push-T, at 10 Hz (default 600: a minute)"
+    )
+    parser.add_argument(
+        "--images", type=whole_number(1, 1000), default=20, help="for each diffusion model (default 20)"
+    )
     options = parser.parse_args()
     core = max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     table = Table("what", "measured", "aim", title=time.strftime("%Y-%m-%d"))

@@ -188,7 +188,12 @@ def shrunk(data: str) -> Image.Image:
 
 def film(browser: Browser, server: PageServer, path: Path) -> None:
     frames: list[Image.Image] = []
-    for tab, scenes in {"pusht": [solve], "digits": [draw], "sequences": [sort], "diffusion": [denoise, rub_out]}.items():
+    for tab, scenes in {
+        "pusht": [solve],
+        "digits": [draw],
+        "sequences": [sort],
+        "diffusion": [denoise, rub_out],
+    }.items():
         with opened(browser, server, tab) as page:
             page.evaluate(SHOW_MOUSE)
             warm_up(page, tab)
@@ -230,7 +235,9 @@ def warm_up(page: Page, tab: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.page_pictures", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--out", type=Path, default=Path("docs/page"), help="folder of the pictures (default docs/page)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("docs/page"), help="folder of the pictures (default docs/page)"
+    )
     parser.add_argument("--photograph", type=Path, help="shown to the last tab, whose pictures are not made without it")
     parser.add_argument("--only", choices=["film", "stills"], help="by default both")
     options = parser.parse_args()

@@ -1,9 +1,13 @@
 """The server: whom it answers, what it shows, and that no request ends a conversation."""
 
+import base64
 import gc
 import json
+import math
+import os
 import re
 import resource
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -177,6 +181,68 @@ def test_a_wrong_request_is_answered_and_the_conversation_goes_on(page, text, ca
         assert len(answer["text"]) <= 600
         assert visitor.ask("step", "state", driver="you", target=[10, 10])["steps"] == 1
     assert not caplog.records
+
+
+CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.truncate", "shutil.rmtree"}
+
+
+@pytest.fixture
+def written():
+    """What this process writes to meanwhile, by Python's own audit events; a hook cannot be taken away again."""
+    watching = True
+
+    def watch(event, args):
+        if not watching or not args or not isinstance(args[0], str | bytes | Path):
+            return
+        path = str(args[0])
+        wrote = event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        if (wrote or event in CHANGES) and "__pycache__" not in path and path != os.devnull:
+            paths.append(path)
+
+    paths: list[str] = []
+    sys.addaudithook(watch)
+    yield paths
+    watching = False
+
+
+def half(*shape):
+    return base64.b64encode(bytes(255 * (number % 2) for number in range(math.prod(shape)))).decode()
+
+
+EVERYTHING = {  # requests of each tab, and the answer to each
+    "pusht": [
+        ("step", "state", {"driver": "policy", "policy": "pusht"}),
+        ("step", "state", {"driver": "you", "target": [5, 5]}),
+        ("replay", "replay", {}),
+        ("demonstration", "demonstration", {"source": "bundled"}),
+        ("step", "state", {"driver": "you", "target": [5, 5]}),
+        ("keep", "state", {"unsolved": True}),
+        ("undo", "state", {}),
+    ],
+    "digits": [("read", "reading", {"drawing": half(112, 112)})],
+    "sequences": [("answer", "attention", {"model": "sorting_encoder", "text": "3 1"})],
+    "diffusion": [("walk", "paths", {"sampler": "DDIM", "steps": 2, "seed": 0})],
+    "gan": [
+        ("draw", "classifier", {"model": "svhn_gan", "label": 1, "start": 0, "end": 1, "share": 0, "truncation": 1})
+    ],
+    "photographs": [("classify", "classes", {"model": "cifar10_fast", "image": half(32, 32, 3)})],
+}
+
+
+@pytest.mark.parametrize(
+    "tab",
+    [name if name in ("pusht", "diffusion") else pytest.param(name, marks=pytest.mark.slow) for name in EVERYTHING],
+)
+def test_nothing_is_written_but_to_out(tmp_path, tab, written):
+    assert EVERYTHING.keys() == server.TABS.keys()
+    out = tmp_path / "kept"
+    with visit(client(app_state(tmp_path, out)), tab) as visitor:
+        for do, kind, fields in EVERYTHING[tab]:
+            visitor.ask(do, kind, **fields)
+    assert all(Path(path).parent == tmp_path or out in Path(path).parents or Path(path) == out for path in written), (
+        written
+    )
+    assert bool(written) == (tab == "pusht")
 
 
 def test_bytes_are_answered_too(page):

@@ -334,7 +334,9 @@ def test_a_run_is_read_from_its_checkpoint(tmp_path):
     )
     with visit(client(app_state(tmp_path)), "digits") as visitor:
         visitor.ask("read", "digit", drawing=encoded(seven()))
-        readings = {reading["reader"]: reading for reading in (visitor.next("reading") for _ in visitor.hello["readers"])}
+        readings = {
+            reading["reader"]: reading for reading in (visitor.next("reading") for _ in visitor.hello["readers"])
+        }
         assert readings[name]["probabilities"] == readings["mnist_mlp"]["probabilities"]
 
 
@@ -370,9 +372,7 @@ def test_a_model_of_text_goes_on_writing(tmp_path):
         tokenizer.get_vocab_size(), partial(Decoder, width=16, depth=2, heads=2, max_length=64)
     ).eval()
     module.vocabulary.adopt(tokenizer)
-    name = own_run(
-        tmp_path, "mine", WRITER.format(vocab_size=tokenizer.get_vocab_size()), module.state_dict()
-    )
+    name = own_run(tmp_path, "mine", WRITER.format(vocab_size=tokenizer.get_vocab_size()), module.state_dict())
     with visit(client(app_state(tmp_path)), "sequences") as visitor:
         (own,) = (one for one in visitor.hello["models"] if one["name"] == name)
         assert own["writes"]

@@ -14,7 +14,9 @@ FIRST = 0.7  # what is known of a sample: its first number
 CONDITIONAL_MEAN = -0.1 + 0.2 / 0.25 * (FIRST - 0.2)  # of the second: 0.3
 CONDITIONAL_STD = (0.25 - 0.2**2 / 0.25) ** 0.5  # 0.3
 KNOWN = torch.tensor([True, False])
-SAMPLERS = pytest.mark.parametrize("sampler", [DDPMSampler(), DDIMSampler(), DPMSolver()], ids=lambda one: type(one).__name__)
+SAMPLERS = pytest.mark.parametrize(
+    "sampler", [DDPMSampler(), DDIMSampler(), DPMSolver()], ids=lambda one: type(one).__name__
+)
 
 
 @pytest.fixture

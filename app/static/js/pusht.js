@@ -87,6 +87,7 @@ export function mount(section) {
     section.dataset.steps = next.steps;
     section.dataset.solved = next.solved;
     section.dataset.pointer = next.pointer.join(",");
+    section.dataset.pose = next.pose.join(",");
   }
 
   // What the page asks for.
