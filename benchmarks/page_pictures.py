@@ -2,9 +2,9 @@
 
     python -m benchmarks.page_pictures
 
-Writes docs/page/film.webp, animated, and docs/page/<tab>_<size>.webp. A frame is shown as long as it was to be seen in the
-browser: nothing is sped up, but what was waited for between two tabs is left out. The mouse, which a browser without a
-window does not show, is a dot.
+Writes docs/page/film.webp, animated, and docs/page/<tab>_<size>.webp. A frame is shown as long as it was to be seen in
+the browser: nothing is sped up, but what was waited for between two tabs is left out. The mouse, which a browser without
+a window does not show, is a dot.
 """
 
 import argparse
@@ -235,10 +235,8 @@ def warm_up(page: Page, tab: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.page_pictures", description=__doc__.split("\n\n")[0])
-    parser.add_argument(
-        "--out", type=Path, default=Path("docs/page"), help="folder of the pictures (default docs/page)"
-    )
-    parser.add_argument("--photograph", type=Path, help="shown to the last tab, whose pictures are not made without it")
+    parser.add_argument("--out", type=Path, default=Path("docs/page"), help="their folder (default docs/page)")
+    parser.add_argument("--photograph", type=Path, help="for the last tab, which is left out without it")
     parser.add_argument("--only", choices=["film", "stills"], help="by default both")
     options = parser.parse_args()
     found = next(filter(None, map(shutil.which, CHROMIUM)), None)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 
@@ -54,9 +55,9 @@ class PageServer:
 
     def resident(self) -> float:
         """MB of memory that it holds; from /proc, which Linux alone has."""
-        with open(f"/proc/{self.process.pid}/status") as status:
-            return int(re.search(r"VmRSS:\s+(\d+) kB", status.read()).group(1)) / 1000
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) / 1000
 
     def open_files(self) -> int:
         """Files and sockets that it holds open."""
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))

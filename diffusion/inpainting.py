@@ -17,8 +17,8 @@ MOST_RESAMPLINGS = 1000
 class RePaint(Sampler):
     """Another sampler, held to what is known: Lugmayr et al. 2022, "RePaint", Algorithm 1.
 
-    Wherever x_0 is known it takes the place of the predicted one. x_t is then drawn from q(x_t | x_0) there, Eq. 8a, for
-    a stochastic sampler; for a deterministic one it is x_0 mixed with the noise that the sampler began with.
+    Wherever x_0 is known it takes the place of the predicted one. x_t there is then drawn from q(x_t | x_0), Eq. 8a, by
+    a stochastic sampler; by a deterministic one it is x_0 mixed with the noise that the sampler began with.
 
     With one resampling, the open part is drawn to fit what is known only as far as each step sees it, and the two may
     not agree. With more, each step is taken again from noise that was put back.

@@ -35,7 +35,8 @@ WARM = """(() => {
     const canvas = document.querySelector("#world");
     const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
     let found = 0;
-    for (let i = 0; i < data.length; i += 4) found += rgb.every((value, k) => Math.abs(data[i + k] - value) < 60) && data[i + 3] > 100;
+    for (let i = 0; i < data.length; i += 4)
+        found += data[i + 3] > 100 && rgb.every((value, k) => Math.abs(data[i + k] - value) < 60);
     return found;
 })()"""
 
@@ -227,14 +228,13 @@ def test_the_block_is_dragged_and_turned_by_hand(opened):
     x, y, angle = pose()
     inside = x - 20 * np.sin(angle), y + 20 * np.cos(angle)
     drag(inside, (inside[0] + 256 - x, inside[1] + 200 - y))
-    page.until(
-        "(([x, y]) => Math.hypot(x - 256, y - 200) < 25)" + "(document.querySelector('#pusht').dataset.pose.split(','))"
-    )
+    near = "(([x, y]) => Math.hypot(x - 256, y - 200) < 2)"
+    page.until(f"{near}(document.querySelector('#pusht').dataset.pose.split(','))")
     assert page.data("steps") == "0"
     x, y, angle = pose()
     handle = [np.clip(value, 12, 500) for value in (x - 165 * np.sin(angle), y + 165 * np.cos(angle))]
     drag(handle, (x + 100, y))  # the handle lies below the T where its angle is 0
-    page.until(f"Math.abs(document.querySelector('#pusht').dataset.pose.split(',')[2] - {1.5 * np.pi}) < 0.2")
+    page.until(f"Math.abs(document.querySelector('#pusht').dataset.pose.split(',')[2] - {1.5 * np.pi}) < 0.02")
 
 
 @pytest.mark.slow
@@ -444,8 +444,10 @@ def test_a_photograph_is_dropped(opened):
             const canvas = Object.assign(document.createElement("canvas"), { width: 60, height: 40 });
             canvas.getContext("2d").fillRect(0, 0, 30, 40);
             const data = new DataTransfer();
-            data.items.add(new File([await new Promise(done => canvas.toBlob(done))], "half.png", { type: "image/png" }));
-            document.querySelector("#drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data, cancelable: true }));
+            const image = await new Promise(done => canvas.toBlob(done));
+            data.items.add(new File([image], "half.png", { type: "image/png" }));
+            const dropped = new DragEvent("drop", { dataTransfer: data, cancelable: true });
+            document.querySelector("#drop").dispatchEvent(dropped);
         }"""
     )
     page.until("document.querySelector('#photographs').dataset.best")

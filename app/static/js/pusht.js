@@ -16,6 +16,7 @@ export function mount(section) {
   let hello = null, state = null, before = null, arrived = 0;
   let driver = "policy", running = false, waiting = false, due = 0;
   let target = null, pushing = false, dragging = null, over = false;
+  let moved = null; // the pose that the block was dragged to, where it is not sent yet
   let awake = 0;
   const wake = () => { awake = performance.now() + AWAKE; };
   let described = ""; // the policy whose settings are shown
@@ -52,6 +53,7 @@ export function mount(section) {
         } else setRunning(true);
       }
       waiting = false;
+      place();
     },
     error() {
       waiting = planning = false;
@@ -59,6 +61,7 @@ export function mount(section) {
     },
     lost() {
       waiting = false;
+      moved = null;
       setRunning(false);
     },
   }, section.querySelector(".status"));
@@ -104,6 +107,12 @@ export function mount(section) {
       Object.assign(fields, { policy: $("policy").value, temperature: Number($("temperature").value), n_action_steps: Number($("carried").value) });
     }
     waiting = line.ask("step", fields);
+  }
+
+  function place() {
+    if (!moved || waiting) return;
+    waiting = line.ask("place", { pose: moved });
+    moved = null;
   }
 
   function begin(fields) {
@@ -165,7 +174,7 @@ export function mount(section) {
 
   // Mouse, touch, keys.
 
-  const place = event => {
+  const pointOf = event => {
     const box = canvas.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top].map(value => (value * WORLD) / box.width);
   };
@@ -184,7 +193,7 @@ export function mount(section) {
   canvas.addEventListener("pointerdown", event => {
     if (!state) return;
     canvas.setPointerCapture(event.pointerId);
-    const point = place(event);
+    const point = pointOf(event);
     if ($("hand").checked) {
       const [hx, hy] = handle();
       if (Math.hypot(point[0] - hx, point[1] - hy) < 24) dragging = { turn: true };
@@ -198,14 +207,15 @@ export function mount(section) {
 
   canvas.addEventListener("pointermove", event => {
     if (!state) return;
-    const point = place(event);
+    const point = pointOf(event);
     over = $("hand").checked && inBlock(point);
     if (dragging) {
       const [x, y, angle] = state.pose;
       const pose = dragging.turn
         ? [x, y, Math.atan2(point[1] - y, point[0] - x) - Math.PI / 2]
         : [point[0] + dragging.offset[0], point[1] + dragging.offset[1], angle];
-      if (!waiting) waiting = line.ask("place", { pose });
+      moved = pose;
+      place();
     } else if (driver === "you" || pushing) target = point;
   });
 
@@ -264,7 +274,7 @@ export function mount(section) {
     requestAnimationFrame(frame);
     if (section.hidden || !state) return;
     const interval = STEP / Number($("speed").value);
-    if (running && !waiting && !dragging && now >= due) {
+    if (running && !waiting && !dragging && !moved && now >= due) {
       due = Math.max(due + interval, now - interval);
       step();
     }
