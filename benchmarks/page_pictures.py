@@ -3,8 +3,8 @@
     python -m benchmarks.page_pictures
 
 Writes docs/page/film.webp, animated, and docs/page/<tab>_<size>.webp. A frame is shown as long as it was to be seen in
-the browser: nothing is sped up, but what was waited for between two tabs is left out. The mouse, which a browser without
-a window does not show, is a dot.
+the browser: nothing is sped up, but what was waited for between two tabs is left out. A dot stands for the mouse, which
+a browser without a window does not show.
 """
 
 import argparse

@@ -291,6 +291,20 @@ def test_a_drawn_seven_is_read(opened):
 
 
 @pytest.mark.slow
+def test_a_one_is_drawn_by_keys(opened):
+    page = opened("digits")
+    page.until("document.querySelectorAll('.reader').length")
+    page.page.focus("#theme")
+    page.page.keyboard.press("Shift+Tab")  # so that the focus is seen
+    page.page.focus("#paper")
+    for key, count in {"ArrowUp": 9, " ": 1, "ArrowDown": 18}.items():
+        for _ in range(count):
+            page.page.keyboard.press(key)
+    assert page.page.locator("#pen").is_visible()
+    page.until("[...document.querySelectorAll('.reader')].every(one => one.dataset.says === '1')")
+
+
+@pytest.mark.slow
 def test_a_typed_list_comes_out_sorted(opened):
     page = opened("sequences")
     page.until("document.querySelectorAll('#sequence-model option').length")

@@ -217,7 +217,7 @@ EVERYTHING = {  # requests of each tab, and the answer to each
         ("step", "state", {"driver": "policy", "policy": "pusht"}),
         ("step", "state", {"driver": "you", "target": [5, 5]}),
         ("replay", "replay", {}),
-        ("demonstration", "demonstration", {"source": "bundled"}),
+        ("demonstration", "state", {"source": "bundled"}),
         ("step", "state", {"driver": "you", "target": [5, 5]}),
         ("keep", "state", {"unsolved": True}),
         ("undo", "state", {}),
