@@ -7,6 +7,7 @@ import math
 import os
 import re
 import resource
+import socket
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,12 +15,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from starlette.websockets import WebSocketDisconnect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
 
 from app import __main__ as command
 from app import server
 from app.request import LONGEST
 from app.security import COOKIE
 from app.tabs.pusht import PushTTab
+from benchmarks.page_server import PageServer
 from envs.pusht import PushT
 from tests.app.visitor import HOST, OWN, app_state, client, visit
 
@@ -299,6 +303,28 @@ def test_only_so_many_at_once(page, monkeypatch):
         assert refused.value.code == 1013
     with visit(page, "pusht") as again:  # a place that is free is given away again
         assert again.hello["kind"] == "hello"
+
+
+@pytest.mark.slow
+def test_the_command_answers_this_machine_alone_and_survives_a_message_too_long():
+    with PageServer() as running:
+        address, port = running.host.split(":")
+        for other in ("127.0.0.2", "::1"):
+            with pytest.raises(OSError), socket.create_connection((other, int(port)), timeout=5):
+                pass
+        options = {"origin": f"http://{running.host}", "max_size": None}
+        with connect(f"ws://{running.host}/ws/pusht", **options) as visitor:
+            visitor.send('{"do": "' + "x" * 8 * LONGEST + '"}')
+            with pytest.raises(ConnectionClosed) as ended:
+                while True:
+                    visitor.recv(timeout=60)
+            assert ended.value.rcvd.code == 1009  # message too big
+        with pytest.raises(InvalidStatus) as refused, connect(f"ws://{running.host}/ws/pusht", origin="http://evil"):
+            pass
+        assert refused.value.response.status_code == 403
+        with connect(f"ws://{running.host}/ws/pusht", **options) as visitor:
+            answers = [json.loads(visitor.recv(timeout=60)) for _ in range(2)]
+        assert [answer["kind"] for answer in answers] == ["loading", "hello"]
 
 
 @pytest.mark.parametrize(

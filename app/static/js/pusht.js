@@ -36,7 +36,10 @@ export function mount(section) {
     },
     answer(answer) {
       if (answer.kind === "state") {
-        if (answer.fan) fan = { ...answer.fan, since: performance.now() };
+        if (answer.fan) {
+          fan = { ...answer.fan, since: performance.now() };
+          $("formed-in").textContent = `(${fan.milliseconds.toFixed(0)} ms)`;
+        }
         take(answer);
       } else if (answer.kind === "planning") {
         line.say(`searching, ${answer.seconds.toFixed(1)} s …`, "busy");
