@@ -20,7 +20,7 @@ from tests.app.visitor import app_state
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = ["no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"]
 OPTIONS += ["disable-component-update", "disable-sync"]
-PATIENCE = 120  # seconds, far more than any of it takes on a machine that is not busy
+PATIENCE = 300  # seconds, far more than any of it takes on a machine that is not busy
 SIZES = {"desk": (1280, 800), "phone": (390, 844)}
 # How far the layout has moved by itself: Cumulative Layout Shift, of which 0.1 is called good (web.dev/articles/cls).
 SHIFTED = """new Promise(done => new PerformanceObserver(list => done(list.getEntries().reduce(
