@@ -41,7 +41,8 @@ SETTINGS = {"sampler": "DPM-Solver++", "thresholding": "dynamic", "label": 0}  #
 @contextmanager
 def visit(server: PageServer, tab: str):
     """A conversation with a tab; gives the connection and the server's hello."""
-    with connect(f"ws://{server.host}/ws/{tab}", origin=f"http://{server.host}", max_size=None) as socket:
+    options = {"origin": f"http://{server.host}", "max_size": None, "ping_interval": None}
+    with connect(f"ws://{server.host}/ws/{tab}", **options) as socket:
         yield socket, until(socket, "hello")
 
 
