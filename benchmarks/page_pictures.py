@@ -54,8 +54,8 @@ def until(page: Page, condition: str) -> None:
 
 def drag(page: Page, canvas: str, points: np.ndarray, pause: int) -> None:
     """Press the mouse and draw along points, shares of the canvas's sides, with milliseconds between them."""
-    page.locator(canvas).scroll_into_view_if_needed()
-    box = page.locator(canvas).bounding_box()
+    page.locator(canvas).first.scroll_into_view_if_needed()
+    box = page.locator(canvas).first.bounding_box()
     for number, (x, y) in enumerate(points):
         page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
         if number == 0:
@@ -115,7 +115,7 @@ def denoise(page: Page) -> None:
 def rub_out(page: Page) -> None:
     across = np.stack([np.linspace(0.3, 0.75, 14), 0.4 + 0.15 * np.sin(np.linspace(0, 7, 14))], 1)
     drag(page, ".pane .paintable", across, 45)
-    page.click(".pane .fill")
+    page.locator(".pane .fill").first.click()
     until(page, "document.querySelector('.pane').dataset.state === 'drawn'")
     page.wait_for_timeout(1200)
 

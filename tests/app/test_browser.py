@@ -89,7 +89,7 @@ class Page:
         self.page, self.tab, self.complaints = page, tab, []
         page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.goto(f"http://127.0.0.1:{server.port}/#{tab}")
+        page.goto(f"http://127.0.0.1:{server.port}/#{tab}", timeout=1000 * PATIENCE)
 
     def until(self, condition):
         """Wait until a JavaScript expression is true, and give its value."""
@@ -111,7 +111,7 @@ class Page:
 
     def at(self, canvas, x, y):
         """Where a point of a canvas is on the screen, by shares of its sides."""
-        box = self.page.locator(canvas).bounding_box()
+        box = self.page.locator(canvas).first.bounding_box()
         return box["x"] + x * box["width"], box["y"] + y * box["height"]
 
 
