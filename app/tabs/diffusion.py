@@ -140,7 +140,7 @@ class DiffusionTab(Tab):
             )
 
         walk = RePaint(sampler, kept, known, resampling) if fills else sampler
-        noise = generators([seed, fills] if fills else seed, [0])
+        noise = generators([seed, fills] if fills else [seed], [0])
         image = model.sample([label], scale, thresholding, Watched(walk, on_visit), steps, noise)[0]
         self._drawn[side] = Drawn(name, image, fills)
         say({"kind": "image", "side": side, "image": packed(image.numpy())})
