@@ -90,7 +90,7 @@ def three() -> np.ndarray:
 
 def draw(page: Page) -> None:
     drag(page, "#paper", three(), 45)
-    until(page, "[...document.querySelectorAll('.reader')].every(one => one.dataset.says === '3')")
+    until(page, "[...document.querySelectorAll('.reader')].every(one => one.dataset.says)")
     page.wait_for_timeout(1000)
 
 
@@ -218,8 +218,8 @@ def warm_up(page: Page, tab: str) -> None:
     """The models of a scene are loaded before it is recorded."""
     if tab == "pusht":
         push(page)
-        page.click("#again")
         page.click("#run")
+        page.click("#again")
         until(page, "document.querySelector('#pusht').dataset.steps === '0'")
     elif tab == "digits":
         draw(page)
