@@ -1,10 +1,13 @@
 """Diffusion: an image as it forms from noise, step by step, and the same in two dimensions, where paths can be drawn.
 
+A part of an image that was drawn may be rubbed out: it is then drawn anew, so that it fits the rest.
+
 B batch, N points of the data in two dimensions.
 """
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,13 +15,14 @@ from torch import Tensor
 
 from app.models import arguments_of, class_names, command_of
 from app.request import Request
-from app.tab import Answer, Say, Tab, packed, rounded
+from app.tab import Answer, AppState, Say, Tab, packed, rounded
+from diffusion.inpainting import RePaint
 from diffusion.noise import Generators, generators, randn
 from diffusion.noise_schedule import SquaredCosineSchedule
 from diffusion.samplers import DDIMSampler, DDPMSampler, Denoiser, DPMSolver, OnStep, Sampler, Update
 from diffusion.scheduler import NoiseScheduler
 from diffusion.thresholding import DynamicThresholding, NoThresholding, StaticThresholding, Thresholding
-from networks.image_range import to_pixels
+from networks.image_range import from_pixels, to_pixels
 
 CLASSES = ("lightning_modules.ddpm.DDPM",)
 SAMPLERS: dict[str, Callable[[], Sampler]] = {
@@ -34,6 +38,7 @@ THRESHOLDING: dict[str, Callable[[], Thresholding]] = {
 }
 MOST_STEPS, MOST_TOY_STEPS = 250, 60
 PARTICLES = 160
+MOST_RESAMPLINGS = 20
 
 
 class Watched(Sampler):
@@ -63,8 +68,20 @@ class Watched(Sampler):
         return self.sampler.update(scheduler, generator)
 
 
+class Drawn(NamedTuple):
+    """What was drawn last on a side of the page."""
+
+    model: str
+    image: Tensor  # (C, H, W) uint8
+    fills: int  # how often a part of it was drawn anew
+
+
 class DiffusionTab(Tab):
     """One or two images at a time, and the toy in two dimensions."""
+
+    def __init__(self, app_state: AppState):
+        super().__init__(app_state)
+        self._drawn: dict[str, Drawn] = {}  # by side
 
     def hello(self) -> Answer:
         return {
@@ -90,6 +107,7 @@ class DiffusionTab(Tab):
         return self.app_state.models.of(CLASSES)
 
     def _draw(self, request: Request, say: Say) -> None:
+        """An image from noise; where `rubbed_out` is given, the part of the last one that it marks, the rest kept."""
         models, side = self._models(), request.do
         name = request.choice("model", models)
         sampler = SAMPLERS[request.choice("sampler", SAMPLERS)]()
@@ -98,7 +116,13 @@ class DiffusionTab(Tab):
         seed, scale = request.whole("seed", 0, 2**32 - 1), request.number("guidance_scale", "[0, 20]")
         model = self.app_state.models.load(name, models[name], lambda: say({"kind": "loading", "model": name}))
         label = request.whole("label", 0, max(0, model.hparams.num_classes - 1))
-        visits = 0
+        fills, visits = 0, 0
+        kept = torch.zeros(tuple(model.hparams.shape))
+        known = torch.zeros(kept.shape, dtype=torch.bool)
+        if "rubbed_out" in request:
+            kept, known, fills = self._rest(request, name)
+        resampling = request.whole("resampling", 1, MOST_RESAMPLINGS) if "resampling" in request and fills else 1
+        evaluations = (steps - 1) * resampling + 1
 
         def on_visit(x_t: Tensor, x0: Tensor, t: int) -> None:
             nonlocal visits
@@ -108,17 +132,26 @@ class DiffusionTab(Tab):
                     "kind": "step",
                     "side": side,
                     "number": visits,
-                    "of": steps,
+                    "of": evaluations,
                     "t": t,
                     "x_t": packed(to_pixels(x_t[0]).numpy()),
-                    "x_0": packed(to_pixels(x0[0]).numpy()),
+                    "x_0": packed(to_pixels(torch.where(known, kept, x0[0])).numpy()),
                 }
             )
 
-        image = model.sample(
-            [label], scale, thresholding, Watched(sampler, on_visit), steps, generator=generators(seed, [0])
-        )
-        say({"kind": "image", "side": side, "image": packed(image[0].numpy())})
+        walk = RePaint(sampler, kept, known, resampling) if fills else sampler
+        noise = generators([seed, fills] if fills else [seed], [0])
+        image = model.sample([label], scale, thresholding, Watched(walk, on_visit), steps, noise)[0]
+        self._drawn[side] = Drawn(name, image, fills)
+        say({"kind": "image", "side": side, "image": packed(image.numpy())})
+
+    def _rest(self, request: Request, model: str) -> tuple[Tensor, Tensor, int]:
+        """The image that a part of was rubbed out, in [-1, 1], where it is still known, and the number of this fill."""
+        last = self._drawn.get(request.do)
+        if last is None or last.model != model:
+            raise ValueError(f"nothing is drawn by {model} yet: there is nothing to fill in")
+        rubbed_out = torch.tensor(request.pixels("rubbed_out", tuple(last.image.shape[1:]))) > 0  # (H, W)
+        return from_pixels(last.image), (~rubbed_out).expand_as(last.image), last.fills + 1
 
     def _walk(self, request: Request, say: Say) -> None:
         """Particles from noise to the spiral, by the exact denoiser."""

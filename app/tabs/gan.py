@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from adversarial.slerp import slerp
-from app.models import class_names, command_of
+from app.models import class_names, command_of, data_of
 from app.request import Request
 from app.tab import Answer, Say, Tab, packed, rounded
 from app.tabs.digits import CLASSIFIERS
@@ -63,7 +63,7 @@ class GANTab(Tab):
                 "discriminator": self._discriminator(model, models[name], image, label),
             }
         )
-        say({"kind": "classifier", **self._classifier(image, classes, say)})
+        say({"kind": "classifier", **self._classifier(image, classes, data_of(models[name]), say)})
 
     @staticmethod
     def _discriminator(model: Any, place: Path, image: torch.Tensor, label: int) -> float | None:
@@ -73,15 +73,16 @@ class GANTab(Tab):
         with torch.inference_mode():
             return round(float(model.discriminator(from_pixels(image[None]), torch.tensor([label]))[0]), 3)
 
-    def _classifier(self, image: torch.Tensor, classes: int, say: Say) -> Answer:
-        """What a classifier of the same images reads, where there is one."""
+    def _classifier(self, image: torch.Tensor, classes: int, data: str, say: Say) -> Answer:
+        """What a classifier that was trained on the same data reads, where there is one."""
         shape = list(image.shape)
 
         def fits(given: dict[str, Any]) -> bool:
             return list(given.get("shape") or []) == shape and given.get("num_classes") == classes
 
-        of_svhn = {name: place for name, place in self.app_state.models.of(CLASSIFIERS, fits).items() if "svhn" in name}
-        for name, place in of_svhn.items():
+        for name, place in self.app_state.models.of(CLASSIFIERS, fits).items():
+            if data_of(place) != data:
+                continue
             classifier = self.app_state.models.load(name, place, partial(say, {"kind": "loading", "model": name}))
             with torch.inference_mode():
                 return {"name": name, "probabilities": rounded(classifier(image[None]).softmax(1)[0])}

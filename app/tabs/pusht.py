@@ -7,6 +7,7 @@ T predicted actions, S steps of the sampler.
 """
 
 import os
+import random
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from app.models import command_of
+from app.models import arguments_of, command_of
 from app.request import Request
 from app.solver import solve
 from app.tab import Answer, AppState, Say, Tab, rounded
@@ -45,9 +46,12 @@ class PushTTab(Tab):
         self._begin({"seed": self._seed})
 
     def hello(self) -> Answer:
-        names = list(self.app_state.models.of(POLICIES))
+        policies = self.app_state.models.of(POLICIES)
         return {
-            "policies": [{"name": name, "command": command_of(name)} for name in names],
+            "policies": [
+                {"name": name, "command": command_of(name), "acts": _how_it_acts(place)}
+                for name, place in policies.items()
+            ],
             "demonstrations": list(demonstrations()),
             "target": rounded(t_block.corners(t_block.TARGET_POSE)[t_block.OUTLINE], 2),
             "corners": rounded(t_block.CORNERS[t_block.OUTLINE], 2),
@@ -201,10 +205,11 @@ class PushTTab(Tab):
         say({"kind": "replay", "frames": rounded(frames, 3), "drivers": self._drivers, "same": same})
 
     def _demonstration(self, request: Request, say: Say) -> None:
-        """A recorded episode, and the world at its start."""
+        """A recorded episode, any one without its number, and the world at its start."""
         say({"kind": "loading", "model": "demonstrations"})
         episodes = _episodes(demonstrations()[request.choice("source", demonstrations())])
-        number = request.whole("number", 0, len(episodes) - 1)
+        last = len(episodes) - 1
+        number = request.whole("number", 0, last) if "number" in request else random.randint(0, last)
         pointer, points = episodes[number][:, :2], episodes[number][:, 2:].reshape(-1, 8, 2)
         poses = t_block.pose_of(points)
         self._begin({"options": {"reset_to_state": [*pointer[0].clip(0, t_block.WORLD).tolist(), *poses[0].tolist()]}})
@@ -240,6 +245,12 @@ def _observation(kind: str, state: np.ndarray) -> np.ndarray:
     if kind == "pixels":
         return draw(state[:2], state[2:], PIXELS)
     return np.concatenate([state[:2], t_block.corners(state[2:]).ravel()])
+
+
+def _how_it_acts(place: Path) -> Answer:
+    """The settings that a policy was trained to act with, as far as its config says them."""
+    given = arguments_of(place)
+    return {name: given[name] for name in ("temperature", "n_action_steps", "horizon") if name in given}
 
 
 def demonstrations() -> dict[str, str]:

@@ -1,21 +1,29 @@
 """The server: whom it answers, what it shows, and that no request ends a conversation."""
 
+import base64
 import gc
 import json
+import math
+import os
 import re
 import resource
+import socket
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 from starlette.websockets import WebSocketDisconnect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
 
 from app import __main__ as command
 from app import server
 from app.request import LONGEST
 from app.security import COOKIE
 from app.tabs.pusht import PushTTab
+from benchmarks.page_server import PageServer
 from envs.pusht import PushT
 from tests.app.visitor import HOST, OWN, app_state, client, visit
 
@@ -179,6 +187,69 @@ def test_a_wrong_request_is_answered_and_the_conversation_goes_on(page, text, ca
     assert not caplog.records
 
 
+CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.truncate", "shutil.rmtree"}
+
+
+@pytest.fixture
+def written():
+    """What this process writes to meanwhile, by Python's own audit events; a hook cannot be taken away again."""
+    watching = True
+
+    def watch(event, args):
+        if not watching or not args or not isinstance(args[0], str | bytes | Path):
+            return
+        path = str(args[0])
+        wrote = event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        if (wrote or event in CHANGES) and "__pycache__" not in path and path != os.devnull:
+            paths.append(path)
+
+    paths: list[str] = []
+    sys.addaudithook(watch)
+    yield paths
+    watching = False
+
+
+LOADING = {"digits", "sequences", "gan", "photographs"}  # those whose models take a while
+
+
+def half(*shape):
+    return base64.b64encode(bytes(255 * (number % 2) for number in range(math.prod(shape)))).decode()
+
+
+EVERYTHING = {  # requests of each tab, and the answer to each
+    "pusht": [
+        ("step", "state", {"driver": "policy", "policy": "pusht"}),
+        ("step", "state", {"driver": "you", "target": [5, 5]}),
+        ("replay", "replay", {}),
+        ("demonstration", "state", {"source": "bundled"}),
+        ("step", "state", {"driver": "you", "target": [5, 5]}),
+        ("keep", "state", {"unsolved": True}),
+        ("undo", "state", {}),
+    ],
+    "digits": [("read", "reading", {"drawing": half(112, 112)})],
+    "sequences": [("answer", "attention", {"model": "sorting_encoder", "text": "3 1"})],
+    "diffusion": [("walk", "paths", {"sampler": "DDIM", "steps": 2, "seed": 0})],
+    "gan": [
+        ("draw", "classifier", {"model": "svhn_gan", "label": 1, "start": 0, "end": 1, "share": 0, "truncation": 1})
+    ],
+    "photographs": [("classify", "classes", {"model": "cifar10_fast", "image": half(32, 32, 3)})],
+}
+
+
+@pytest.mark.parametrize(
+    "tab", ["pusht", "diffusion", *(pytest.param(name, marks=pytest.mark.slow) for name in sorted(LOADING))]
+)
+def test_nothing_is_written_but_to_out(tmp_path, tab, written):
+    assert EVERYTHING.keys() == server.TABS.keys() == LOADING | {"pusht", "diffusion"}
+    out = tmp_path / "kept"
+    with visit(client(app_state(tmp_path, out)), tab) as visitor:
+        for do, kind, fields in EVERYTHING[tab]:
+            visitor.ask(do, kind, **fields)
+    own = {out, tmp_path / "kept.unfinished"}  # which takes the name of the first when it is whole
+    assert not [path for path in map(Path, written) if own.isdisjoint([path, *path.parents])]
+    assert bool(written) == (tab == "pusht")
+
+
 def test_bytes_are_answered_too(page):
     with visit(page, "pusht") as visitor:
         visitor.socket.send_bytes(b"\xff\xfe")
@@ -233,6 +304,27 @@ def test_only_so_many_at_once(page, monkeypatch):
         assert refused.value.code == 1013
     with visit(page, "pusht") as again:  # a place that is free is given away again
         assert again.hello["kind"] == "hello"
+
+
+@pytest.mark.slow
+def test_the_command_answers_this_machine_alone_and_survives_a_message_too_long():
+    with PageServer() as running:
+        port = int(running.host.split(":")[1])
+        for other in ("127.0.0.2", "::1"):
+            with pytest.raises(OSError, match=r"refused|unreachable|assign"):
+                socket.create_connection((other, port), timeout=5).close()
+        options = {"origin": f"http://{running.host}", "max_size": None}
+        with connect(f"ws://{running.host}/ws/pusht", **options) as visitor:
+            visitor.send('{"do": "' + "x" * 8 * LONGEST + '"}')
+            with pytest.raises(ConnectionClosed) as ended:
+                [visitor.recv(timeout=60) for _ in range(3)]  # loading, hello, and then the end
+            assert ended.value.rcvd.code == 1009  # message too big
+        with pytest.raises(InvalidStatus) as refused, connect(f"ws://{running.host}/ws/pusht", origin="http://evil"):
+            pass
+        assert refused.value.response.status_code == 403
+        with connect(f"ws://{running.host}/ws/pusht", **options) as visitor:
+            answers = [json.loads(visitor.recv(timeout=60)) for _ in range(2)]
+        assert [answer["kind"] for answer in answers] == ["loading", "hello"]
 
 
 @pytest.mark.parametrize(

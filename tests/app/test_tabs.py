@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,11 +14,14 @@ from app.tabs import diffusion
 from app.tabs.digits import BUILD, DIGIT, SIDE, WEIGHTS, as_mnist, numpy_model
 from checkpoints.load_trained import load_trained
 from checkpoints.pretrained import SHIPPED
+from datamodules.tokenization import LearnedCharacterTokenizer
 from diffusion.noise import generators
 from diffusion.noise_schedule import SquaredCosineSchedule
 from diffusion.samplers import DDIMSampler
 from diffusion.scheduler import NoiseScheduler
 from diffusion.thresholding import StaticThresholding
+from lightning_modules.language_model import LanguageModel
+from networks.transformer import Decoder
 from tests.app.visitor import app_state, client, visit
 
 
@@ -216,6 +220,36 @@ def test_a_sample_that_nobody_waits_for_is_given_up(page):
         assert answer["kind"] == "image"
 
 
+def test_what_is_rubbed_out_is_drawn_anew_and_the_rest_stays(page):
+    fields = {"model": "mnist_ddpm", "label": 3, "seed": 5, "guidance_scale": 1, "sampler": "DDIM", "steps": 2}
+    fields["thresholding"] = "static"
+    lower = np.zeros((28, 28))
+    lower[14:] = 1
+    with visit(page, "diffusion") as visitor:
+        assert "nothing to fill in" in visitor.ask("draw", "error", rubbed_out=encoded(lower), **fields)["text"]
+        whole = image(visitor.ask("draw", "image", **fields)["image"])
+        assert "28 x 28" in visitor.ask("draw", "error", rubbed_out=encoded(lower[:14]), **fields)["text"]
+        for wrong in (0, 21, 1.5):
+            answer = visitor.ask("draw", "error", rubbed_out=encoded(lower), resampling=wrong, **fields)
+            assert "resampling" in answer["text"]
+        other = {**fields, "model": "cifar10_ddpm"}
+        assert "nothing to fill in" in visitor.ask("draw beside", "error", rubbed_out=encoded(lower), **other)["text"]
+        fills = []
+        for resampling in (1, 3):
+            visitor.socket.send_text(
+                json.dumps({"do": "draw", "rubbed_out": encoded(lower), "resampling": resampling, **fields})
+            )
+            steps = [visitor.next("step") for _ in range(resampling + 1)]
+            assert {step["of"] for step in steps} == {len(steps)}
+            assert all((image(step["x_0"])[:14] == whole[:14]).all() for step in steps)
+            fills.append(image(visitor.next("image")["image"]))
+            assert (image(steps[-1]["x_0"]) == fills[-1]).all()
+    for one in fills:
+        assert (one[:14] == whole[:14]).all()
+        assert (one[14:] != whole[14:]).any()
+    assert (fills[0] != fills[1]).any()
+
+
 # GAN
 
 
@@ -263,23 +297,89 @@ def test_a_photograph_is_classified_in_every_view(page):
 # Runs
 
 
-def test_own_runs_stand_beside_what_ships(tmp_path):
-    """A run is offered by the class that its config names, and read from its best checkpoint."""
-    run = tmp_path / "runs" / "mine" / "version_0"
+def own_run(tmp_path, name, config, state=None):
+    """A run with such a config, and a checkpoint as Lightning writes it."""
+    run = tmp_path / "runs" / name / "version_0"
     (run / "checkpoints").mkdir(parents=True)
-    (run / "config.yaml").write_text((SHIPPED / "mnist_mlp" / "config.yaml").read_text())
-    module = load_trained("mnist_mlp")
-    for name in ("best", "last"):
-        torch.save(
-            {"state_dict": module.state_dict(), "pytorch-lightning_version": "2.6.0"},
-            run / "checkpoints" / f"{name}.ckpt",
-        )
-    broken = tmp_path / "runs" / "broken" / "version_0"
-    (broken / "checkpoints").mkdir(parents=True)
-    (broken / "checkpoints" / "last.ckpt").write_bytes(b"")
+    (run / "config.yaml").write_text(config)
+    checkpoint = {"state_dict": state or {}, "pytorch-lightning_version": "2.6.0"}
+    torch.save(checkpoint, run / "checkpoints" / "last.ckpt")
+    return f"runs/{name}/version_0"
+
+
+@pytest.mark.parametrize(
+    ("tab", "shipped", "offered"),
+    [
+        ("pusht", "pusht_human", "policies"),
+        ("digits", "mnist_mlp", "readers"),
+        ("sequences", "pig_latin_decoder", "models"),
+        ("diffusion", "mnist_ddpm", "models"),
+        ("gan", "svhn_gan", "models"),
+        ("photographs", "cifar10_fast", "models"),
+    ],
+)
+def test_own_runs_stand_beside_what_ships_in_every_tab(tmp_path, tab, shipped, offered):
+    own_run(tmp_path, "mine", (SHIPPED / shipped / "config.yaml").read_text())
+    (tmp_path / "runs" / "broken" / "version_0" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "runs" / "broken" / "version_0" / "checkpoints" / "last.ckpt").write_bytes(b"")
+    with visit(client(app_state(tmp_path)), tab) as visitor:
+        names = [one["name"] for one in visitor.hello[offered]]
+    assert shipped in names
+    assert [name for name in names if name.startswith("runs/")] == ["runs/mine/version_0"]
+
+
+def test_a_run_is_read_from_its_checkpoint(tmp_path):
+    name = own_run(
+        tmp_path, "mine", (SHIPPED / "mnist_mlp" / "config.yaml").read_text(), load_trained("mnist_mlp").state_dict()
+    )
     with visit(client(app_state(tmp_path)), "digits") as visitor:
-        names = [reader["name"] for reader in visitor.hello["readers"]]
-        assert names[-1] == "runs/mine/version_0"
         visitor.ask("read", "digit", drawing=encoded(seven()))
-        readings = [visitor.next("reading") for _ in names]
-        assert readings[-1]["probabilities"] == readings[-2]["probabilities"]
+        readings = {
+            reading["reader"]: reading for reading in (visitor.next("reading") for _ in visitor.hello["readers"])
+        }
+        assert readings[name]["probabilities"] == readings["mnist_mlp"]["probabilities"]
+
+
+@pytest.mark.slow  # two GANs
+def test_the_discriminator_of_a_run_gives_its_opinion(tmp_path):
+    gan = load_trained("svhn_gan")
+    name = own_run(tmp_path, "mine", (SHIPPED / "svhn_gan" / "config.yaml").read_text(), gan.state_dict())
+    fields = {"model": name, "label": 7, "start": 4, "end": 9, "share": 0.5, "truncation": 1}
+    with visit(client(app_state(tmp_path)), "gan") as visitor:
+        shown = visitor.ask("draw", "images", **fields)
+        pixels = torch.from_numpy(image(shown["image"]).copy()).permute(2, 0, 1)[None]
+        with torch.inference_mode():
+            own = gan.discriminator(pixels.float() / 127.5 - 1, torch.tensor([7]))
+        assert shown["discriminator"] == pytest.approx(float(own), abs=2e-3)
+
+
+WRITER = """
+model:
+  class_path: lightning_modules.language_model.LanguageModel
+  init_args:
+    vocab_size: {vocab_size}
+    network:
+      class_path: networks.transformer.Decoder
+      init_args: {{width: 16, depth: 2, heads: 2, max_length: 64}}
+data:
+  class_path: datamodules.text.Text
+"""
+
+
+def test_a_model_of_text_goes_on_writing(tmp_path):
+    tokenizer = LearnedCharacterTokenizer().train(["Once upon a time there was a robot."])
+    module = LanguageModel(
+        tokenizer.get_vocab_size(), partial(Decoder, width=16, depth=2, heads=2, max_length=64)
+    ).eval()
+    module.vocabulary.adopt(tokenizer)
+    name = own_run(tmp_path, "mine", WRITER.format(vocab_size=tokenizer.get_vocab_size()), module.state_dict())
+    with visit(client(app_state(tmp_path)), "sequences") as visitor:
+        (own,) = (one for one in visitor.hello["models"] if one["name"] == name)
+        assert own["writes"]
+        options = {"temperature": 0.9, "seed": 3, "max_new_tokens": 12, "top_k": 5, "top_p": 0.9}
+        answer = visitor.ask("answer", "answer", model=name, text="Once upon", **options)
+        (whole,) = module.write(["Once upon"], **options)
+        assert "Once upon" + answer["text"] == whole
+        (first, *_) = visitor.next("attention")["maps"]
+        assert first["heads"] == 2
+        assert "".join(first["asking"]).startswith("Once")

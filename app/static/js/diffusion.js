@@ -1,14 +1,23 @@
 // Diffusion: one or two panes with an image as it forms, and particles in the plane.
 
 import { Line } from "./line.js";
-import { colour, crisp, make, options, put, showRanges } from "./drawing.js";
+import { base64Of, colour, crisp, make, options, put, showRanges } from "./drawing.js";
 
 const SIDES = ["draw", "draw beside"];
+const BRUSH = .09; // radius of what the mouse rubs out, by the image's width
+const REGIONS = { // what is rubbed out at once, by shares of width and height
+  "what you paint over": () => false,
+  "the upper half": (x, y) => y < .5,
+  "the lower half": (x, y) => y >= .5,
+  "the left half": x => x < .5,
+  "the right half": x => x >= .5,
+  "the middle": (x, y) => Math.max(Math.abs(x - .5), Math.abs(y - .5)) < .25,
+};
 
 export function mount(section) {
   const $ = id => section.querySelector(`#${id}`);
   let hello = null, paths = null;
-  const panes = SIDES.map((side, i) => new Pane(side, i));
+  const panes = SIDES.map((side, i) => new Pane(side, i, draw, fill));
   $("panes").append(...panes.map(pane => pane.element));
 
   const line = new Line("diffusion", {
@@ -27,6 +36,8 @@ export function mount(section) {
         play();
       } else panes[SIDES.indexOf(answer.side)].take(answer);
     },
+    error: settle,
+    lost: settle,
   }, section.querySelector(".status"));
 
   const chosen = () => hello?.models.find(one => one.name === $("ddpm").value);
@@ -44,13 +55,25 @@ export function mount(section) {
     panes[1].element.hidden = !$("compare").checked;
   }
 
+  const shared = () => ({ model: $("ddpm").value, label: Number($("class").value), seed: Number($("noise-seed").value) });
+
   function draw() {
     if (!chosen()) return;
-    const shared = { model: $("ddpm").value, label: Number($("class").value), seed: Number($("noise-seed").value) };
     for (const pane of panes.slice(0, $("compare").checked ? 2 : 1)) {
       pane.begin();
-      line.ask(pane.side, { ...shared, ...pane.given() });
+      line.ask(pane.side, { ...shared(), ...pane.given() });
     }
+  }
+
+  function fill(pane) {
+    const rubbedOut = pane.rubbedOut();
+    if (!chosen() || !rubbedOut) return;
+    pane.begin();
+    line.ask(pane.side, { ...shared(), ...pane.given(), ...rubbedOut });
+  }
+
+  function settle() {
+    for (const pane of panes) pane.settle();
   }
 
   $("ddpm").addEventListener("change", () => { choose(); draw(); });
@@ -58,7 +81,6 @@ export function mount(section) {
   $("noise-seed").addEventListener("change", draw);
   $("compare").addEventListener("change", () => { describe(); draw(); });
   $("denoise").addEventListener("click", draw);
-  for (const pane of panes) pane.element.addEventListener("change", event => { if (event.target !== pane.scrub) draw(); });
 
   // The plane.
 
@@ -109,6 +131,7 @@ export function mount(section) {
   addEventListener("keydown", event => {
     if (section.hidden || event.ctrlKey || event.metaKey || /^(INPUT|SELECT)$/.test(event.target.tagName)) return;
     if (event.key.toLowerCase() === "d") draw();
+    if (event.key.toLowerCase() === "f") panes.forEach(fill);
     if (event.key.toLowerCase() === "w") walk();
   });
   showRanges(section);
@@ -122,11 +145,12 @@ function dot(pen, x, y, radius) {
   pen.fill();
 }
 
-// Settings, x_t and x_0 of every step, and a slider through them.
+// Settings, x_t and x_0 of every step, a slider through them, and the image to rub a part out of.
 class Pane {
-  constructor(side, number) {
+  constructor(side, number, draw, fill) {
     this.side = side;
     this.steps = [];
+    this.drawn = this.mask = null;
     this.element = make("div", { className: "card pane" });
     this.element.dataset.side = side;
     this.sampler = make("select");
@@ -134,20 +158,30 @@ class Pane {
     this.guidance = make("input", { type: "range", min: 0, max: 8, step: .25, value: 2 });
     this.count = make("input", { type: "range", min: 1, max: 100, step: 1, value: 20 });
     this.scrub = make("input", { type: "range", min: 0, max: 0, step: 1, value: 0, className: "scrub", disabled: true });
-    [this.noisy, this.clean] = [make("canvas", { className: "pixel" }), make("canvas", { className: "pixel" })];
+    [this.noisy, this.clean] = [make("canvas", { className: "pixel" }), make("canvas", { className: "pixel paintable" })];
     this.at = make("output", { textContent: "not drawn yet" });
-    const settings = make("div", { className: "two" });
+    this.region = make("select", { className: "region" });
+    this.resampling = make("input", { type: "range", min: 1, max: 10, step: 1, value: 4, className: "resampling" });
+    this.filling = make("button", { type: "button", className: "plain fill", textContent: "Fill it in", disabled: true });
+    this.filling.append(make("kbd", { textContent: "F" }));
+    const settings = make("div", { className: "two" }), rubbing = make("div", { className: "rubbing" });
     settings.append(
       field("Sampler", this.sampler), field("Thresholding", this.thresholding),
       field("Guidance scale", this.guidance, true), field("Steps", this.count, true),
     );
+    rubbing.append(field("Rub out", this.region), field("Each step taken so often", this.resampling, true), this.filling);
     const pair = make("div", { className: "pair" });
     pair.append(figure(this.noisy, "x_t, what it looks at"), figure(this.clean, "x_0, what it predicts"));
     const through = field("Step", this.scrub);
     through.firstChild.append(this.at);
-    this.element.append(settings, pair, through);
+    this.element.append(settings, pair, through, rubbing);
     if (number) this.element.setAttribute("aria-label", "the other setting");
+    options(this.region, Object.keys(REGIONS));
+    settings.addEventListener("change", draw);
     this.scrub.addEventListener("input", () => this.show(Number(this.scrub.value)));
+    this.region.addEventListener("change", () => this.rub(REGIONS[this.region.value], true));
+    this.filling.addEventListener("click", () => fill(this));
+    this.listen();
   }
 
   settings({ samplers, thresholding }) {
@@ -170,24 +204,39 @@ class Pane {
     };
   }
 
+  rubbedOut() {
+    return this.mask && { rubbed_out: base64Of(this.mask), resampling: Number(this.resampling.value) };
+  }
+
   begin() {
     this.steps = [];
+    this.mask = null;
+    this.region.selectedIndex = 0;
     this.element.dataset.state = "drawing";
-    this.scrub.disabled = true;
+    this.scrub.disabled = this.filling.disabled = true;
     this.at.value = "…";
   }
 
   take(answer) {
     if (answer.kind === "step") {
+      if (answer.number === 1) this.steps = []; // what is left of an image that was given up may still have come
+      this.element.dataset.state = "drawing";
       this.steps.push(answer);
       this.scrub.max = this.steps.length - 1;
       this.scrub.value = this.steps.length - 1;
       this.show(this.steps.length - 1);
     } else {
-      put(answer.image, this.clean);
-      this.scrub.disabled = false;
+      this.drawn = answer.image;
+      put(this.drawn, this.clean);
+      this.settle();
       this.element.dataset.state = "drawn";
     }
+  }
+
+  // Nothing more will come.
+  settle() {
+    this.scrub.disabled = !this.steps.length;
+    if (this.element.dataset.state === "drawing") delete this.element.dataset.state;
   }
 
   show(number) {
@@ -197,6 +246,37 @@ class Pane {
     put(step.x_0, this.clean);
     this.at.value = `${step.number} of ${step.of}, t = ${step.t}`;
     this.element.dataset.step = step.number;
+  }
+
+  // Rubs out the pixels that `inside(x, y)` is true for; `anew` brings those back that were rubbed out before.
+  rub(inside, anew = false) {
+    if (this.element.dataset.state !== "drawn") return;
+    const { height, width } = this.drawn, pen = put(this.drawn, this.clean).getContext("2d");
+    if (anew || !this.mask) this.mask = new Uint8Array(height * width);
+    pen.fillStyle = colour("warm");
+    this.mask.forEach((before, i) => {
+      const [row, column] = [Math.floor(i / width), i % width];
+      if (inside((column + .5) / width, (row + .5) / height)) this.mask[i] = 1;
+      if (this.mask[i]) pen.fillRect(column, row, 1, 1);
+    });
+    if (!this.mask.includes(1)) this.mask = null;
+    this.filling.disabled = !this.mask;
+  }
+
+  listen() {
+    const paint = event => {
+      const box = this.clean.getBoundingClientRect();
+      const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+      this.rub((u, v) => Math.hypot(u - x, v - y) < BRUSH);
+    };
+    let painting = false;
+    this.clean.addEventListener("pointerdown", event => {
+      this.clean.setPointerCapture(event.pointerId);
+      painting = true;
+      paint(event);
+    });
+    this.clean.addEventListener("pointermove", event => { if (painting) paint(event); });
+    for (const kind of ["pointerup", "pointercancel"]) this.clean.addEventListener(kind, () => { painting = false; });
   }
 }
 

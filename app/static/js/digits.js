@@ -126,6 +126,27 @@ export function mount(section) {
     stroke(place(event));
   });
   for (const kind of ["pointerup", "pointercancel"]) paper.addEventListener(kind, () => { at = null; });
+
+  // A pen for the keyboard: by shares of the paper's sides.
+  const pen = { x: .5, y: .5, down: false }, SHIFT = 1 / 28;
+  const onPaper = () => [pen.x * paper.width, pen.y * paper.height];
+  function showPen() {
+    $("pen").hidden = document.activeElement !== paper || !paper.matches(":focus-visible");
+    Object.assign($("pen").style, { left: `${100 * pen.x}%`, top: `${100 * pen.y}%` });
+    $("pen").dataset.down = pen.down;
+  }
+  paper.addEventListener("keydown", event => {
+    const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    if (!move && event.key !== " ") return;
+    event.preventDefault();
+    at = onPaper();
+    if (event.key === " ") pen.down = !pen.down;
+    else [pen.x, pen.y] = [pen.x + SHIFT * move[0], pen.y + SHIFT * move[1]].map(share => Math.min(1, Math.max(0, share)));
+    if (pen.down) stroke(onPaper());
+    at = null;
+    showPen();
+  });
+  for (const kind of ["focus", "blur"]) paper.addEventListener(kind, () => { pen.down = false; showPen(); });
   $("clear").addEventListener("click", wipe);
   addEventListener("keydown", event => { if (!section.hidden && event.key.toLowerCase() === "c" && !event.ctrlKey && !event.metaKey) wipe(); });
   addEventListener("theme", () => {

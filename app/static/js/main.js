@@ -21,8 +21,10 @@ document.querySelector("nav").addEventListener("keydown", event => {
   if (!step) return;
   const links = [...document.querySelectorAll("nav a")], at = links.indexOf(document.activeElement);
   const next = links[(at + step + links.length) % links.length];
+  event.preventDefault();
+  history.pushState(null, "", next.hash); // following the link would take the focus away from it
+  show();
   next.focus();
-  next.click();
 });
 
 function setTheme(theme) {

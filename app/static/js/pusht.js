@@ -16,8 +16,10 @@ export function mount(section) {
   let hello = null, state = null, before = null, arrived = 0;
   let driver = "policy", running = false, waiting = false, due = 0;
   let target = null, pushing = false, dragging = null, over = false;
+  let moved = null; // the pose that the block was dragged to, where it is not sent yet
   let awake = 0;
   const wake = () => { awake = performance.now() + AWAKE; };
+  let described = ""; // the policy whose settings are shown
   let fan = null, plan = null, ghost = null, trail = [], planning = false;
 
   const line = new Line("pusht", {
@@ -26,7 +28,7 @@ export function mount(section) {
       waiting = planning = false;
       options($("policy"), answer.policies.map(one => one.name));
       options($("demonstrations"), answer.demonstrations);
-      showCommand();
+      showPolicy();
       section.querySelector("#record-command code").textContent = answer.record_command;
       for (const id of ["keep", "undo"]) $(id).hidden = !answer.records;
       section.querySelector("#record-command").hidden = !answer.records;
@@ -34,7 +36,10 @@ export function mount(section) {
     },
     answer(answer) {
       if (answer.kind === "state") {
-        if (answer.fan) fan = { ...answer.fan, since: performance.now() };
+        if (answer.fan) {
+          fan = { ...answer.fan, since: performance.now() };
+          $("formed-in").textContent = `(${fan.milliseconds.toFixed(0)} ms)`;
+        }
         take(answer);
       } else if (answer.kind === "planning") {
         line.say(`searching, ${answer.seconds.toFixed(1)} s …`, "busy");
@@ -51,6 +56,7 @@ export function mount(section) {
         } else setRunning(true);
       }
       waiting = false;
+      place();
     },
     error() {
       waiting = planning = false;
@@ -58,6 +64,7 @@ export function mount(section) {
     },
     lost() {
       waiting = false;
+      moved = null;
       setRunning(false);
     },
   }, section.querySelector(".status"));
@@ -86,6 +93,7 @@ export function mount(section) {
     section.dataset.steps = next.steps;
     section.dataset.solved = next.solved;
     section.dataset.pointer = next.pointer.join(",");
+    section.dataset.pose = next.pose.join(",");
   }
 
   // What the page asks for.
@@ -102,6 +110,12 @@ export function mount(section) {
       Object.assign(fields, { policy: $("policy").value, temperature: Number($("temperature").value), n_action_steps: Number($("carried").value) });
     }
     waiting = line.ask("step", fields);
+  }
+
+  function place() {
+    if (!moved || waiting) return;
+    waiting = line.ask("place", { pose: moved });
+    moved = null;
   }
 
   function begin(fields) {
@@ -146,14 +160,24 @@ export function mount(section) {
     $("note").textContent = $("hand").checked ? "drag the block, or turn it by the handle: a new episode begins" : words[driver];
   }
 
-  function showCommand() {
+  // The command that trains it, and the settings that it came with.
+  function showPolicy() {
     const chosen = hello.policies.find(one => one.name === $("policy").value);
     section.querySelector("[data-command]").textContent = chosen?.command ?? "";
+    if (!chosen || chosen.name === described) return;
+    described = chosen.name;
+    const { temperature, n_action_steps: carried, horizon } = chosen.acts;
+    if (horizon) $("carried").max = horizon;
+    for (const [id, value] of Object.entries({ temperature, carried })) {
+      if (value === undefined) continue;
+      $(id).value = value;
+      $(id).dispatchEvent(new Event("input"));
+    }
   }
 
   // Mouse, touch, keys.
 
-  const place = event => {
+  const pointOf = event => {
     const box = canvas.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top].map(value => (value * WORLD) / box.width);
   };
@@ -172,7 +196,7 @@ export function mount(section) {
   canvas.addEventListener("pointerdown", event => {
     if (!state) return;
     canvas.setPointerCapture(event.pointerId);
-    const point = place(event);
+    const point = pointOf(event);
     if ($("hand").checked) {
       const [hx, hy] = handle();
       if (Math.hypot(point[0] - hx, point[1] - hy) < 24) dragging = { turn: true };
@@ -186,14 +210,15 @@ export function mount(section) {
 
   canvas.addEventListener("pointermove", event => {
     if (!state) return;
-    const point = place(event);
+    const point = pointOf(event);
     over = $("hand").checked && inBlock(point);
     if (dragging) {
       const [x, y, angle] = state.pose;
       const pose = dragging.turn
         ? [x, y, Math.atan2(point[1] - y, point[0] - x) - Math.PI / 2]
         : [point[0] + dragging.offset[0], point[1] + dragging.offset[1], angle];
-      if (!waiting) waiting = line.ask("place", { pose });
+      moved = pose;
+      place();
     } else if (driver === "you" || pushing) target = point;
   });
 
@@ -240,10 +265,10 @@ export function mount(section) {
   $("undo").addEventListener("click", () => line.ask("undo"));
   $("replay").addEventListener("click", () => { setRunning(false); line.ask("replay"); });
   $("hand").addEventListener("change", describe);
-  $("policy").addEventListener("change", showCommand);
+  $("policy").addEventListener("change", showPolicy);
   $("beside").addEventListener("click", () => {
     choose("policy");
-    waiting = line.ask("demonstration", { source: $("demonstrations").value, number: Math.floor(Math.random() * 100) });
+    waiting = line.ask("demonstration", { source: $("demonstrations").value });
   });
 
   // Drawing, at the screen's own rate.
@@ -252,7 +277,7 @@ export function mount(section) {
     requestAnimationFrame(frame);
     if (section.hidden || !state) return;
     const interval = STEP / Number($("speed").value);
-    if (running && !waiting && !dragging && now >= due) {
+    if (running && !waiting && !dragging && !moved && now >= due) {
       due = Math.max(due + interval, now - interval);
       step();
     }

@@ -42,7 +42,7 @@ export function mount(section) {
   }, section.querySelector(".status"));
 
   function reveal() {
-    if (shown < tokens.length) $("tokens").append(chip(tokens[shown++]));
+    if (shown < tokens.length) $("tokens").append(chip(tokens[shown], shown++));
     const ended = shown >= tokens.length && outcome;
     $("outcome").textContent = ended ? outcome.text : tokens.slice(0, shown).map(one => one.token).filter(plain).join(spaced() ? " " : "");
     if (ended) {
@@ -57,7 +57,7 @@ export function mount(section) {
   const spaced = () => /^\d+$/.test(tokens[0]?.token ?? "");
   const chosen = () => hello?.models.find(one => one.name === $("sequence-model").value);
 
-  function chip(token) {
+  function chip(token, number) {
     const button = make("button", { type: "button", className: "token", textContent: token.token.replaceAll(" ", "␣") });
     button.style.setProperty("--sure", `color-mix(in srgb, var(--good) ${Math.round(100 * token.probability)}%, var(--warm))`);
     button.title = `${(100 * token.probability).toFixed(1)} %`;
@@ -65,8 +65,10 @@ export function mount(section) {
       for (const other of $("tokens").children) other.setAttribute("aria-pressed", String(other === button));
       $("candidates-of").textContent = `In the place of “${token.token}”`;
       bars($("candidates"), token.candidates, 5);
+      lookAt(readerOf(number));
     };
     for (const kind of ["click", "focus", "pointerenter"]) button.addEventListener(kind, show);
+    for (const kind of ["blur", "pointerleave"]) button.addEventListener(kind, () => lookAt(null));
     return button;
   }
 
@@ -80,6 +82,18 @@ export function mount(section) {
       button.addEventListener("click", () => { head = i; showHeads(); });
       return button;
     }));
+    drawAttention();
+  }
+
+  // Which row of the map wrote a token of the answer: the one before it, but an encoder answers where it reads.
+  function readerOf(number) {
+    const map = maps.find(one => one.name === $("layer").value);
+    if (!map || (chosen().draws && map.name.startsWith("encoder"))) return null;
+    return map.asking.length - outcome.tokens.length + number - (chosen().draws ? 1 : 0);
+  }
+
+  function lookAt(row) {
+    focus = row;
     drawAttention();
   }
 
@@ -129,10 +143,9 @@ export function mount(section) {
   $("attention").addEventListener("pointermove", event => {
     const map = maps.find(one => one.name === $("layer").value);
     if (!map) return;
-    focus = Math.floor((event.offsetX / $("attention").clientWidth) * map.asking.length);
-    drawAttention();
+    lookAt(Math.floor((event.offsetX / $("attention").clientWidth) * map.asking.length));
   });
-  $("attention").addEventListener("pointerleave", () => { focus = null; drawAttention(); });
+  $("attention").addEventListener("pointerleave", () => lookAt(null));
   $("layer").addEventListener("change", showHeads);
 
   function choose() {
