@@ -106,7 +106,7 @@ class ChunkMLP(nn.Module):
 
     def _embedded(self, t: Tensor) -> Tensor:
         """Steps (B,) -> (B, context)."""
-        if asynchronous(t.device) or torch.compiler.is_exporting():
+        if torch.compiler.is_exporting() or asynchronous(t.device) or len(t) == 1:
             return self.embed_step(t)
         steps, index = t.unique(return_inverse=True)  # no faster, but published episodes were rounded so
         return self.embed_step(steps)[index]
