@@ -6,7 +6,8 @@ Ours is `pretrained/pusht` as it ships: its own network and DDIM steps, from key
 (`python train.py export pusht --batch_size 1`), by ONNX Runtime on one thread. LeRobot's is its DiffusionPolicy
 with default network on the same kind of state observation, with its default sampler (DDPM, 100 steps) and with DDIM in
 10 steps. Most of the difference is the size of the network and how often it is evaluated. LeRobot pins older
-versions of torch, so the benchmark gives it an environment of its own, `.venv-lerobot` (made once), with this one's.
+versions of torch, so the benchmark gives it an environment of its own, `.venv-lerobot` (made once), which sees this
+one's packages, torch among them, and has what LeRobot needs besides.
 All processes take turns on the same machine; those of PyTorch have the same threads.
 """
 
@@ -15,11 +16,11 @@ import subprocess
 import sys
 import time
 import venv
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -106,9 +107,9 @@ def peer_python() -> str:
     finished = PEER_ENVIRONMENT / "finished"
     if not finished.exists():
         venv.create(PEER_ENVIRONMENT, with_pip=True, clear=True)
+        (packages,) = PEER_ENVIRONMENT.glob("lib/python*/site-packages")
+        (packages / "ours.pth").write_text(f"{Path(torch.__file__).parent.parent}\n")
         pip = [str(python), "-m", "pip", "install", "--quiet"]
-        ours = [f"{name}=={version(name)}" for name in ("torch", "torchvision")]
-        subprocess.run([*pip, *ours], check=True)
         subprocess.run([*pip, "--no-deps", f"lerobot=={LEROBOT}"], check=True)
         subprocess.run([*pip, *LEROBOT_NEEDS], check=True)
         finished.touch()
