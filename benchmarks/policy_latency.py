@@ -3,7 +3,7 @@
     python -m benchmarks.policy_latency
 
 Ours is `pretrained/pusht` as it ships: its own network and DDIM steps, from keypoints; in PyTorch, and exported
-(`python train.py export pusht --batch_size 1`), by ONNX Runtime on one thread. LeRobot's is its DiffusionPolicy
+(`python train.py export pusht --batch_size 1`, then with `--int8`), by ONNX Runtime on one thread. LeRobot's is its DiffusionPolicy
 with default network on the same kind of state observation, with its default sampler (DDPM, 100 steps) and with DDIM in
 10 steps. Most of the difference is the size of the network and how often it is evaluated. LeRobot pins older
 versions of torch, so the benchmark gives it an environment of its own, `.venv-lerobot` (made once), which sees this
@@ -121,24 +121,27 @@ def measure(python: str, setup: str) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def exported(path: Path) -> str:
+def exported(path: Path, int8: bool) -> str:
     """Writes our policy to this ONNX file; returns the constants that EXPORTED needs."""
     policy = load_trained("pretrained/pusht", DiffusionPolicy)
-    write_onnx(policy, policy.onnx_functions()[""].of_batch(1), path, {})
+    write_onnx(policy, policy.onnx_functions()[""].of_batch(1), path, {}, int8)
     return f"PATH, PARAMETERS = {str(path)!r}, {sum(p.numel() for p in policy.parameters())}"
 
 
 def main() -> None:
     check_packages()
     with TemporaryDirectory() as folder:
-        compare(exported(Path(folder, "pusht.onnx")))
+        float32, int8 = (exported(Path(folder, f"{int8}.onnx"), int8) for int8 in (False, True))
+        compare(float32, int8)
 
 
-def compare(constants: str) -> None:
+def compare(float32: str, int8: str) -> None:
+    """Print the table; the exported policies by their constants for EXPORTED."""
     python = peer_python()
     contestants = {
         "ours": (sys.executable, OURS),
-        "ours, ONNX Runtime, one thread": (sys.executable, constants + EXPORTED),
+        "ours, ONNX Runtime, one thread": (sys.executable, float32 + EXPORTED),
+        "the same with --int8": (sys.executable, int8 + EXPORTED),
         "LeRobot, as it comes": (python, "SAMPLER = {}" + THEIRS),
         "LeRobot, DDIM in 10 steps": (python, f"SAMPLER = {TEN_STEPS}" + THEIRS),
     }
