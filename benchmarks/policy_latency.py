@@ -3,11 +3,11 @@
     python -m benchmarks.policy_latency
 
 Ours is `pretrained/pusht` as it ships: its own network and DDIM steps, from keypoints; in PyTorch, and exported
-(`python train.py export pusht --batch_size 1`, then with `--int8`), by ONNX Runtime on one thread. LeRobot's is its DiffusionPolicy
-with default network on the same kind of state observation, with its default sampler (DDPM, 100 steps) and with DDIM in
-10 steps. Most of the difference is the size of the network and how often it is evaluated. LeRobot pins older
-versions of torch, so the benchmark gives it an environment of its own, `.venv-lerobot` (made once), which sees this
-one's packages, torch among them, and has what LeRobot needs besides.
+(`python train.py export pusht --batch_size 1`, then with `--int8`), by ONNX Runtime on one thread. LeRobot's is its
+DiffusionPolicy with default network on the same kind of state observation, with its default sampler (DDPM, 100 steps)
+and with DDIM in 10 steps. Most of the difference is the size of the network and how often it is evaluated. LeRobot pins
+older versions of torch, so the benchmark gives it an environment of its own, `.venv-lerobot` (made once), which sees
+this one's packages, torch among them, and has what LeRobot needs besides.
 All processes take turns on the same machine; those of PyTorch have the same threads.
 """
 
