@@ -69,7 +69,8 @@ call = lambda: session.run(None, given)
 parameters = PARAMETERS
 """
 THEIRS = """
-import json, time, torch
+import json, sys, time, torch
+sys.modules["transformers"] = None  # other policies of LeRobot's, imported with this one, fail with newer versions
 from lerobot.configs.types import FeatureType, PolicyFeature
 from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
 from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
