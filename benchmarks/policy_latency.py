@@ -3,10 +3,11 @@
     python -m benchmarks.policy_latency
 
 Ours is `pretrained/pusht` as it ships: its own network and DDIM steps, from keypoints; in PyTorch, and exported
-(`python train.py export pusht --batch_size 1`), by ONNX Runtime on one thread. LeRobot's is its DiffusionPolicy
-with default network on the same kind of state observation, with its default sampler (DDPM, 100 steps) and with DDIM in
-10 steps. Most of the difference is the size of the network and how often it is evaluated. LeRobot pins older
-versions of torch, so the benchmark gives it an environment of its own, `.venv-lerobot` (made once), with this one's.
+(`python train.py export pusht --batch_size 1`, then with `--int8`), by ONNX Runtime on one thread. LeRobot's is its
+DiffusionPolicy with default network on the same kind of state observation, with its default sampler (DDPM, 100 steps)
+and with DDIM in 10 steps. Most of the difference is the size of the network and how often it is evaluated. LeRobot pins
+older versions of torch, so the benchmark gives it an environment of its own, `.venv-lerobot` (made once), which sees
+this one's packages, torch among them, and has what LeRobot needs besides.
 All processes take turns on the same machine; those of PyTorch have the same threads.
 """
 
@@ -15,11 +16,11 @@ import subprocess
 import sys
 import time
 import venv
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -68,7 +69,8 @@ call = lambda: session.run(None, given)
 parameters = PARAMETERS
 """
 THEIRS = """
-import json, time, torch
+import json, sys, time, torch
+sys.modules["transformers"] = None  # other policies of LeRobot's, imported with this one, fail with newer versions
 from lerobot.configs.types import FeatureType, PolicyFeature
 from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
 from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
@@ -106,9 +108,9 @@ def peer_python() -> str:
     finished = PEER_ENVIRONMENT / "finished"
     if not finished.exists():
         venv.create(PEER_ENVIRONMENT, with_pip=True, clear=True)
+        (packages,) = PEER_ENVIRONMENT.glob("lib/python*/site-packages")
+        (packages / "ours.pth").write_text(f"{Path(torch.__file__).parent.parent}\n")
         pip = [str(python), "-m", "pip", "install", "--quiet"]
-        ours = [f"{name}=={version(name)}" for name in ("torch", "torchvision")]
-        subprocess.run([*pip, *ours], check=True)
         subprocess.run([*pip, "--no-deps", f"lerobot=={LEROBOT}"], check=True)
         subprocess.run([*pip, *LEROBOT_NEEDS], check=True)
         finished.touch()
@@ -120,24 +122,27 @@ def measure(python: str, setup: str) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def exported(path: Path) -> str:
+def exported(path: Path, int8: bool) -> str:
     """Writes our policy to this ONNX file; returns the constants that EXPORTED needs."""
     policy = load_trained("pretrained/pusht", DiffusionPolicy)
-    write_onnx(policy, policy.onnx_functions()[""].of_batch(1), path, {})
+    write_onnx(policy, policy.onnx_functions()[""].of_batch(1), path, {}, int8)
     return f"PATH, PARAMETERS = {str(path)!r}, {sum(p.numel() for p in policy.parameters())}"
 
 
 def main() -> None:
     check_packages()
     with TemporaryDirectory() as folder:
-        compare(exported(Path(folder, "pusht.onnx")))
+        float32, int8 = (exported(Path(folder, f"{int8}.onnx"), int8) for int8 in (False, True))
+        compare(float32, int8)
 
 
-def compare(constants: str) -> None:
+def compare(float32: str, int8: str) -> None:
+    """Print the table; the exported policies by their constants for EXPORTED."""
     python = peer_python()
     contestants = {
         "ours": (sys.executable, OURS),
-        "ours, ONNX Runtime, one thread": (sys.executable, constants + EXPORTED),
+        "ours, ONNX Runtime, one thread": (sys.executable, float32 + EXPORTED),
+        "the same with --int8": (sys.executable, int8 + EXPORTED),
         "LeRobot, as it comes": (python, "SAMPLER = {}" + THEIRS),
         "LeRobot, DDIM in 10 steps": (python, f"SAMPLER = {TEN_STEPS}" + THEIRS),
     }

@@ -1,9 +1,10 @@
 """Turn finished runs into a folder of `pretrained/`: weights, config, and a card with the figures they reach.
 
     python -m benchmarks.publish mnist_mlp runs/mnist_mlp/version_0 runs/mnist_mlp/version_1 --minutes 2 --n 10000
+    python -m benchmarks.publish mnist_mlp runs/repeat/mnist_mlp --minutes 2 --n 10000
 
-The runs are of one config with different seeds. Tests the best checkpoint of each as `train.py test` does, or the last
-one where the config monitors no metric, and writes
+The runs are of one config with different seeds; the folder that `train.py repeat` wrote stands for all of its. Tests
+the best checkpoint of each as `train.py test` does, or the last one where the config monitors no metric, and writes
 
     pretrained/NAME/model.safetensors   the first run's weights, fp16, without those that serve training alone
     pretrained/NAME/config.yaml         its model, with what follows from its data, its data and callbacks: all that
@@ -25,6 +26,13 @@ from checkpoints.pretrained import trained_file
 from cli.publication import machine, write_model
 
 PRETRAINED = Path("pretrained")
+
+
+def runs_in(place: Path) -> list[Path]:
+    """The runs that `repeat` made in a folder; any other folder is one run."""
+    report = place / "repeat.json"
+    runs = json.loads(report.read_text())["runs"] if report.is_file() else []
+    return [place / Path(run).name for run in runs] or [place]
 
 
 def test(folder: Path) -> tuple[dict[str, float], str]:
@@ -68,16 +76,17 @@ def publish(name: str, runs: list[Path], minutes: float, n: int) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.publish", description=__doc__.split("\n\n")[0])
     parser.add_argument("name", help="the folder to write in pretrained/")
-    parser.add_argument("runs", type=Path, nargs="+", help="the runs' folders, runs/CONFIG/VERSION")
+    parser.add_argument("runs", type=Path, nargs="+", help="their folders, runs/CONFIG/VERSION or runs/repeat/CONFIG")
     parser.add_argument("--minutes", type=float, required=True, help="how long one training took")
     parser.add_argument("--n", type=int, required=True, help="test samples behind the figures")
     options = parser.parse_args()
-    for run in options.runs:
+    runs = [run for place in options.runs for run in runs_in(place)]
+    for run in runs:
         try:
             trained_file(run)
         except FileNotFoundError as error:
             parser.error(str(error))
-    print(publish(options.name, options.runs, options.minutes, options.n))
+    print(publish(options.name, runs, options.minutes, options.n))
 
 
 if __name__ == "__main__":

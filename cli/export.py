@@ -42,7 +42,7 @@ def export(args: list[str]) -> None:
     metadata = {"model": type(module).__name__, "weights": config_name(config), "made_by": version()}
     for added, function in functions.items():
         path = out.with_stem(out.stem + added)
-        write_onnx(module, function, path, metadata)
+        write_onnx(module, function, path, metadata, options.int8)
         differences = largest_differences(function, path)
         print(f"{path}: {path.stat().st_size / 1e6:.2f} MB; takes {', '.join(function.inputs)}; gives", end=" ")
         print(", ".join(f"{name} (at most {value:.1e} from PyTorch's)" for name, value in differences.items()))
@@ -54,4 +54,6 @@ def _parser() -> SubcommandParser:
     parser.add_argument("--out", type=Path, help="the file (by default NAME.onnx here); further ones lie beside it")
     help_ = f"takes so many rows alone, at most {LARGEST_BATCH}, with fewer operations; by default, any number may come"
     parser.add_argument("--batch_size", type=int, metavar="N", help=help_)
+    help_ = "linear layers in 8-bit integers: a quarter of the size, faster for one row, further from PyTorch's outputs"
+    parser.add_argument("--int8", action="store_true", help=help_)
     return parser

@@ -120,12 +120,14 @@ class DDIMSampler(Sampler):
     def update(self, scheduler: NoiseScheduler, generator: Generators) -> Update:
         def implicit(x: Tensor, x0: Tensor, t: Tensor, following: Tensor) -> Tensor:
             noise = scheduler.noise_from_x0(x, x0, t)
-            alpha_bar = at(scheduler.alpha_bar, t, x)
             alpha_bar_next = at(scheduler.alpha_bar, following, x)
+            if self.eta == 0:  # sigma is 0: for one robot, its arithmetic takes as long as a layer
+                return alpha_bar_next.sqrt() * x0 + (1 - alpha_bar_next).sqrt() * noise
+            alpha_bar = at(scheduler.alpha_bar, t, x)
             # Eq. 16: sigma of the step from t to the one that follows
             sigma = self.eta * ((1 - alpha_bar_next) / (1 - alpha_bar) * (1 - alpha_bar / alpha_bar_next)).sqrt()
             x = alpha_bar_next.sqrt() * x0 + (1 - alpha_bar_next - sigma**2).clamp(min=0).sqrt() * noise
-            return x + sigma * randn(x.shape, generator, x.device, x.dtype) if self.eta > 0 else x
+            return x + sigma * randn(x.shape, generator, x.device, x.dtype)
 
         return implicit
 

@@ -40,8 +40,7 @@ class AdaptiveBlock(nn.Module):
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
 
-    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:  # (B, W), (B, 3 W) -> (B, W)
-        shift, scale, gate = modulation.chunk(3, -1)
+    def forward(self, x: Tensor, shift: Tensor, scale: Tensor, gate: Tensor) -> Tensor:  # each (B, W) -> (B, W)
         return x + (1 + gate) * self.mlp(self.norm(x) * (1 + scale) + shift)
 
 
@@ -77,7 +76,6 @@ class ChunkMLP(nn.Module):
         whole(0, 1000, encoder_depth=encoder_depth)
         number("[0, 1]", dropout=dropout)
         context = width + 3 * width * depth  # an offset for the embedded actions, then every block's modulation
-        self.width = width
         self.encode = nn.Sequential(
             nn.Linear(condition_dim, encoder_width),
             *(ResidualBlock(encoder_width, 2 * encoder_width, dropout) for _ in range(encoder_depth)),
@@ -96,17 +94,15 @@ class ChunkMLP(nn.Module):
 
     def forward(self, chunk: Tensor, t: Tensor, context: Tensor) -> Tensor:
         """Noisy actions (B, T, A), steps (B,) and what `encode` gave (B, context) -> a prediction (B, T, A)."""
-        offset, modulation = (context + self._embedded(t)).split_with_sizes(
-            [self.width, context.shape[1] - self.width], 1
-        )
+        offset, *modulation = (context + self._embedded(t)).chunk(1 + 3 * len(self.blocks), 1)  # each (B, W)
         x = self.embed_chunk(chunk.flatten(1)) + offset  # (B, W)
-        for block, own in zip(self.blocks, modulation.chunk(len(self.blocks), 1), strict=True):
-            x = block(x, own)
+        for block, *own in zip(self.blocks, modulation[0::3], modulation[1::3], modulation[2::3], strict=True):
+            x = block(x, *own)
         return self.head(self.norm(x)).unflatten(1, chunk.shape[1:])
 
     def _embedded(self, t: Tensor) -> Tensor:
         """Steps (B,) -> (B, context)."""
-        if asynchronous(t.device) or torch.compiler.is_exporting():
+        if torch.compiler.is_exporting() or asynchronous(t.device) or len(t) == 1:
             return self.embed_step(t)
         steps, index = t.unique(return_inverse=True)  # no faster, but published episodes were rounded so
         return self.embed_step(steps)[index]

@@ -10,7 +10,8 @@ from torch import nn
 def evaluating(network: nn.Module) -> Iterator[None]:
     """Every part of a network in evaluation mode, without dropout; each part's own mode is restored afterwards."""
     trained = [part for part in network.modules() if part.training]
-    network.eval()
+    if trained:  # to walk through a network takes as long as a small one computes
+        network.eval()
     try:
         yield
     finally:

@@ -271,9 +271,7 @@ CASES: dict[str, Case] = {
     "networks.chunk_mlp.ResidualBlock": network(
         lambda a: (torch.zeros(2, a["width"]),), width=4, hidden=8, dropout=0.1
     ),
-    "networks.chunk_mlp.AdaptiveBlock": network(
-        lambda a: (torch.zeros(2, a["width"]), torch.zeros(2, 3 * a["width"])), width=4, hidden=8
-    ),
+    "networks.chunk_mlp.AdaptiveBlock": network(lambda a: (torch.zeros(2, a["width"]),) * 4, width=4, hidden=8),
     "networks.chunk_mlp.ChunkMLP": Case(
         lambda: {
             "horizon": 4,

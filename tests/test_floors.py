@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,30 @@ def test_imports_point_downward(path):
 def test_the_ground_imports_nothing_of_ours():
     for ground in ("limits.py", "devices.py"):
         assert not imported(ROOT / ground) & {*FLOORS, *TOPS}
+
+
+NUMPY_ALONE = """
+import doctest, pkgutil, sys
+
+class NothingElse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] not in {"numpy", "numpy_core", *sys.stdlib_module_names}:
+            raise ImportError(f"{name} is not installed here")
+
+sys.meta_path.insert(0, NothingElse())
+import numpy_core
+
+for module in pkgutil.iter_modules(numpy_core.__path__, "numpy_core."):
+    __import__(module.name)
+assert doctest.testmod(numpy_core).attempted > 5  # trains a network
+assert not doctest.testmod(numpy_core).failed
+"""
+
+
+def test_numpy_core_needs_numpy_alone():
+    """In an interpreter that finds no other package, all of it is imported, and its example trained."""
+    done = subprocess.run([sys.executable, "-c", NUMPY_ALONE], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_there_is_no_cycle():

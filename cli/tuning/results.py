@@ -3,6 +3,7 @@
 import csv
 import io
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch.utils.tensorboard import SummaryWriter
 from cli.planned_fits import write_whole
 from cli.yaml_dump import dump_yaml
 
+PANEL = 3.5  # inches that a key's slice is wide
 ENDED = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
 
@@ -59,16 +61,22 @@ def write_csv(study: optuna.Study, path: Path, metric: str) -> None:
 
 def write_figures(study: optuna.Study, folder: Path, metric: str) -> list[Path]:
     """Optimization history, slices and, from two complete trials on, importances of parameters; returns the files."""
-    with plt.rc_context():  # Optuna sets a style
+    with plt.rc_context(), warnings.catch_warnings():  # Optuna sets a style
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         drawn: dict[str, Any] = {
             "optimization_history": plots.plot_optimization_history(study, target_name=metric),
             "slice": plots.plot_slice(study, target_name=metric),
         }
         if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) > 1:
-            drawn["param_importances"] = plots.plot_param_importances(study)
+            drawn["param_importances"] = plots.plot_param_importances(study, target_name=metric)
     files = {folder / f"{name}.png": axes for name, axes in drawn.items()}
     for path, axes in files.items():
-        figure = (axes.flat[0] if isinstance(axes, np.ndarray) else axes).figure
+        panels = list(axes.flat) if isinstance(axes, np.ndarray) else [axes]
+        figure = panels[0].figure
+        if len(panels) > 1:  # Optuna's own have no room for the names of keys and choices
+            figure.set_size_inches(PANEL * len(panels), 5)
+            for panel in panels:
+                panel.tick_params(axis="x", which="both", labelrotation=60)
         figure.savefig(path, dpi=120, bbox_inches="tight")
         plt.close(figure)
     return list(files)

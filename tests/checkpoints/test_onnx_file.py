@@ -61,6 +61,19 @@ def test_a_fixed_batch_is_that_batch_alone(classifier, tmp_path):
     assert largest_differences(function, tmp_path / "three.onnx")["probability"] < 1e-6
 
 
+def test_linear_layers_in_8_bit_integers(tmp_path):
+    torch.manual_seed(0)
+    model = MLPClassifier(shape=[1, 8, 8], num_classes=3, hidden=[256, 256], mean=[0.3], std=[0.2]).eval()
+    function, sizes = model.onnx_functions()[""].of_batch(1), []
+    for int8 in (False, True):
+        write_onnx(model, function, tmp_path / "model.onnx", {"weights": "none"}, int8)
+        sizes.append((tmp_path / "model.onnx").stat().st_size)
+    assert sizes[1] < sizes[0] / 3
+    assert 0 < largest_differences(function, tmp_path / "model.onnx")["probability"] < 0.02
+    assert metadata(session(tmp_path / "model.onnx")).keys() >= {"weights", "input.image", "class_names"}
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
 @pytest.mark.parametrize("batch", [0, -1, LARGEST_BATCH + 1, 1.5])
 def test_impossible_batches(batch, classifier):
     with pytest.raises(ValueError, match=rf"batch_size={batch} must be a whole number of at least 1"):

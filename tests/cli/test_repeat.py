@@ -102,10 +102,12 @@ def test_a_run_that_was_cut_short_goes_on():
         ("--seeds=2 --trainer.fast_dev_run=true", ["fast_dev_run"]),
         ("--seeds=2 --name=..", ["--name '..'"]),
         ("--seeds=2 --model.wdith=3", ["wdith"]),
+        ("--seeds=2 --trainer.default_root_dir=file", ["file/repeat"]),
     ],
 )
 def test_mistakes(words, answers):
-    with pytest.raises(ValueError, match=re.escape(answers[0])) as caught:
+    Path("file").touch()
+    with pytest.raises((ValueError, OSError), match=re.escape(answers[0])) as caught:
         repeated(*words.split())
     assert all(answer in str(caught.value) for answer in answers)
     assert "\n" not in str(caught.value)

@@ -211,15 +211,15 @@ def interrupt(monkeypatch, where, at):
     ],
 )
 def test_a_study_that_was_broken_off_ends_as_one_that_was_not(where, tmp_path, monkeypatch):
-    whole = rows(study(count=4))
+    whole = rows(study(count=6))  # of which one, two and three are finished where it is broken off after that
     shutil.move("runs", "whole")
     for at in (1, 2, 3):
         with monkeypatch.context() as patch:
             interrupt(patch, where, at)
             with pytest.raises(Interrupted):
-                study(count=4)
+                study(count=6)
             gc.collect()  # locks that the traceback holds
-    assert rows(study(count=4)) == whole
+    assert rows(study(count=6)) == whole
 
 
 @pytest.mark.usefixtures("forked")
@@ -272,6 +272,29 @@ def test_a_pruned_trial_that_was_not_yet_told_is_pruned(monkeypatch):
             study(count=16)
     assert loaded().trials[number].state == TrialState.RUNNING
     assert rows(study(count=16)) == rows(whole)
+
+
+@pytest.mark.usefixtures("within")
+def test_a_storage_that_fails_on_the_way_is_one_line_and_loses_nothing(tmp_path, monkeypatch):
+    whole = rows(study(count=3))
+    shutil.move("runs", "whole")
+    file, original = tmp_path / "runs/tune/Model/study.db", trial_run.train
+    kept = []
+
+    def then_it_fails(*args):
+        outcome = original(*args)
+        if len(list(tmp_path.glob("runs/tune/Model/trial_*"))) == 2:
+            kept.append(file.read_bytes())
+            file.write_bytes(b"no database any more" * 1000)
+        return outcome
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trial_run, "train", then_it_fails)
+        with pytest.raises(OSError, match=r"^the study's storage failed: [^\n]*; once it is back, the same command"):
+            study(count=3)
+    gc.collect()  # the connection, and the lock that the traceback holds
+    file.write_bytes(kept[0])
+    assert rows(study(count=3)) == whole
 
 
 def taken_by(place, search_study, **options):
@@ -359,6 +382,8 @@ def test_a_validation_that_comes_again_counts_once(tmp_path):
         ("--storage=nosql://host/x", ["storage nosql://... cannot be used"]),
         ("--storage=sqlite:////no/such/folder/x.db", ["storage sqlite://... cannot be used", "unable to open"]),
         ("--storage=postgresql+none://me:secret@host/x", ["cannot be used"]),
+        ("--storage=sqlite:///search.yaml", ["storage sqlite://... cannot be used", "not a database"]),
+        ("--trainer.default_root_dir=search.yaml", ["search.yaml"]),
     ],
 )
 def test_mistakes(words, answers):
