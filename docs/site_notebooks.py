@@ -10,7 +10,6 @@ import nbformat
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from nbconvert import MarkdownExporter
-from nbconvert.preprocessors import ExtractOutputPreprocessor
 from nbformat import NotebookNode
 from traitlets.config import Config
 
@@ -51,8 +50,8 @@ def page(source: Path, run: Path) -> tuple[str, dict[str, bytes]]:
     notebook.metadata.setdefault("language_info", {"name": "python"})  # of the code's colours
     options = Config()
     options.NbConvertBase.display_data_priority = ["text/html", "text/markdown", *PICTURES, "text/plain"]
+    options.ExtractOutputPreprocessor.extract_output_types = set(PICTURES)
     exporter = MarkdownExporter(config=options)
-    exporter.register_preprocessor(ExtractOutputPreprocessor(extract_output_types=set(PICTURES)), enabled=True)
     markdown, resources = exporter.from_notebook_node(notebook, {"unique_key": source.stem})
     return markdown, resources["outputs"]
 
