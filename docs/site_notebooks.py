@@ -3,6 +3,7 @@
 A notebook that was not run, or whose code has changed since, is shown without outputs.
 """
 
+from base64 import b64decode
 from pathlib import Path
 
 import jupytext
@@ -53,7 +54,9 @@ def page(source: Path, run: Path) -> tuple[str, dict[str, bytes]]:
     options.ExtractOutputPreprocessor.extract_output_types = set(PICTURES)
     exporter = MarkdownExporter(config=options)
     markdown, resources = exporter.from_notebook_node(notebook, {"unique_key": source.stem})
-    return markdown, resources["outputs"]
+    pictures = resources["outputs"]  # of which nbconvert leaves films in Base64
+    films = {name: b64decode(content) for name, content in pictures.items() if name.endswith(".gif")}
+    return markdown, pictures | films
 
 
 def code(notebook: NotebookNode) -> list[str]:
