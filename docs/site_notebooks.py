@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 ROOT = Path(__file__).parents[1]
-PICTURES = ["image/svg+xml", "image/gif", "image/png", "image/jpeg"]  # of an output in several formats, the first
+PICTURES = ["image/svg+xml", "image/png", "image/jpeg"]  # of an output in several formats, the first
 NOT_RUN = "*This notebook is shown without its outputs: `make notebooks` runs it.*"
 
 
@@ -48,15 +48,19 @@ def page(source: Path, run: Path) -> tuple[str, dict[str, bytes]]:
     else:
         title, _, rest = notebook.cells[0].source.partition("\n")
         notebook.cells[0].source = f"{title}\n\n{NOT_RUN}\n{rest}"
+    films: dict[str, bytes] = {}
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        if film := output.get("data", {}).get("image/gif"):  # for which nbconvert has no template
+            name = f"{source.stem}_film_{len(films)}.gif"
+            films[name] = b64decode(film)
+            output.data["text/markdown"] = f"![film]({name})"
     notebook.metadata.setdefault("language_info", {"name": "python"})  # of the code's colours
     options = Config()
     options.NbConvertBase.display_data_priority = ["text/html", "text/markdown", *PICTURES, "text/plain"]
     options.ExtractOutputPreprocessor.extract_output_types = set(PICTURES)
     exporter = MarkdownExporter(config=options)
     markdown, resources = exporter.from_notebook_node(notebook, {"unique_key": source.stem})
-    pictures = resources["outputs"]  # of which nbconvert leaves films in Base64
-    films = {name: b64decode(content) for name, content in pictures.items() if name.endswith(".gif")}
-    return markdown, pictures | films
+    return markdown, resources["outputs"] | films
 
 
 def code(notebook: NotebookNode) -> list[str]:
