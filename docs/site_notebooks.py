@@ -58,6 +58,7 @@ def page(source: Path, run: Path) -> tuple[str, dict[str, bytes]]:
     options = Config()
     options.NbConvertBase.display_data_priority = ["text/html", "text/markdown", *PICTURES, "text/plain"]
     options.ExtractOutputPreprocessor.extract_output_types = set(PICTURES)
+    options.CoalesceStreamsPreprocessor.enabled = True  # a kernel sends what a cell prints in pieces
     exporter = MarkdownExporter(config=options)
     markdown, resources = exporter.from_notebook_node(notebook, {"unique_key": source.stem})
     return markdown, resources["outputs"] | films
