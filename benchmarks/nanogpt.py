@@ -38,8 +38,8 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from benchmarks.command import as_command
-from benchmarks.publish import machine
 from checkpoints.load_trained import load_trained
+from cli.publication import machine
 from datamodules.text import Text
 from networks.vocabulary import Vocabulary
 

@@ -31,7 +31,8 @@ from lightning_modules.diffusion_policy import DiffusionPolicy
 from limits import whole
 from metrics.confidence_interval import ConfidenceInterval
 
-VAL_SEEDS = range(0, 1000)
+VAL_SEEDS = range(50_000, 51_000)  # the human demonstrations begin at the starts of 0 to 205
+LEGACY_STARTS = "legacy initial states"
 FIRST_TEST_SEED = 100_000  # where the published figures start
 WAVE = 50  # episodes that a machine plays at once
 BATCH = 50  # observations that a policy sees at once
@@ -54,7 +55,7 @@ class Rollouts(L.Callback):
     (`callbacks.log_media`).
 
     Args:
-        val_episodes: episodes at each validation, on seeds 0, 1, ... (at most 1000).
+        val_episodes: episodes at each validation, on seeds 50000, 50001, ... (at most 1000).
         test_episodes: episodes at test, on seeds 100000, 100001, ...
         video_episodes: how many of them a video shows; 0 for none.
         env_id: of the world, as `gymnasium.make` takes it; "MODULE:ID" for one that MODULE registers.
@@ -210,14 +211,16 @@ def run_checkpoint(path: str, seeds: Sequence[int]) -> list[Episode]:
     return run_policy(load_trained(path, DiffusionPolicy), seeds)
 
 
-def title(n: int, first_seed: int, starts: str = "legacy initial states", world: str = "Push-T") -> str:
+def title(n: int, first_seed: int, starts: str = LEGACY_STARTS, world: str = "Push-T") -> str:
     """What n episodes from each of so many seeds are of."""
     return f"{world}, {n} episodes, {starts} of seeds {first_seed} to {first_seed + n - 1}"
 
 
-def table(rows: dict[str, dict[str, ConfidenceInterval]], n: int, first_seed: int) -> Table:
+def table(
+    rows: dict[str, dict[str, ConfidenceInterval]], n: int, first_seed: int, starts: str = LEGACY_STARTS
+) -> Table:
     """Policies of Push-T against metrics with their 95 % intervals."""
-    result = Table(title=title(n, first_seed))
+    result = Table(title=title(n, first_seed, starts))
     result.add_column("policy")
     for name in next(iter(rows.values())):
         result.add_column(name)

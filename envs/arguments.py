@@ -8,7 +8,7 @@ from envs.lerobot_dataset import check_place
 
 LARGEST_COUNT = 1_000_000
 LARGEST_SEED = 2**32 - 1  # of the paper's own start states
-FIRST_RECORDING_SEED = 1_000_000  # far from those of validation (0 to 999) and test (100000 and up)
+FIRST_RECORDING_SEED = 1_000_000  # far from those of validation (50000 to 50999) and test (100000 and up)
 
 
 def whole_number(low: int, high: int) -> Callable[[str], int]:

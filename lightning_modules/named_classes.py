@@ -22,7 +22,7 @@ class NamedClasses(L.LightningModule):
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes in the training data; numbers where the data named none."""
-        return self.names.names or tuple(str(number) for number in range(max(1, self.hparams.num_classes)))
+        return self.names.names or tuple(str(number) for number in range(self.hparams.get("num_classes") or 1))
 
     def take_class_names(self, stage: str) -> None:
         """Take the names from the data, to be called by `setup`.

@@ -8,9 +8,11 @@ from torch.utils.data import DataLoader
 
 from callbacks import rollouts
 from callbacks.resume.random_state import random_state
-from callbacks.rollouts import Rollouts, roll_out, run_policy, table
+from callbacks.rollouts import FIRST_TEST_SEED, VAL_SEEDS, Rollouts, roll_out, run_policy, table
+from datamodules.pusht import read_keypoints
 from diffusion.noise import randn
 from envs.episode_statistics import summarize
+from envs.pusht import PushT
 from envs.pusht_world import PushTWorld
 from envs.rollout import episodes_of, rollout
 from envs.world import World
@@ -60,6 +62,22 @@ def trainer(tmp_path, callbacks):
 LOADER = DataLoader(torch.zeros(2, 1), 1)
 
 
+def nearest_starts(source, seeds):
+    """How far the farthest number of what is seen first lies from that of the nearest demonstration, for each seed."""
+    demonstrations = read_keypoints(source)
+    shown, env = demonstrations.observations[demonstrations.starts].numpy(), PushT("keypoints", legacy_resets=True)
+    return [np.abs(shown - env.reset(seed=seed)[0]).max(1).min() for seed in seeds]
+
+
+def test_no_demonstration_begins_where_policies_are_judged(human_data):
+    """A policy would be judged by what it was shown: people began at the starts of seeds 0 to 205."""
+    assert max(nearest_starts(human_data, range(206))) < 1e-3
+    test = range(FIRST_TEST_SEED, FIRST_TEST_SEED + 500)
+    for source in ("bundled", human_data):
+        for seeds in (VAL_SEEDS[:200], test):
+            assert min(nearest_starts(source, seeds)) > 5
+
+
 def test_logs_the_metrics_of_the_policys_own_episodes_with_averaged_weights(tmp_path):
     module = Chaser()
     checkpoint = ModelCheckpoint(monitor="val/score", mode="max")
@@ -68,7 +86,7 @@ def test_logs_the_metrics_of_the_policys_own_episodes_with_averaged_weights(tmp_
     # One validation, after two steps of +1: the average of 1 and 2 with decay 0.5, never the raw 2.
     assert set(module.seen_offsets) == {1.5}
     expected = summarize(
-        rollout(lambda o, numbers: (o[:, -1, 2:].reshape(-1, 8, 2).mean(1) + 1.5)[:, None].repeat(8, 1), range(3))
+        rollout(lambda o, numbers: (o[:, -1, 2:].reshape(-1, 8, 2).mean(1) + 1.5)[:, None].repeat(8, 1), VAL_SEEDS[:3])
     )
     for name, metric in expected.items():
         assert fitting.callback_metrics[f"val/{name}"].item() == pytest.approx(metric.mean, abs=1e-5)
