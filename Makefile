@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 BENCHMARKS := pusht_env_speed policy_latency numpy_core generation image_pipeline gan_svhn step_time processes
+NOTEBOOKS := $(patsubst notebooks/%.md,runs/notebooks/%.ipynb,$(wildcard notebooks/[0-9]_*.md))
 
 define LOWER_BOUNDS
 import re, tomllib
@@ -63,17 +64,17 @@ bench: $(VENV)/firstlight-dev  ## every benchmark
 results: $(VENV)/firstlight  ## test every model in pretrained/ again and hold the figures against their cards
 	$(BIN)/python -m benchmarks.results
 
-notebooks: $(VENV)/firstlight-dev  ## run every notebook, with its pictures, into runs/notebooks/
-	@mkdir -p runs/notebooks
-	@for path in notebooks/[0-9]_*.md; do \
-		$(BIN)/jupytext --quiet --to ipynb --execute --output runs/notebooks/$$(basename $$path .md).ipynb $$path || exit 1; \
-	done
+runs/notebooks/%.ipynb: notebooks/%.md | $(VENV)/firstlight-dev
+	@mkdir -p $(@D)
+	$(BIN)/jupytext --quiet --to ipynb --execute --output $@ $<
+
+notebooks: $(NOTEBOOKS)  ## run the notebooks that changed, with their pictures, into runs/notebooks/
 
 $(VENV)/firstlight-docs: $(VENV)/firstlight
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	@touch $@
 
-docs: $(VENV)/firstlight-docs  ## the site of docs/, into build/site; a warning is a failure
+docs: $(VENV)/firstlight-docs notebooks  ## the site of docs/ and the notebooks, into build/site; a warning is a failure
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 docs-serve: $(VENV)/firstlight-docs  ## the site at http://127.0.0.1:8000, built anew at every change

@@ -33,16 +33,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the figure, .png")
     options = parser.parse_args()
     figure, axes = plt.subplots(1, len(PANELS), figsize=(11, 3.2), layout="constrained")
+    figure.suptitle("200 validation starts; shaded: 95 % intervals", fontsize=9)
     begin = 0
     for number, run in enumerate(options.runs, 1):
-        for axis, (metric, title) in zip(axes, PANELS.items(), strict=True):
+        for axis, (metric, label) in zip(axes, PANELS.items(), strict=True):
             values, low, high = (curve(run, metric + suffix) for suffix in ("", "/low", "/high"))
             if values:
                 steps = [begin + step for step, _ in values]
                 axis.plot(steps, [value for _, value in values], f"C{number}o-", ms=3, label=f"round {number}")
                 band = [value for _, value in low], [value for _, value in high]
                 axis.fill_between(steps, *band, color=f"C{number}", alpha=0.2, linewidth=0)
-            axis.set(title=title, xlabel="optimizer steps")
+            axis.set(xlabel="optimizer steps", ylabel=label)
         trained = curve(run, "score")
         if not trained:
             parser.error(f"{run} holds no validation of a Push-T policy; name run folders, runs/CONFIG/VERSION")

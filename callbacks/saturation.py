@@ -65,18 +65,28 @@ class Saturation(SampleImage):
             ]
             shares[name] = [saturated_share(images) for images in drawn]
             highest[name] = grid(drawn[-1][:10], 10)
-        return self.figure(shares, highest)
+        return self.figure(shares, highest, [class_names[label] for label in labels[:10].tolist()])
 
-    def figure(self, shares: dict[str, list[float]], highest: dict[str, Tensor]) -> Tensor:
-        """Curves above, a row of samples for each thresholding below them: (3, height, width) uint8."""
+    def figure(self, shares: dict[str, list[float]], highest: dict[str, Tensor], columns: Sequence[str]) -> Tensor:
+        """Curves above, a row of samples for each thresholding below them: (3, height, width) uint8.
+
+        Args:
+            shares: of each thresholding, at every scale.
+            highest: samples of each thresholding at the highest scale, side by side.
+            columns: the samples' classes.
+        """
         figure = Figure((7, 3 + 0.9 * len(shares)), layout="constrained")
         plot, *rows = figure.subplots(1 + len(shares), 1, height_ratios=[3.0] + [0.9] * len(shares))
         for name, values in shares.items():
             plot.plot(self.scales, values, marker="o", label=name)
-        plot.set(xlabel="guidance scale", ylabel="share of saturated pixels", ylim=(0, None))
+        plot.set(xlabel="guidance scale", ylabel="share of values that are 0 or 255", ylim=(0, None))
         plot.legend()
         for axes, (name, image) in zip(rows, highest.items(), strict=True):
             axes.imshow(image.permute(1, 2, 0).cpu().numpy())
             axes.set_title(f"guidance scale {self.scales[-1]:g}, {name}", fontsize=8)
-            axes.axis("off")
+            width = image.shape[2] / len(columns)
+            axes.set_xticks([(place + 0.5) * width for place in range(len(columns))], columns, fontsize=7)
+            axes.tick_params(length=0)
+            axes.set_yticks([])
+            axes.spines[:].set_visible(False)
         return pixels(figure)

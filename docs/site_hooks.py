@@ -26,8 +26,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Links to examples/, which on the site lies beside the pages and not above them."""
-    return re.sub(r"\]\(((?:\.\./)*)\.\./examples/", r"](\1examples/", markdown)
+    """Links to examples/ and notebooks/, which on the site lie beside the pages and not above them."""
+    return re.sub(r"\]\(((?:\.\./)*)\.\./(examples|notebooks)/", r"](\1\2/", markdown)
 
 
 def on_page_content(page_html: str, page: Page, config: MkDocsConfig, files: Files) -> str:

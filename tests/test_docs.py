@@ -1,14 +1,16 @@
 """The pages of docs/: what they quote is in the code, formulas read on GitHub and on the site, lessons are lessons."""
 
+import importlib.util
 import re
 import subprocess
 import sys
+from base64 import b64encode
 
 import pytest
 
 from tests.test_train import ROOT
 
-PAGES = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *(ROOT / "notebooks").glob("*.md")])
 LESSONS = ["numpy_core", "mlp", "cnn", "transformer", "gan", "ddpm", "pusht"]  # in their order
 QUOTES = [
     pytest.param(quote, id=f"{page.stem}-{number}")
@@ -78,10 +80,38 @@ def test_a_lesson_has_all_its_parts(place):
             assert f"({LESSONS[other]}.md)" in head
 
 
+@pytest.mark.parametrize("ran", [True, False], ids=["as it ran", "changed since"])
+def test_a_notebook_on_the_site_shows_what_its_own_code_printed_and_drew(ran, tmp_path):
+    jupytext, nbformat = pytest.importorskip("jupytext"), pytest.importorskip("nbformat")
+    pytest.importorskip("nbconvert")
+    pytest.importorskip("mkdocs")
+    spec = importlib.util.spec_from_file_location("site_notebooks", ROOT / "docs/site_notebooks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    cells, outputs = nbformat.v4, []
+    files = {"image/png": b"a still", "image/gif": b"a film", "image/svg+xml": b"<svg></svg>"}
+    for kind, content in files.items():
+        data = content.decode() if kind == "image/svg+xml" else b64encode(content).decode()
+        outputs.append(cells.new_output("display_data", {kind: data, "text/plain": "<Figure>"}))
+    outputs.append(cells.new_output("stream", text="forty-two\n"))
+    text = [cells.new_markdown_cell("# 0. Toy\n\nA sum."), cells.new_code_cell("40 + 2")]
+    jupytext.write(cells.new_notebook(cells=text), tmp_path / "0_toy.md")
+    run = [text[0], cells.new_code_cell("40 + 2" if ran else "40 + 3", outputs=outputs)]
+    nbformat.write(cells.new_notebook(cells=run), tmp_path / "0_toy.ipynb")
+    markdown, pictures = module.page(tmp_path / "0_toy.md", tmp_path / "0_toy.ipynb")
+    assert markdown.lstrip().startswith("# 0. Toy\n")
+    assert "```python\n40 + 2\n```" in markdown
+    assert sorted(pictures.values()) == (sorted(files.values()) if ran else [])
+    assert all(f"({name})" in markdown for name in pictures)
+    assert ("forty-two" in markdown) == ran
+    assert ("make notebooks" in markdown) == (not ran)
+    assert "<Figure>" not in markdown
+
+
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning(tmp_path):
     """Dead links and anchors, pages outside of the navigation and names that the API lacks are warnings."""
-    for module in ("material", "mkdocstrings", "latex2mathml"):
+    for module in ("material", "mkdocstrings", "latex2mathml", "nbconvert"):
         pytest.importorskip(module)
     built = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path],
@@ -94,3 +124,8 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     assert page.count("<math") == sum(map(len, formulas(lesson("transformer"))))
     assert "search/search_index.json" in {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.json")}
     assert "networks.transformer.Encoder" in (tmp_path / "api/networks.html").read_text()
+    notebook = (tmp_path / "notebooks/6_ddpm.html").read_text()
+    assert notebook.count("<math") == sum(map(len, formulas((ROOT / "notebooks/6_ddpm.md").read_text())))
+    for page in tmp_path.rglob("*.html"):  # the site reads without a network
+        parts = re.findall(r"<(?:script|img|video|link [^>]*stylesheet)[^>]* (?:src|href)=\"?(\S+)", page.read_text())
+        assert not [part for part in parts if part.startswith(("http", "//"))], page

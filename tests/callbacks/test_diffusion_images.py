@@ -76,8 +76,9 @@ def test_strip_ends_with_the_sample_and_begins_with_the_first_step():
 def test_saturation_compares_all_thresholdings_at_all_scales():
     module, shown = Recorder(), {}
     callback = Saturation(scales=[8.0, 1.0], samples=4)
-    callback.figure = lambda shares, highest: shown.update(shares)
+    callback.figure = lambda shares, highest, columns: shown.update(shares, columns=columns)
     callback.image(module, CLASSES)
+    assert shown.pop("columns") == ["a", "b", "c", "a"]
     names = ("NoThresholding", "StaticThresholding", "DynamicThresholding")
     assert shown == dict(zip(names, [[1.0, 1.0], [0.0, 0.0], [0.0, 0.0]], strict=True))
     assert [call[:3] for call in module.calls] == [

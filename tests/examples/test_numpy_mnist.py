@@ -33,9 +33,11 @@ def test_a_run_leaves_its_images_curves_and_result(model, tmp_path, capsys):
             assert (folder / name).stat().st_size > 1000
         result = json.loads((folder / "result.json").read_text())
         assert 0 <= result["test_accuracy"] <= 1
-        board = EventAccumulator(str(folder)).Reload().Tags()
-        assert {"train/loss", "train/accuracy", "val/loss", "val/accuracy"} <= set(board["scalars"])
-        assert {"curves", "weights", "confusion", "mistakes"} <= set(board["images"])
+        board = EventAccumulator(str(folder)).Reload()
+        assert {"train/loss", "train/accuracy", "val/loss", "val/accuracy"} <= set(board.Tags()["scalars"])
+        assert [event.step for event in board.Scalars("train/loss")] == [0, 1, 2, 3]  # 20 where there are as many
+        assert [event.step for event in board.Scalars("val/loss")] == [2, 4]
+        assert {"curves", "weights", "confusion", "mistakes"} <= set(board.Tags()["images"])
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(monkeypatch, tmp_path):

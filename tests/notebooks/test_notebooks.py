@@ -55,6 +55,14 @@ def test_there_is_one_for_each_stage():
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_begins_with_its_title_and_names_its_kernel(path):
+    """What stands before the title is read as such, and is no cell: `jupytext --execute` asks it for the kernel."""
+    notebook = jupytext.read(path)
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert notebook.cells[0].source.startswith(f"# {path.stem[0]}. ")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_everything_named_is_there(path):
     """Imports, attributes of what is imported, keyword arguments, and no name that was never given."""
     tree = code(path)
