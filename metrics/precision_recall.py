@@ -9,7 +9,8 @@ point's k-th nearest neighbour in its own set.
     coverage   share of real images whose ball holds a sample
 
 Precision and recall are those of Kynkäänniemi et al. 2019 (arXiv:1904.06991), density and coverage of Naeem et al. 2020
-(arXiv:2002.09797). One outlier among the real images makes a large ball, which raises precision; density and coverage hardly see it.
+(arXiv:2002.09797). One outlier makes a large ball, which raises precision or recall; density and coverage hardly see
+it.
 
 N real images, M samples, F features.
 """
