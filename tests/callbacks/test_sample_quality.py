@@ -150,7 +150,7 @@ def test_too_few_held_out_images_are_refused(reader):
             self.test_set = self.test_set.subset(torch.arange(5))
 
     trainer = L.Trainer(accelerator="cpu", callbacks=[SampleQuality("reader", samples=50)], logger=False)
-    with pytest.raises(ValueError, match="90 training and 5 held-out images; a FID, .* need at least 6"):
+    with pytest.raises(ValueError, match=r"90 training and 5 held-out images; a FID, .* need at least 6"):
         trainer.test(Drawer(), Few(), verbose=False)
 
 
