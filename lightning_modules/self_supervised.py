@@ -15,17 +15,19 @@ import torch
 from torch import Tensor, nn
 
 from adversarial.diff_augment import DiffAugmentation, augment
-from lightning_modules.data_contract import check_image_data
+from lightning_modules.data_contract import check_image_data, training_images
 from lightning_modules.optimized_module import OptimizedModule
 from lightning_modules.step_log import log_step
 from limits import whole
 from networks.cnn import ResNet
-from networks.image_classifier import FeatureNetwork, NetworkFactory
+from networks.image_classifier import FeatureNetwork, NetworkFactory, WhitenedNetwork
 from networks.image_range import from_pixels
 from networks.image_shape import check_images, image_shape
 from networks.nt_xent import NTXent
 from optim.lr_schedule import LRSchedule
 from optim.parameter_groups import OptimizerFactory
+
+WHITENED_ON = 5_000  # images
 
 
 class SelfSupervised(OptimizedModule):
@@ -86,7 +88,12 @@ class SelfSupervised(OptimizedModule):
         return cast(FeatureNetwork, self.network).features(from_pixels(images).to(self.dtype)).float()
 
     def setup(self, stage: str) -> None:
+        """Whiten the first layer of a `networks.image_classifier.WhitenedNetwork` where that was not done yet."""
         check_image_data(self, self.hparams.shape)
+        if stage == "fit" and hasattr(self.network, "whiten"):
+            network = cast(WhitenedNetwork, self.network)
+            if not network.whitened.known:
+                network.whiten(from_pixels(training_images(self, WHITENED_ON, "the first layer's filters")))
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         check_images(batch["image"], self.hparams.shape)

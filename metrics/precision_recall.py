@@ -36,7 +36,7 @@ class PrecisionRecall(NamedTuple):
 
 
 def precision_recall(real: Tensor, samples: Tensor, k: int = 5) -> PrecisionRecall:
-    """Of features (N, F) and (M, F), by distances in float64; a ball holds its surface.
+    """Of features (N, F) and (M, F), by distances in float64.
 
     They depend on N and M: compare figures of the same numbers. For two sets from the same distribution the density is
     1 on average, and the coverage 1 - (1 - M / (N + M))^k where both are large (`expected_coverage` is exact).
@@ -49,7 +49,8 @@ def precision_recall(real: Tensor, samples: Tensor, k: int = 5) -> PrecisionReca
             f"k={k} neighbours need more than {k} images on either side; got {len(real)} real images and "
             f"{len(samples)} samples"
         )
-    real, samples = real.double(), samples.double()
+    centre = real.double().mean(0)  # large norms would cost digits of small distances
+    real, samples = real.double() - centre, samples.double() - centre
     real_radii, sample_radii = _radii(real, k), _radii(samples, k)  # (N,), (M,)
     balls = torch.zeros(len(samples), dtype=torch.long)  # of real images, around each sample
     recalled, covered = [], []

@@ -1,6 +1,7 @@
 """The same samples each time, whatever the batches, and each drawn once."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -94,7 +95,7 @@ def test_each_image_is_the_same_in_batches_of_any_size(kind, monkeypatch):
 
 def test_a_long_drawing_says_how_long(monkeypatch, capsys):
     clock = iter([0.0, 600.0])
-    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     drawn_samples(Counting(), LABELS)
     assert "drawing 12 samples: about 20 minutes" in capsys.readouterr().out
 
@@ -104,6 +105,6 @@ def test_a_long_rest_says_how_much_is_there(monkeypatch, capsys):
     assert not capsys.readouterr().out
     next(cache.folder().rglob("1.safetensors")).unlink()
     clock = iter([0.0, 600.0])
-    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     drawn_samples(Counting(), LABELS)
     assert "drawing 8 samples, of 12; the others were drawn before: about 10 minutes" in capsys.readouterr().out
