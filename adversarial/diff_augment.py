@@ -109,7 +109,8 @@ class Cutout(DiffAugmentation):
 class Crop(DiffAugmentation):
     """Show a part of each image as a whole one, resampled bilinearly (the crops of Szegedy et al. 2015).
 
-    The part lies within the image; its area is drawn evenly, and the logarithm of width / height up to `STRETCH`.
+    The part lies within the image. Its area is drawn evenly, and then its shape: the image's, stretched by up to
+    `STRETCH` in either direction.
 
     Args:
         least: the smallest area, as a share of the image's.
@@ -122,8 +123,9 @@ class Crop(DiffAugmentation):
         self.least = least
 
     def __call__(self, images: Tensor) -> Tensor:
-        area, stretch = _uniform(images, self.least, 1), _uniform(images, -1, 1) * math.log(self.STRETCH)
-        sides = torch.cat([(area * (sign * stretch).exp()).sqrt().clamp(max=1) for sign in (1, -1)], 1).flatten(1)
+        area = _uniform(images, self.least, 1)
+        stretch = _uniform(images, -1, 1) * area.log().neg().clamp(max=math.log(self.STRETCH))  # no side is above 1
+        sides = torch.cat([(area * (sign * stretch).exp()).sqrt() for sign in (1, -1)], 1).flatten(1)  # (B, 2)
         middle = (1 - sides) * torch.empty_like(sides).uniform_(-1, 1)  # (B, 2): across and down, from -1 to 1
         places = torch.cat([sides[:, :, None] * torch.eye(2, device=images.device), middle[:, :, None]], 2)
         with torch.autocast(images.device.type, enabled=False):  # pixels stay what they are

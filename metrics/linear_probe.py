@@ -27,8 +27,13 @@ def linear_probe(
         raise ValueError(
             f"a linear probe trains on images and tests on images; got {len(features)} and {len(test_features)}"
         )
-    mean, std = features.double().mean(0), features.double().std(0, correction=0)
-    x, test = ((part.double() - mean) / std.clamp(min=1e-12) for part in (features, test_features))
+    with torch.inference_mode(False), torch.enable_grad():  # a test turns gradients off
+        return _accuracy(*(part.clone() for part in (features, labels, test_features, test_labels)), weight_decay)
+
+
+def _accuracy(x: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, weight_decay: float) -> float:
+    mean, std = x.double().mean(0), x.double().std(0, correction=0)
+    x, test = ((part.double() - mean) / std.clamp(min=1e-12) for part in (x, test))
     classes = int(torch.cat([labels, test_labels]).max()) + 1
     weight = torch.zeros(classes, x.shape[1], dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
@@ -40,6 +45,5 @@ def linear_probe(
         value.backward()
         return value
 
-    with torch.enable_grad():
-        solver.step(loss)  # type: ignore[arg-type]  # which asks for a float
+    solver.step(loss)  # type: ignore[arg-type]  # which asks for a float
     return (F.linear(test, weight, bias).argmax(1) == test_labels).double().mean().item()

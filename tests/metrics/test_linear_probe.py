@@ -51,8 +51,9 @@ def test_a_class_that_only_the_test_has_is_not_found():
     assert linear_probe(x[y < 2], y[y < 2], x, y) == pytest.approx(2 / 3)
 
 
-def test_it_learns_where_gradients_are_off():
-    with torch.no_grad():
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
+def test_it_learns_where_gradients_are_off(off):
+    with off():
         assert linear_probe(*clouds(90, 0, 30.0), *clouds(90, 1, 30.0)) == 1
 
 
