@@ -26,8 +26,8 @@ def small(monkeypatch):
 
 
 def test_it_is_learned_from_right_samples_and_not_from_wrong_ones():
-    test = bars(200, seed=1)
-    right, half = (tstr.accuracy(bars(300, seed=0, wrong=wrong), test, epochs=8) for wrong in (0.0, 0.5))
+    test = bars(120, seed=1)
+    right, half = (tstr.accuracy(bars(200, seed=0, wrong=wrong), test, epochs=6) for wrong in (0.0, 0.5))
     assert right > 0.95
     assert half < 0.75
 

@@ -45,7 +45,7 @@ def test_it_learns_to_find_the_other_view_of_images_it_has_not_seen():
         model.log = lambda *_, **__: None
         torch.manual_seed(2)
         found.append(model.training_step({"image": fresh.train_set.images}, 0).item())
-    assert found[0] == pytest.approx(math.log(47), abs=0.3)  # by chance, one of 47 other views
+    assert found[0] > math.log(47)  # no better than by chance among 47 other views
     assert found[1] < found[0] - 0.5
 
 
