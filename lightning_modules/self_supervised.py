@@ -106,3 +106,7 @@ class SelfSupervised(OptimizedModule):
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Nothing to do image by image: features are measured as a whole (`callbacks.linear_probe`)."""
+
+    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """The features of the batch's images: (B, F)."""
+        return self.features(batch["image"])
