@@ -39,7 +39,8 @@ class InMemory(PublishedImages):
     """Images to train on, which are moved by up to two pixels."""
 
     def __init__(self, train: ImageSet):
-        self.shape = tuple(train.images.shape[1:])
+        channels, height, width = train.images.shape[1:]
+        self.shape = channels, height, width
         super().__init__(
             "memory", batch_size=BATCH, augment=[Shift(2, "reflect")], val_share=0, class_names=[*train.class_names]
         )
@@ -62,9 +63,14 @@ def accuracy(train: ImageSet, test: ImageSet, seed: int = 0, epochs: int = EPOCH
         lr_schedule=WarmupCosine(warmup=0),
         label_smoothing=0.1,
     )
-    quiet = dict.fromkeys(["logger", "enable_checkpointing", "enable_model_summary"], False)
-    precision = "bf16-mixed" if cpu_has_bfloat16() else "32-true"
-    trainer = L.Trainer(accelerator="cpu", max_epochs=epochs, precision=precision, **quiet)
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_epochs=epochs,
+        precision="bf16-mixed" if cpu_has_bfloat16() else "32-true",
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+    )
     trainer.fit(classifier, data)
     classifier.eval()
     with torch.no_grad():
