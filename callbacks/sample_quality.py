@@ -114,7 +114,8 @@ class SampleQuality(L.Callback):
         for name, network in self._others.items():
             sets, what = (train.images, images, heldout.images), f"features of {name}"
             found = [extract(network.to(module.device), part, what, bar) for part in sets]
-            metrics |= {f"{metric}/{name}": value for metric, value in distances(*found, self.seed).items()}
+            measured = distances(found[0], found[1], found[2], self.seed)
+            metrics |= {f"{metric}/{name}": value for metric, value in measured.items()}
         for name, value in metrics.items():  # every process measures the same
             module.log(f"test/{name}", value, batch_size=1)
         if trainer.is_global_zero:

@@ -28,7 +28,8 @@ def linear_probe(
             f"a linear probe trains on images and tests on images; got {len(features)} and {len(test_features)}"
         )
     with torch.inference_mode(False), torch.enable_grad():  # a test turns gradients off
-        return _accuracy(*(part.clone() for part in (features, labels, test_features, test_labels)), weight_decay)
+        sets = features.clone(), labels.clone(), test_features.clone(), test_labels.clone()
+        return _accuracy(*sets, weight_decay)
 
 
 def _accuracy(x: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, weight_decay: float) -> float:
@@ -45,5 +46,5 @@ def _accuracy(x: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, weig
         value.backward()
         return value
 
-    solver.step(loss)  # type: ignore[arg-type]  # which asks for a float
+    solver.step(loss)
     return (F.linear(test, weight, bias).argmax(1) == test_labels).double().mean().item()
