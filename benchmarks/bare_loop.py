@@ -1,6 +1,7 @@
 """The training of a config as a loop in plain PyTorch, to hold Lightning's trainer against."""
 
 from collections.abc import Callable
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -35,8 +36,8 @@ class BareLoop(L.Callback):
         module.log = module.log_dict = lambda *args, **options: None
         module.train()
         step = adversarial(trainer, module) if isinstance(module, GAN) else supervised(trainer, module)
-        averages = [call._average_model for call in trainer.callbacks if isinstance(call, WeightAveraging)]
-        data, starts = trainer.datamodule, []
+        averages = [call._average_model for call in cast(Any, trainer).callbacks if isinstance(call, WeightAveraging)]
+        data, starts = cast(Any, trainer).datamodule, []
         for number, batch in enumerate(data.train_dataloader()):
             batch = trainer.strategy.batch_to_device(batch)
             note(starts, self.warm_up, trainer)

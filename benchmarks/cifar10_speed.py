@@ -34,6 +34,7 @@ from benchmarks.step_clock import wait
 from checkpoints.pretrained import read_config
 from cli.freed_memory import keep_freed_memory
 from datamodules.cifar10 import CIFAR10
+from lightning_modules.classifier import Classifier
 
 SCRIPT = "airbench94_muon.py"
 CONFIG = Path("configs/cifar10_fast.yaml")
@@ -138,7 +139,7 @@ def ours(config: dict, seed: int) -> tuple[Race, float]:
     L.seed_everything(seed, verbose=False)
     data = built(L.LightningDataModule, config["data"])
     follows = {"shape": list(data.shape), "num_classes": len(data.class_names)}
-    module = built(L.LightningModule, config["model"], **follows)
+    module = built(Classifier, config["model"], **follows)
     data.setup("test")
     clock = Clock()
     options = {name: config["trainer"][name] for name in ("max_epochs", "precision")}
@@ -152,7 +153,7 @@ def ours(config: dict, seed: int) -> tuple[Race, float]:
     return race, training_flops(module, trainer.global_step, config["data"]["init_args"]["batch_size"])
 
 
-def training_flops(module: L.LightningModule, steps: int, batch: int) -> float:
+def training_flops(module: Classifier, steps: int, batch: int) -> float:
     """FLOPs of forward and backward over all images that were trained on, small and whole ones."""
 
     def of_one(size: int) -> float:
@@ -161,9 +162,10 @@ def training_flops(module: L.LightningModule, steps: int, batch: int) -> float:
             module.network(pixels).sum().backward()
         return counter.get_total_flops() / len(pixels)
 
-    small = module.hparams.small_share
-    whole = module.hparams.shape[-1]
-    return steps * batch * (small * of_one(module.hparams.small_size) + (1 - small) * of_one(whole))
+    resizing, whole = module.progressive_resizing, module.hparams.shape[-1]
+    if resizing is None:
+        return steps * batch * of_one(whole)
+    return steps * batch * (resizing.share * of_one(resizing.size) + (1 - resizing.share) * of_one(whole))
 
 
 def gemm_peak(size: int = 2048, rounds: int = 10) -> float:

@@ -32,6 +32,7 @@ from cli.freed_memory import keep_freed_memory
 from cli.precision import cpu_has_bfloat16
 from lightning_modules.ddpm import DDPM
 from networks.image_range import from_pixels, to_pixels
+from optim.lr_schedule import WarmupCosine
 from optim.parameter_groups import no_decay_on_vectors
 
 IMAGES = 64  # in a batch
@@ -71,7 +72,8 @@ def ours() -> Contestant:
             return averaged.sample(labels, guidance_scale=1.0, sampling_steps=STEPS)
 
     optimizer = torch.optim.AdamW(no_decay_on_vectors(model), model.hparams.lr, betas=(0.9, 0.99), fused=True)
-    return contestant(model, optimizer, loss, sample, lambda share: model.lr_schedule(int(1000 * share), 1000))
+    rate = WarmupCosine(warmup=0.02)  # DDPM's default
+    return contestant(model, optimizer, loss, sample, lambda share: rate(int(1000 * share), 1000))
 
 
 def autocast(device: torch.device) -> torch.autocast:

@@ -34,12 +34,13 @@ from benchmarks.cifar10_speed import built
 from benchmarks.command import as_command
 from callbacks.sample_grid import draw, grid
 from callbacks.sample_quality import SampleQuality
-from checkpoints.pretrained import build, read_config
+from checkpoints.load_trained import build
+from checkpoints.pretrained import read_config
+from cli.freed_memory import keep_freed_memory
 from datamodules.svhn import SVHN
 from lightning_modules.gan import GAN
 from networks.image_range import from_pixels
 from optim.lr_schedule import Constant
-from train import keep_freed_memory
 
 OURS, RECIPE = Path("configs/svhn_gan.yaml"), Path("configs/svhn_dcgan.yaml")
 CLASSIFIER = "pretrained/svhn_classifier"
@@ -102,7 +103,7 @@ def _batches(data: SVHN, count: int) -> Iterator[dict]:
 
 def speed(rounds: int) -> Table:
     config = read_config(RECIPE)
-    data = built(config["data"])
+    data = built(SVHN, config["data"])
     data.setup("fit")
     seconds: dict[str, list[float]] = {"example's loop, float32": [], "ours, float32": [], "ours, bf16-mixed": []}
     example, *mine = seconds
@@ -121,7 +122,7 @@ def trained(path: Path, minutes: float, seed: int, samples: int) -> dict[str, fl
     """Metrics of a config after so many minutes of training."""
     config = read_config(path)
     precision = config["trainer"].get("precision", "32-true")
-    data = built(config["data"])
+    data = built(SVHN, config["data"])
     data.setup("fit")
     L.seed_everything(seed, verbose=False)
     per_batch = mean(seconds_of_ours(build(config["model"]), data, precision, batches=12))

@@ -22,7 +22,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from statistics import median
 from types import ModuleType
@@ -39,8 +38,8 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from benchmarks.command import as_command
-from benchmarks.publish import machine
 from checkpoints.load_trained import load_trained
+from cli.publication import machine
 from datamodules.text import Text
 from networks.vocabulary import Vocabulary
 
@@ -97,7 +96,9 @@ def ours(minutes: float, folder: Path) -> dict[str, Any]:
     seconds = folder / "seconds.json"
     words = [sys.executable, str(ROOT / "train.py"), "fit", "--config", str(CONFIG), "--run", "ours"]
     words += ["--model.network.positions", "networks.positions.LearnedPositions"]
-    words += ["--trainer.max_epochs", "-1", "--trainer.max_time", f"00:{timedelta(seconds=round(60 * minutes))}"]
+    hours, seconds_left = divmod(max(1, round(60 * minutes)), 3600)
+    words += ["--trainer.max_epochs", "-1"]
+    words += ["--trainer.max_time", f"00:{hours:02}:{seconds_left // 60:02}:{seconds_left % 60:02}"]
     words += ["--trainer.callbacks", "benchmarks.nanogpt.StepSeconds", "--trainer.callbacks.out", str(seconds)]
     run(words, folder)
     trained = load_trained(folder / "runs" / CONFIG.stem / "ours")
@@ -159,9 +160,10 @@ def loss(network: nn.Module, logits: Callable[[Tensor], Tensor], data: Text) -> 
     counts = Vocabulary(data.tokenizer).characters()
     for batch in data.val_dataloader():
         ids = batch["tokens"]
-        nats += F.cross_entropy(logits(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten(), reduction="sum").item()
-        tokens += ids[:, 1:].numel()
-        characters += int(counts[ids[:, 1:]].sum())
+        seen, targets = ids[:, :-1].contiguous(), ids[:, 1:]
+        nats += F.cross_entropy(logits(seen).flatten(0, 1), targets.flatten(), reduction="sum").item()
+        tokens += targets.numel()
+        characters += int(counts[targets].sum())
     return nats / tokens, nats / np.log(2) / characters
 
 

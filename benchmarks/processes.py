@@ -30,16 +30,16 @@ from typing import Any, NamedTuple
 
 import lightning as L
 import torch
-import torch.multiprocessing as mp
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from torch.multiprocessing.spawn import start_processes
 
 import train
 from benchmarks.command import as_command
-from benchmarks.publish import machine
 from benchmarks.step_clock import lengthen, now
 from benchmarks.step_time import race, spread
+from cli.publication import machine
 from envs.arguments import one_or_more, whole_number
 
 ROOT = Path(__file__).parent.parent
@@ -121,7 +121,7 @@ def timed(family: str, batch_size: int, count: int, shared: bool, steps: int, wa
     with tempfile.TemporaryDirectory() as folder:
         words += ["--trainer.default_root_dir", folder]
         arguments = (folder, words, count if shared else 1, free_port())
-        mp.start_processes(_process, arguments, nprocs=count, start_method="fork")
+        start_processes(_process, arguments, nprocs=count, start_method="fork")
         runs = [json.loads((Path(folder) / f"{rank}.json").read_text()) for rank in range(count)]
 
     def mean(which: int) -> dict[str, float]:

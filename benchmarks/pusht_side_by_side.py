@@ -93,11 +93,11 @@ def main() -> None:
         three = [found.actions, people.actions[rows].numpy(), acted(policy, start)]
         columns.append([acted_out(start, actions, options.size) for actions in three])
     length = max(len(images) for column in columns for images in column)
-    rows = []
+    lines = []
     for row, name in enumerate(("planner", "person", "policy")):
         held = [np.stack(column[row] + column[row][-1:] * (length - len(column[row]))) for column in columns]
-        rows.append(_named(name, np.concatenate(held, 2)))
-    print(video.write(options.out, np.concatenate(rows, 1)))
+        lines.append(_named(name, np.concatenate(held, 2)))
+    print(video.write(options.out, np.concatenate(lines, 1)))
 
 
 def _named(name: str, images: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -43,7 +43,7 @@ class StepClock(L.Callback):
 
 def lengthen(trainer: L.Trainer) -> None:
     """Repeat the images of the training set where they are too few for one epoch of `limit_train_batches`."""
-    data = trainer.datamodule
+    data = cast(Any, trainer).datamodule
     images = getattr(data, "train_set", None)
     if not hasattr(images, "subset"):
         return

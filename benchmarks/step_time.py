@@ -41,7 +41,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.command import as_command
-from benchmarks.publish import machine
+from cli.publication import machine
 from envs.arguments import one_or_more
 
 HERE = Path(__file__).parent.parent

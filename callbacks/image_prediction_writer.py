@@ -18,7 +18,7 @@ IN_GRID = 100  # images
 class ImagePredictionWriter(PredictionFiles):
     """`predict` leaves drawn/NUMBER-CLASS.png in the run's folder for each image, and drawn/grid.png of the first 100.
 
-    CLASS is the class's name in the data, or else its number. The module's `predict_step` returns images
+    CLASS is the class's name, or its number where it has none. The module's `predict_step` returns images
     (B, C, H, W) uint8 of the batch's labels. With several processes each writes the images of its own batches, whose
     "index" numbers them.
     """

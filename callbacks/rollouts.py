@@ -32,6 +32,7 @@ from limits import whole
 from metrics.confidence_interval import ConfidenceInterval
 
 VAL_SEEDS = range(0, 1000)
+LEGACY_STARTS = "legacy initial states"
 FIRST_TEST_SEED = 100_000  # where the published figures start
 WAVE = 50  # episodes that a machine plays at once
 BATCH = 50  # observations that a policy sees at once
@@ -210,14 +211,16 @@ def run_checkpoint(path: str, seeds: Sequence[int]) -> list[Episode]:
     return run_policy(load_trained(path, DiffusionPolicy), seeds)
 
 
-def title(n: int, first_seed: int, starts: str = "legacy initial states", world: str = "Push-T") -> str:
+def title(n: int, first_seed: int, starts: str = LEGACY_STARTS, world: str = "Push-T") -> str:
     """What n episodes from each of so many seeds are of."""
     return f"{world}, {n} episodes, {starts} of seeds {first_seed} to {first_seed + n - 1}"
 
 
-def table(rows: dict[str, dict[str, ConfidenceInterval]], n: int, first_seed: int) -> Table:
+def table(
+    rows: dict[str, dict[str, ConfidenceInterval]], n: int, first_seed: int, starts: str = LEGACY_STARTS
+) -> Table:
     """Policies of Push-T against metrics with their 95 % intervals."""
-    result = Table(title=title(n, first_seed))
+    result = Table(title=title(n, first_seed, starts))
     result.add_column("policy")
     for name in next(iter(rows.values())):
         result.add_column(name)

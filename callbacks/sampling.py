@@ -8,6 +8,7 @@ import torch
 
 from callbacks.resume.random_state import random_state, set_random_state
 from lightning_modules import data_contract
+from lightning_modules.named_classes import NamedClasses
 from networks.evaluation_mode import evaluating
 
 HIGHEST_SEED = 2**64 - 1
@@ -30,6 +31,7 @@ def watching(module: L.LightningModule) -> Iterator[None]:
 
 
 def class_names(module: L.LightningModule) -> Sequence[str]:
-    """Names of the classes in the data; where it has none, a number for each class of the module."""
-    names = data_contract.class_names(module)
-    return [str(number) for number in range(max(1, module.hparams.get("num_classes", 1)))] if names is None else names
+    """Names of the classes that the module knows, else those of the data; else a number for each class."""
+    known = module.names.names if isinstance(module, NamedClasses) else ()
+    names = known or data_contract.class_names(module)
+    return names or [str(number) for number in range(max(1, module.hparams.get("num_classes", 1)))]

@@ -28,6 +28,7 @@ from checkpoints.pretrained import read_config, trained_file
 from checkpoints.run_model import config_beside
 from cli.quiet import keep_quiet
 from diffusion.noise import generators
+from lightning_modules.named_classes import NamedClasses
 from limits import whole
 
 DIGITS, PHOTOGRAPHS = "mnist_ddpm", "cifar10_ddpm"
@@ -38,7 +39,9 @@ TILE, LETTERS = 128, 16  # pixels: an image's side in the grid, and the height o
 
 
 def class_names(model: L.LightningModule, given: str) -> list[str]:
-    """What the model's classes are called by the data that it learned from, where those can say it; else numbers."""
+    """What the model's classes are called: by itself, or by the data that it learned from; else numbers."""
+    if isinstance(model, NamedClasses) and model.names.names:
+        return list(model.names.names)
     config = config_beside(trained_file(given))
     data = read_config(config).get("data") if config else None
     count = int(model.hparams.get("num_classes") or 1)

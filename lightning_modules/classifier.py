@@ -15,6 +15,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 
 from checkpoints.onnx_function import ROWS, Input, OnnxFunction
 from lightning_modules import data_contract
+from lightning_modules.named_classes import NamedClasses
 from lightning_modules.optimized_module import OptimizedModule
 from lightning_modules.step_log import log_step
 from limits import number, whole
@@ -33,7 +34,7 @@ from optim.training_length import planned_steps, total_steps
 WHITENED_ON = 5_000  # images
 
 
-class Classifier(OptimizedModule):
+class Classifier(NamedClasses, OptimizedModule):
     """Trained on {"image": (B, C, H, W) uint8, "label": (B,)}.
 
     Images come as uint8 and are normalised here; mean, standard deviation and the classes' names are part of the
@@ -128,11 +129,6 @@ class Classifier(OptimizedModule):
         """Logits: (B, C, H, W) uint8 -> (B, K)."""
         return self.network(self._checked(images)).float()
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the classes in the training data; numbers where the data named none."""
-        return self.names.names or tuple(str(number) for number in range(self.hparams.num_classes))
-
     def features(self, images: Tensor) -> Tensor:
         """What the last layer (`head`) reads: (B, C, H, W) uint8 -> (B, F). ValueError for a network that has none."""
         return self._feature_network().features(self._checked(images)).float()
@@ -193,9 +189,7 @@ class Classifier(OptimizedModule):
     def setup(self, stage: str) -> None:
         """Take the class names from the data and, where they are not yet known, the statistics of its images."""
         data_contract.check_image_data(self, self.hparams.shape, self.hparams.num_classes)
-        names = data_contract.class_names(self)
-        if names is not None:
-            self.names.adopt(names, training=stage == "fit")
+        self.take_class_names(stage)
         if stage == "fit":
             self._measure()
 

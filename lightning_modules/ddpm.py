@@ -25,11 +25,13 @@ from diffusion.scheduler import NoiseScheduler
 from diffusion.thresholding import DynamicThresholding, Thresholding
 from diffusion.timesteps import check_sampling_steps
 from lightning_modules.data_contract import check_image_data
+from lightning_modules.named_classes import NamedClasses
 from lightning_modules.optimized_module import OptimizedModule
 from lightning_modules.step_log import log_step
 from limits import number, whole
 from metrics import distributed_mean
 from networks.class_labels import MOST_CLASSES, MOST_SAMPLES, class_labels, wanted
+from networks.class_names import ClassNames
 from networks.evaluation_mode import evaluating
 from networks.image_range import from_pixels, to_pixels
 from networks.image_shape import check_images
@@ -40,7 +42,7 @@ from optim.parameter_groups import OptimizerFactory
 LEVELS = 4  # equal parts of the T steps; the loss of each is logged separately
 
 
-class DDPM(OptimizedModule):
+class DDPM(NamedClasses, OptimizedModule):
     """Trained on {"image": (B, C, H, W) uint8, "label": (B,)}; draws images by `sample`.
 
     Args:
@@ -122,6 +124,7 @@ class DDPM(OptimizedModule):
         self.thresholding = DynamicThresholding() if thresholding is None else thresholding
         self.sampler = DPMSolver() if sampler is None else sampler
         self.network = network(shape, num_classes)
+        self.names = ClassNames()
 
     def _check_guidance(self, guidance_scale: float) -> None:
         guidance.check_guidance(guidance_scale, self.hparams.guidance_interval)
@@ -207,6 +210,7 @@ class DDPM(OptimizedModule):
 
     def setup(self, stage: str) -> None:
         check_image_data(self, self.hparams.shape, self.hparams.num_classes)
+        self.take_class_names(stage)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         loss = self.loss(batch["image"], batch["label"])

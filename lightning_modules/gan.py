@@ -27,11 +27,13 @@ from checkpoints.onnx_function import ROWS, Input, OnnxFunction
 from diffusion.noise import Generators, randn
 from lightning_modules.data_contract import check_image_data
 from lightning_modules.given_options import GivenOptions
+from lightning_modules.named_classes import NamedClasses
 from lightning_modules.optimized_module import scheduled
 from lightning_modules.step_log import log_step
 from limits import number, whole
 from metrics import distributed_mean
 from networks.class_labels import MOST_CLASSES, MOST_SAMPLES, class_labels, wanted
+from networks.class_names import ClassNames
 from networks.dcgan import Discriminator, Generator
 from networks.evaluation_mode import evaluating
 from networks.image_range import from_pixels, to_pixels
@@ -42,7 +44,7 @@ from optim.training_length import planned_steps
 from optim.weight_average import WeightAverage
 
 
-class GAN(GivenOptions):
+class GAN(NamedClasses, GivenOptions):
     """Trained on {"image": (B, C, H, W) uint8, "label": (B,)}; draws images by `sample`, with averaged weights.
 
     Args:
@@ -153,6 +155,7 @@ class GAN(GivenOptions):
             )
         self.averaged = WeightAverage(self.generator, averaging(ema))
         self.averaged.eval().requires_grad_(False)
+        self.names = ClassNames()
 
     def train(self, mode: bool = True) -> "GAN":
         """As usual, but the averaged generator is never trained: its batch norm goes by running statistics."""
@@ -212,6 +215,7 @@ class GAN(GivenOptions):
             # No step uses both networks' weights, and Lightning has no public way to tell an existing strategy.
             self.trainer.strategy._ddp_kwargs["find_unused_parameters"] = True
         check_image_data(self, self.hparams.shape, self.hparams.num_classes)
+        self.take_class_names(stage)
 
     def compilable_parts(self) -> list[nn.Module]:
         """Both networks; no discriminator with penalties: they take second derivatives, which torch.compile lacks."""

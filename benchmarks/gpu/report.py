@@ -8,7 +8,7 @@ from typing import Any
 import lightning
 import torch
 
-from benchmarks.publish import machine
+from cli.publication import machine
 
 
 class Report:

@@ -9,6 +9,8 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch.callbacks import LambdaCallback
 from torch.utils.data import DataLoader
 
+from callbacks.image_prediction_writer import ImagePredictionWriter
+from datamodules.class_labels import ClassLabels
 from lightning_modules.classifier import Classifier
 from tests.lightning_modules.every_module import KINDS, Kind, answers, trainer
 
@@ -128,16 +130,30 @@ def test_a_plain_loader_trains_once_statistics_are_known_and_else_says_what_is_m
     assert runner.global_step in (3, 6)
 
 
-def test_class_names_travel_with_the_weights(tmp_path):
-    for name in ("mlp", "fast_cnn"):
-        kind = KINDS[name]
-        module = kind.made()
-        assert module.class_names == ("0", "1", "2")
-        runner = trainer()
-        runner.fit(module, kind.data(0))
-        runner.save_checkpoint(tmp_path / "last.ckpt")
-        loaded = kind.build.load_from_checkpoint(tmp_path / "last.ckpt", map_location="cpu", weights_only=True)
-        assert loaded.class_names == ("cat", "dog", "fox")
+@pytest.mark.parametrize("name", ["mlp", "fast_cnn", "gan", "ddpm"])
+def test_class_names_travel_with_the_weights(name, tmp_path):
+    kind = KINDS[name]
+    module = kind.made()
+    assert module.class_names == ("0", "1", "2")
+    runner = trainer(max_steps=1)
+    runner.fit(module, kind.data(0))
+    runner.save_checkpoint(tmp_path / "last.ckpt")
+    loaded = kind.made()
+    loaded.load_state_dict(torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"])
+    assert loaded.class_names == ("cat", "dog", "fox")
+
+
+@pytest.mark.parametrize("name", ["gan", "ddpm"])
+def test_drawn_images_have_the_names_of_the_weights(name, tmp_path):
+    """Where the data that were learned from are not at hand, and classes are numbers."""
+    kind = KINDS[name]
+    module = kind.made(num_samples=3)
+    trainer(max_steps=1).fit(module, kind.data(0))
+    writer = ImagePredictionWriter()
+    trainer(default_root_dir=tmp_path, callbacks=[writer]).predict(module, ClassLabels(["0", "1", "2"], 3))
+    assert sorted(path.name for path in (writer.folder / "drawn").glob("0*")) == [
+        "00000-cat.png", "00001-dog.png", "00002-fox.png"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("stage", ["fit", "validate", "test", "predict"])
