@@ -23,7 +23,7 @@ $(VENV)/firstlight: pyproject.toml
 	@touch $@
 
 $(VENV)/firstlight-dev: $(VENV)/firstlight
-	$(BIN)/python -m pip install --quiet --editable '.[dev,peers,export]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,peers,export,inception]'
 	@touch $@
 
 demo: $(VENV)/firstlight  ## train a Push-T policy for five minutes, compare it with the shipped one, write a video

@@ -6,10 +6,12 @@ trained through the same changes, its own images come out unchanged.
 B batch, C channels, H height, W width.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from limits import number
@@ -102,6 +104,33 @@ class Cutout(DiffAugmentation):
         distance = torch.arange(size, device=images.device) - middle
         half = round(self.share * size) // 2
         return (distance < -half) | (distance >= half)
+
+
+class Crop(DiffAugmentation):
+    """Show a part of each image as a whole one, resampled bilinearly (the crops of Szegedy et al. 2015).
+
+    The part lies within the image. Its area is drawn evenly, and then its shape: the image's, stretched by up to
+    `STRETCH` in either direction.
+
+    Args:
+        least: the smallest area, as a share of the image's.
+    """
+
+    STRETCH = 4 / 3
+
+    def __init__(self, least: float = 0.2):
+        number("(0, 1]", least=least)
+        self.least = least
+
+    def __call__(self, images: Tensor) -> Tensor:
+        area = _uniform(images, self.least, 1)
+        stretch = _uniform(images, -1, 1) * area.log().neg().clamp(max=math.log(self.STRETCH))  # no side is above 1
+        sides = torch.cat([(area * (sign * stretch).exp()).sqrt() for sign in (1, -1)], 1).flatten(1)  # (B, 2)
+        middle = (1 - sides) * torch.empty_like(sides).uniform_(-1, 1)  # (B, 2): across and down, from -1 to 1
+        places = torch.cat([sides[:, :, None] * torch.eye(2, device=images.device), middle[:, :, None]], 2)
+        with torch.autocast(images.device.type, enabled=False):  # pixels stay what they are
+            grid = F.affine_grid(places, list(images.shape), align_corners=False)
+            return F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
 
 
 def augment(images: Tensor, augmentations: Iterable[Callable[[Tensor], Tensor]]) -> Tensor:

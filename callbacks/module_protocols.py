@@ -131,7 +131,7 @@ def check_module(callback: object, module: object, protocol: type) -> None:
     if missing := [what for name in _members(protocol) for what in _missing(module, protocol, name)]:
         raise ValueError(
             f"{type(callback).__name__} asks a module for {', '.join(missing)}, which {type(module).__name__} does not "
-            f"have (callbacks.module_protocols.{protocol.__name__}); leave the callback out of trainer.callbacks"
+            f"have ({protocol.__module__}.{protocol.__name__}); leave the callback out of trainer.callbacks"
         )
 
 

@@ -58,7 +58,7 @@ def cached_rows(
     Raises ValueError where no file can be written for more than `in_memory` bytes; fewer are then kept nowhere, and a
     warning says so.
     """
-    path, size = folder() / f"{key}.safetensors", count * math.prod(shape)
+    path, size = _path(key), count * math.prod(shape)
     try:
         return load_file(path)
     except (OSError, SafetensorError):  # not there yet, or broken
@@ -109,13 +109,22 @@ def cached(key: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]
 
     A file that cannot be read is made again. Where nothing can be written a warning says so and nothing is kept.
     """
-    path = folder() / f"{key}.safetensors"
+    path = _path(key)
     try:
         return load_file(path)
     except (OSError, SafetensorError):  # not there yet, or broken
         tensors = make()
     keep(path, lambda part: save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part))
     return tensors
+
+
+def holds(key: str) -> bool:
+    """Whether there is a file of that key."""
+    return _path(key).is_file()
+
+
+def _path(key: str) -> Path:
+    return folder() / f"{key}.safetensors"
 
 
 def keep(path: Path, write: Callable[[Path], None]) -> None:

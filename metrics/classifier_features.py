@@ -1,33 +1,22 @@
 """Features and answers of an image classifier, by which samples are measured.
 
-B batch, C channels, H height, W width, F features, N images.
+C channels, H height, W width, F features, N images.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol
 
 import torch
-from rich.progress import track
 from torch import Tensor, nn
 
-BATCH = 250  # images in a forward pass
+from metrics.image_features import FeatureExtractor, extract
 
 
-class FeatureClassifier(Protocol):
-    """A classifier whose last layer can be taken off."""
+class FeatureClassifier(FeatureExtractor, Protocol):
+    """A classifier whose last layer can be taken off: `features` are what it reads."""
 
     hparams: Any  # with the `shape` of its images, where it says so
     head: nn.Linear  # features to logits
-
-    @property
-    def device(self) -> torch.device:
-        """Where its weights are."""
-
-    def to(self, device: torch.device) -> Self:
-        """Itself, moved to the device."""
-
-    def features(self, images: Tensor) -> Tensor:
-        """What `head` reads: (B, C, H, W) uint8 -> (B, F)."""
 
 
 class Features(NamedTuple):
@@ -40,10 +29,8 @@ class Features(NamedTuple):
 @torch.no_grad()
 def extract_features(classifier: FeatureClassifier, images: Tensor, what: str = "images", bar: bool = True) -> Features:
     """Features and classes of images (N, C, H, W) uint8; a progress bar, where it is wanted, says `what` they are."""
-    parts = track(images.split(BATCH), f"features of {what}", transient=True, disable=not bar)
-    features = [classifier.features(part.to(classifier.device)) for part in parts]
-    predicted = [classifier.head(part).argmax(1) for part in features]
-    return Features(torch.cat(features).cpu(), torch.cat(predicted).cpu())
+    features = extract(classifier, images, f"features of {what}", bar)
+    return Features(features, classifier.head(features.to(classifier.device)).argmax(1).cpu())
 
 
 def check_classifier(

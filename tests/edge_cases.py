@@ -294,6 +294,7 @@ CASES: dict[str, Case] = {
             torch.zeros(2, a["horizon"], a["action_dim"]), STEPS, torch.zeros(2, a["condition_dim"])
         ),
     ),
+    "networks.nt_xent.NTXent": network(lambda _: (torch.rand(3, 4), torch.rand(3, 4)), temperature=0.5),
     "networks.cnn.ResNet": network(
         lambda a: (torch.zeros(2, *a["shape"]),), shape=(3, 8, 8), num_classes=2, widths=(4, 4), blocks=1
     ),
@@ -645,6 +646,7 @@ CASES: dict[str, Case] = {
     "optim.lr_schedule.WarmupLinear": factors(warmup=0.2, final=0.1),
     "adversarial.diff_augment.Brightness": diff_augmentation(strength=0.5),
     "adversarial.diff_augment.Contrast": diff_augmentation(strength=0.5),
+    "adversarial.diff_augment.Crop": diff_augmentation(least=0.5),
     "adversarial.diff_augment.Cutout": diff_augmentation(share=0.5),
     "adversarial.diff_augment.Saturation": diff_augmentation(strength=0.5),
     "adversarial.diff_augment.Translation": diff_augmentation(share=0.5),
@@ -679,6 +681,7 @@ CASES: dict[str, Case] = {
         },
         itself,
     ),
+    "lightning_modules.self_supervised.SelfSupervised": build(shape=[3, 8, 8], hidden=4, dim=4, lr=0.1),
     "lightning_modules.sequence_model.SequenceModel.generate": Case(
         lambda: {
             "self": Seq2Seq(12, partial(EncoderDecoder, width=8, depth=1, heads=2, max_length=16)),
@@ -727,6 +730,15 @@ CASES: dict[str, Case] = {
     # metrics
     "metrics.confidence_interval.students_t_interval": call(values=[1.0, 2.0], confidence=0.9, low=0.0, high=3.0),
     "metrics.wilson_interval.wilson_interval": call(successes=1, n=3, confidence=0.9),
+    "metrics.precision_recall.precision_recall": call(real=torch.rand(9, 3), samples=torch.rand(8, 3), k=2),
+    "metrics.precision_recall.expected_coverage": call(n=9, m=8, k=2),
+    "metrics.linear_probe.linear_probe": call(
+        features=torch.rand(6, 3),
+        labels=torch.arange(6) % 2,
+        test_features=torch.rand(4, 3),
+        test_labels=torch.arange(4) % 2,
+        weight_decay=0.1,
+    ),
     # envs
     "envs.action_chunking.ActionChunking": Case(
         lambda: {"env": gym.make("firstlight/PushT-v0"), "n_action_steps": 2, "n_obs_steps": 2},

@@ -102,6 +102,16 @@ EXCLUDED = {  # and why
     "callbacks.sample_grid.draw": "called by callbacks that have checked the rows",
     "callbacks.log_media.log_video": "logs to a trainer; its rate comes from constants",
     "metrics.kernel_inception_distance.kernel_distance": "takes features that are there, and any seed",
+    **{
+        f"{name}.load": "takes the shape of images that are there"
+        for name in (
+            "metrics.image_features.ImageFeatures",
+            "metrics.inception_features.InceptionFeatures",
+            "callbacks.trained_features.TrainedFeatures",
+        )
+    },
+    "callbacks.drawn_samples.drawn_samples": "called by callbacks that have checked the seed",
+    "callbacks.sample_quality.distances": "takes features that are there, and any seed",
     "metrics.features_as_given.FeaturesAsGiven": "takes the number of features that are there",
     "optim.training_length.planned_steps": "takes what a module counts for a batch",
     "envs.arguments.whole_number": "makes a parser from constants",

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torchvision.io import read_image
 
 import train
+from datamodules import cache
 from tests.families import FAMILIES
 from tests.test_train import ROOT
 from tests.two_processes import DDP, free_port, rows_of, together
@@ -179,13 +180,14 @@ def test_images_are_the_same_on_any_number_of_processes(name, tmp_path):
 
 
 @pytest.mark.slow
-def test_samples_are_measured_the_same_on_any_number_of_processes(tmp_path):
+def test_samples_are_measured_the_same_on_any_number_of_processes(tmp_path, monkeypatch):
     """To the last digit: three batches of samples, which two processes share unevenly."""
     callback = (
         f"sample_quality.SampleQuality, init_args: {{classifier: {ROOT}/pretrained/svhn_classifier, samples: 600}}"
     )
     tables = []
     for processes in (1, 2, 3):
+        monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / f"cache-{processes}"))  # each draws its own
         run = on_processes(processes, "svhn_gan", tmp_path, "test", callback, "")
         said = (run / "output-0.txt").read_text()
         tables.append([line for line in said.splitlines() if "fid" in line or "kid" in line or "accuracy" in line])

@@ -4,10 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from adversarial.diff_augment import Brightness, Contrast, Cutout, DiffAugmentation, Saturation, Translation, augment
+from adversarial.diff_augment import (
+    Brightness,
+    Contrast,
+    Crop,
+    Cutout,
+    DiffAugmentation,
+    Saturation,
+    Translation,
+    augment,
+)
 from tests.datamodules.one_device import copies
 
-EVERY = pytest.mark.parametrize("kind", [Brightness, Saturation, Contrast, Translation, Cutout])
+EVERY = pytest.mark.parametrize("kind", [Brightness, Saturation, Contrast, Translation, Cutout, Crop])
 
 
 def random_images(n=200, size=16):
@@ -66,6 +75,28 @@ def test_cutout_covers_squares_that_may_stick_out():
     assert covered.sum((1, 2)).max() == 64
 
 
+def test_crops_lie_within_the_image_and_are_as_large_as_they_may_be():
+    """Read from images whose values are the places of their pixels."""
+    across = ((torch.arange(64) + 0.5) / 32 - 1).expand(500, 1, 64, 64)
+    for least in (0.2, 0.6, 1.0):
+        shown = Crop(least)(torch.cat([across, across.mT], 1))
+        steps = [shown[:, 0, 0].diff()[:, 24:40].mean(1) * 32, shown[:, 1, :, 0].diff()[:, 24:40].mean(1) * 32]
+        area, shape = steps[0] * steps[1], steps[0] / steps[1]
+        assert least - 0.01 < area.min() <= area.max() < 1.01
+        assert shape.max() < 4 / 3 + 0.02
+        assert shape.min() > 3 / 4 - 0.02
+        if least < 1:
+            assert area.min() < least + 0.1
+            assert shown.amin((0, 2, 3)).max() < -0.9  # they reach every side
+            assert shown.amax((0, 2, 3)).min() > 0.9
+
+
+def test_a_crop_of_the_whole_image_is_the_image(monkeypatch):
+    monkeypatch.setattr(Crop, "STRETCH", 1.0)
+    images = random_images(3)
+    torch.testing.assert_close(Crop(1.0)(images), images)
+
+
 def test_colours_by_numpy():
     """The factor that each image got is read from one pixel, and then holds for all."""
     images = random_images()
@@ -108,7 +139,7 @@ def test_gradients_go_through(kind):
         torch.manual_seed(3)
         return kind()(x).double()
 
-    if kind is Translation:  # single precision within
+    if kind in (Translation, Crop):  # single precision within
         direction = torch.randn(2, 3, 8, 8, dtype=torch.float64)
         (slope,) = torch.autograd.grad((call(images) * direction).sum(), images)
         step = torch.randn(2, 3, 8, 8, dtype=torch.float64)

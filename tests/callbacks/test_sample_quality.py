@@ -6,11 +6,14 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 
 from callbacks import feature_extractor
 from callbacks.sample_quality import SampleQuality
+from datamodules import cache
 from datamodules.images import ImageSet
 from datamodules.published_images import PublishedImages
 from diffusion.noise import generators
 from lightning_modules.mlp_classifier import MLPClassifier
 from metrics.classifier_features import extract_features
+from metrics.image_features import ImageFeatures
+from metrics.precision_recall import precision_recall
 
 SHAPE = (3, 4, 4)
 DARK, BRIGHT = 40, 200  # grey levels of the two classes
@@ -54,6 +57,11 @@ class Drawer(L.LightningModule):
         pass
 
 
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path))
+
+
 @pytest.fixture
 def reader(monkeypatch):
     """A classifier that reads the middle of dark and bright; 8 features."""
@@ -68,6 +76,18 @@ def reader(monkeypatch):
         network.head.bias.copy_(torch.tensor([1.0, -1.0]) * mean.sum())
     monkeypatch.setattr(feature_extractor, "load_trained", lambda folder: {"reader": classifier}[folder])
     return classifier
+
+
+class Features(nn.Module):
+    """Those of an extractor, for torchmetrics."""
+
+    def __init__(self, extractor):
+        super().__init__()
+        self.extractor = extractor
+        self.num_features = extractor.features(torch.zeros(1, *SHAPE).byte()).shape[1]
+
+    def forward(self, images):
+        return self.extractor.features(images)
 
 
 def measured(callback):
@@ -86,21 +106,26 @@ def test_metrics_are_those_of_torchmetrics_on_images(reader, capsys):
     assert metrics["test/class_accuracy"] == pytest.approx(0.8)
     assert metrics["test/class_accuracy_real"] == 1
 
-    class Features(nn.Module):
-        num_features = 8
-
-        def forward(self, images):
-            return reader.features(images)
-
     noise = generators(0, range(400))
     assert module.seeds == [one.initial_seed() for one in noise]
     parts = [wanted[:250], noise[:250]], [wanted[250:], noise[250:]]
     samples = torch.cat([Drawer().sample(*part) for part in parts])
     for name, images in [("fid", samples), ("fid_matched", samples[:30]), ("fid_real", data.test_set.images)]:
-        metric = FrechetInceptionDistance(feature=Features())
+        metric = FrechetInceptionDistance(feature=Features(reader))
         metric.update(data.train_set.images, real=True)
         metric.update(images, real=False)
         assert metrics[f"test/{name}"] == pytest.approx(metric.compute().item(), rel=1e-4, abs=1e-6)
+
+    def features(images):
+        return reader.features(images).detach()
+
+    spread = data.train_set.images[torch.arange(30) * 3]  # as many as there are held-out images
+    for suffix, real, images in [("", data.train_set.images, samples), ("_real", spread, data.test_set.images)]:
+        images = images[torch.arange(len(real)) * len(images) // len(real)]
+        for name, value in precision_recall(features(real), features(images), 5)._asdict().items():
+            if f"test/{name}{suffix}" in metrics:
+                assert metrics[f"test/{name}{suffix}"] == pytest.approx(value), name
+    assert {f"test/{name}" for name in ("recall", "density", "coverage", "precision_real", "recall_real")} < {*metrics}
     assert metrics["test/kid"] > 0
     assert metrics["test/fid"] > 5 * metrics["test/fid_real"]
     assert "400 samples, 90 training and 30 held-out images" in " ".join(capsys.readouterr().out.split())
@@ -118,18 +143,66 @@ def test_features_and_classes_are_the_classifiers(reader):
     assert seen.predicted.tolist() == [0, 1, 1]
 
 
-def test_a_single_held_out_image_is_refused(reader):
-    class One(Grey):
+def test_too_few_held_out_images_are_refused(reader):
+    class Few(Grey):
         def setup(self, stage=None):
             super().setup(stage)
-            self.test_set = self.test_set.subset(torch.arange(1))
+            self.test_set = self.test_set.subset(torch.arange(5))
 
     trainer = L.Trainer(accelerator="cpu", callbacks=[SampleQuality("reader", samples=50)], logger=False)
-    with pytest.raises(ValueError, match="90 training and 1 held-out images; a FID needs at least 2"):
-        trainer.test(Drawer(), One(), verbose=False)
+    with pytest.raises(ValueError, match=r"90 training and 5 held-out images; a FID, .* need at least 6"):
+        trainer.test(Drawer(), Few(), verbose=False)
 
 
-@pytest.mark.parametrize(("samples", "words"), [(1, "samples=1 must"), (8, "samples=8 are too few to measure 8 feat")])
+@pytest.mark.parametrize(
+    ("samples", "words"),
+    [(1, "samples=1 must be a whole number of at least 6"), (8, "samples=8 are too few to measure 8 feat")],
+)
 def test_too_few_samples_are_refused(reader, samples, words):
     with pytest.raises(ValueError, match=words):
         measured(SampleQuality("reader", samples=samples))
+
+
+class MeanColours(ImageFeatures):
+    def __init__(self, name="colours", count=3):
+        self.name, self.count = name, count
+
+    def load(self, shape):
+        assert tuple(shape) == SHAPE
+        return Colours(self.count)
+
+
+class Colours(nn.Module):
+    device = torch.device("cpu")
+
+    def __init__(self, count):
+        super().__init__()
+        self.count = count
+
+    def features(self, images):
+        return images.float().mean((2, 3)).repeat(1, self.count // 3)
+
+
+def test_other_features_measure_the_same_samples_once_more(reader):
+    alone, _, _ = measured(SampleQuality("reader", samples=50))
+    metrics, module, data = measured(SampleQuality("reader", samples=50, features=[MeanColours()]))
+    assert {name: metrics[name] for name in alone} == alone
+    assert {name for name in metrics if name.endswith("/colours")} == {
+        f"{name}/colours" for name in alone if "class_accuracy" not in name
+    }
+    metric = FrechetInceptionDistance(feature=Features(Colours(3)))
+    metric.update(data.train_set.images, real=True)
+    metric.update(data.test_set.images, real=False)
+    assert metrics["test/fid_real/colours"] == pytest.approx(metric.compute().item(), rel=1e-4)
+    assert len(module.seeds) == 50, "one batch, which is drawn in any case"
+
+
+def test_features_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="features are called colours, colours; give each a name of its own"):
+        SampleQuality("reader", features=[MeanColours(), MeanColours()])
+
+
+def test_too_few_samples_for_other_features_are_refused(reader):
+    callback = SampleQuality("reader", samples=50, features=[MeanColours(count=60)])
+    with pytest.raises(ValueError, match="samples=50 are too few to measure 60 features of colours"):
+        measured(callback)

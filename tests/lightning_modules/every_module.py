@@ -30,6 +30,7 @@ from lightning_modules.fast_cnn_classifier import FastCNNClassifier
 from lightning_modules.gan import GAN
 from lightning_modules.language_model import LanguageModel
 from lightning_modules.mlp_classifier import MLPClassifier
+from lightning_modules.self_supervised import SelfSupervised
 from lightning_modules.seq2seq import Seq2Seq
 from lightning_modules.sequence_model import SequenceModel
 from lightning_modules.sequence_tagger import SequenceTagger
@@ -39,6 +40,7 @@ from networks.cnn import ResNet
 from networks.dcgan import Discriminator, Generator
 from networks.mlp import MLP
 from networks.normalized_features import NormalizedFeatures
+from networks.nt_xent import NTXent
 from networks.positions import RotaryPositions
 from networks.pusht_features import PushTFeatures
 from networks.transformer import AnswerDecoder, Encoder, EncoderDecoder
@@ -253,6 +255,22 @@ KINDS = {
             "discriminator_clip": 1e-3,
             "ema": 0.05,
             "num_samples": 4,
+        },
+    ),
+    "self_supervised": Kind(
+        SelfSupervised,
+        {"shape": SHAPE, "network": partial(ResNet, widths=[8], blocks=1), "hidden": 6, "dim": 4},
+        Images,
+        {
+            "network": partial(ResNet, widths=[8], blocks=2),
+            "shape": [1, 16, 16],
+            "hidden": 7,
+            "dim": 5,
+            "augment": [Brightness()],
+            "loss": NTXent(0.1),
+            "lr": 0.02,
+            "optimizer": torch.optim.SGD,
+            "lr_schedule": WarmupCosine(0.6),
         },
     ),
     "ddpm": Kind(
