@@ -101,8 +101,10 @@ class PushTVector(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         `seed` is a list of one for each world, or the first world's, and then the next has the next. Other options are
         `PushT`'s, for all worlds. Raises ValueError for another number of seeds, or a mask that is none.
         """
-        seeds = [int(seed) + i for i in range(self.num_envs)] if isinstance(seed, Integral) else seed
-        seeds = [None] * self.num_envs if seeds is None else list(seeds)
+        if isinstance(seed, Integral):
+            seeds: list[int | None] = [int(seed) + number for number in range(self.num_envs)]
+        else:
+            seeds = [None] * self.num_envs if seed is None else list(seed)  # type: ignore[arg-type]  # no int: Integral
         if len(seeds) != self.num_envs:
             raise ValueError(f"{len(seeds)} seeds for {self.num_envs} worlds; give one for each, or the first one's")
         options = dict(options or {})
@@ -163,7 +165,7 @@ class PushTVector(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self, mask: np.ndarray, seeds: Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> None:
         """New episodes in the worlds of a mask (N,)."""
-        for i in np.flatnonzero(mask):
+        for i in np.flatnonzero(mask).tolist():
             world = self._worlds[i]
             state, info = world.reset(seed=seeds[i] if seeds else None, options=options)
             self._spaces[i] = CompiledSpace(world)

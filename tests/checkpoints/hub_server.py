@@ -20,7 +20,7 @@ class HubServer(ThreadingHTTPServer):
     """Repositories in memory, of one branch each.
 
     Attributes:
-        repositories: {"owner/name": {path: content}}.
+        repositories: {"owner/name": {path: content}}, as they are now; a commit that was told of stays what it was.
         asked: (method, path) of every request.
         private: repositories that were made private.
         read_only: whether it lets nobody write.
@@ -29,6 +29,7 @@ class HubServer(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.repositories: dict[str, dict[str, bytes]] = {}
+        self.commits: dict[tuple[str, str], dict[str, bytes]] = {}  # by name and commit
         self.asked: list[tuple[str, str]] = []
         self.private: set[str] = set()
         self.read_only = False
@@ -39,7 +40,9 @@ class HubServer(ThreadingHTTPServer):
 
     def commit_of(self, name: str) -> str:
         files = sorted((path, hashlib.sha1(content).hexdigest()) for path, content in self.repositories[name].items())
-        return hashlib.sha1(repr(files).encode()).hexdigest()
+        commit = hashlib.sha1(repr(files).encode()).hexdigest()
+        self.commits[name, commit] = dict(self.repositories[name])
+        return commit
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -69,9 +72,11 @@ class _Handler(BaseHTTPRequestHandler):
         name = (about or file or ["", ""])[1]
         if name not in self.server.repositories:
             return self.missing("RepoNotFound")
-        commit, files = self.server.commit_of(name), self.server.repositories[name]
-        if (about[3] if about else file[2]) not in ("main", commit):
+        newest, revision = self.server.commit_of(name), about[3] if about else file[2]
+        commit = newest if revision == "main" else revision
+        if (name, commit) not in self.server.commits:
             return self.missing("RevisionNotFound")
+        files = self.server.commits[name, commit]
         if file:
             if file[3] not in files:
                 return self.missing("EntryNotFound")
