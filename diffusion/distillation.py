@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from diffusion.noise_schedule import MAX_TIMESTEPS
 from diffusion.samplers import DDIMSampler, Denoiser, Sampler
 from diffusion.scheduler import NoiseScheduler
 from diffusion.timesteps import GivenTimesteps
@@ -90,12 +91,14 @@ def teacher_pairs(teacher: Denoiser, x: Tensor, scheduler: NoiseScheduler, visit
 def _fine(visited: list[int], substeps: int) -> list[int]:
     """The teacher's steps: from each of the student's, towards the next one, and from the last to before step 0."""
     whole(1, MOST_SUBSTEPS, substeps=substeps)
+    for step in visited:
+        whole(0, MAX_TIMESTEPS - 1, visited=step)
     fine: list[int] = []
     for here, there in pairwise([*visited, -1]):
         if here - there < substeps:
             raise ValueError(
-                f"distillation with substeps={substeps}: from step {here} to {there} there are {here - there}; take "
-                "fewer substeps, fewer sampling_steps, or sampler.timesteps TrailingTimesteps"
+                f"visited={visited}: distillation with substeps={substeps} finds {here - there} steps from {here} to "
+                f"{there}; take fewer substeps, fewer sampling_steps, or sampler.timesteps TrailingTimesteps"
             )
         fine += [here - number * (here - there) // substeps for number in range(substeps)]
     return fine

@@ -471,6 +471,10 @@ CASES: dict[str, Case] = {
     "diffusion.distillation.teacher_pairs": call(
         teacher=lambda x, t: x * 0.5, x=torch.ones(2, 3), scheduler=SCHEDULER, visited=[9, 4], substeps=2
     ),
+    "diffusion.inpainting.RePaint": Case(
+        lambda: {"sampler": DPMSolver(), "x0": torch.zeros(3), "known": torch.arange(3) < 1, "resampling": 2},
+        lambda made, _: made(lambda x, t: x * 0.5, torch.ones(2, 3), SCHEDULER, 3, generator()),
+    ),
     "diffusion.samplers.DDIMSampler": Case(
         lambda: {"eta": 0.5},
         lambda made, _: made(lambda x, t: x * 0.5, torch.ones(2, 3), SCHEDULER, 5, generator()),

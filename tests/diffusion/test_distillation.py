@@ -82,7 +82,7 @@ def test_substeps_that_do_not_fit():
     teacher, x = THREE.denoiser(scheduler), noise(2, 2)
     for visited in ([99], [99, 49], [99, 9], GivenTimesteps([89, 79])(scheduler, 2)):
         teacher_pairs(teacher, x, scheduler, visited, 10)
-    with pytest.raises(ValueError, match="substeps=10: from step 0 to -1 there are 1; take fewer"):
+    with pytest.raises(ValueError, match="substeps=10 finds 1 steps from 0 to -1; take fewer"):
         teacher_pairs(teacher, x, scheduler, UniformTimesteps()(scheduler, 2), 10)
 
 
