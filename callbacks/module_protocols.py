@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import lightning as L
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
@@ -70,6 +71,9 @@ class ClassPredictor(Protocol):
     """Its `predict_step` returns {"label": (B,), "probability": (B, K)}."""
 
     class_names: Sequence[str]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits: (B, C, H, W) uint8 -> (B, K)."""
 
 
 class TextAnswerer(Protocol):
@@ -141,8 +145,8 @@ def _members(protocol: type) -> list[str]:
 
 
 def _missing(module: object, protocol: type, name: str) -> list[str]:
-    if not hasattr(module, name):
-        return [name]
+    if not hasattr(module, name) or getattr(type(module), name, None) is vars(L.LightningModule).get(name, name):
+        return [name]  # what Lightning defines for every module says nothing of this one
     method = vars(protocol).get(name)
     if method is None:
         return []

@@ -199,6 +199,8 @@ def written():
         if not watching or not args or not isinstance(args[0], str | bytes | Path):
             return
         path = str(args[0])
+        if event in ("os.remove", "os.rmdir") and args[-1] >= 0:  # a name in a folder that is open
+            path = os.path.join(os.readlink(f"/proc/self/fd/{args[-1]}"), path)
         wrote = event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
         if (wrote or event in CHANGES) and "__pycache__" not in path and path != os.devnull:
             paths.append(path)
