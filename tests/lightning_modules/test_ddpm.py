@@ -329,7 +329,7 @@ def test_overfits_three_images():
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     for _ in range(150):
         optimizer.zero_grad()
-        model._errors(batch["image"], batch["label"])[0].mean().backward()
+        model._errors(batch["image"], batch["label"], Uniform())[0].mean().backward()
         optimizer.step()
     drawn = model.eval().sample(torch.tensor([0, 1, 2]), guidance_scale=1.0, generator=seeded())
     wrong = ((drawn.float() - batch["image"][:3].float()).abs() > 100).float().mean((1, 2, 3))

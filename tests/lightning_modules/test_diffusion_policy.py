@@ -13,7 +13,7 @@ from diffusion.noise import generators
 from diffusion.noise_schedule import FlowMatchingSchedule
 from diffusion.prediction_type import Epsilon, FlowPrediction, Sample
 from diffusion.samplers import DDPMSampler, EulerSampler
-from diffusion.timestep_distribution import LogitNormal
+from diffusion.timestep_distribution import LogitNormal, Uniform
 from diffusion.timesteps import UniformTimesteps
 from envs import t_block
 from envs.action_chunking import ActionChunking
@@ -149,7 +149,7 @@ def test_overfits_a_few_windows():
     optimizer = torch.optim.Adam(policy.parameters(), 3e-3)
     for _ in range(400):
         optimizer.zero_grad()
-        policy._loss(batch).backward()
+        policy._loss(batch, Uniform()).backward()
         optimizer.step()
     error = (policy.eval().act(batch["observation"]) - batch["action"]).norm(dim=-1)
     assert error.median() < relative.norm(dim=-1).median() / 10
@@ -160,10 +160,10 @@ def test_padded_actions_carry_no_loss():
     policy = DiffusionPolicy(**TINY)
     batch = rows(8)
     batch["action_is_pad"][:, 10:] = True
-    loss = policy._loss(batch, torch.Generator().manual_seed(0))
+    loss = policy._loss(batch, Uniform(), generator=torch.Generator().manual_seed(0))
     torch.nn.init.normal_(policy.network.head.weight)
     policy.network.zero_grad()
-    policy._loss(batch, torch.Generator().manual_seed(0)).backward()
+    policy._loss(batch, Uniform(), generator=torch.Generator().manual_seed(0)).backward()
     gradient = policy.network.head.bias.grad.view(16, 2)
     assert (gradient[10:] == 0).all()
     assert (gradient[:10] != 0).all()
@@ -178,7 +178,7 @@ def test_the_loss_is_the_mean_squared_error_of_the_prediction():
     policy.action_scale.uniform_(20, 90)
     batch = rows(3)
     batch["action_is_pad"][0, 5:] = True
-    loss = policy._loss(batch, torch.Generator().manual_seed(5))
+    loss = policy._loss(batch, Uniform(), generator=torch.Generator().manual_seed(5))
     generator = torch.Generator().manual_seed(5)
     noise = torch.randn(6, 16, 2, generator=generator)
     t = torch.randint(100, (6,), generator=generator)
@@ -325,7 +325,7 @@ def test_own_features_decide_what_is_observed_and_what_actions_mean():
     with pytest.raises(ValueError, match=r"1 steps of position \(3 numbers each\)"):
         policy.act(torch.zeros(1, 2, 18))
     batch = {"observation": seen, "action": torch.ones(2, 16, 3), "action_is_pad": torch.zeros(2, 16).bool()}
-    assert policy._loss(batch).isfinite()
+    assert policy._loss(batch, Uniform()).isfinite()
 
 
 def test_ema_weights_are_the_recursion():

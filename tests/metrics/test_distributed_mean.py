@@ -65,12 +65,12 @@ def gradient(name: str, size: int, batches: int, rows: slice = slice(None)) -> t
         starts = iter(range(0, 16, size))
         loss = model._loss
 
-        def drawn(batch):
+        def drawn(batch, *rest):
             start = next(starts)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(torch, "randn", lambda *_, **__: noise[start : start + size, None])
                 patch.setattr(torch, "randint", lambda *_, **__: steps[start : start + size, None])
-                return loss(batch)
+                return loss(batch, *rest)
 
         model._loss = drawn
     trainer(accumulate_grad_batches=batches, limit_val_batches=0).fit(model, data)
