@@ -79,7 +79,7 @@ class Saturation(SampleImage):
         plot, *rows = figure.subplots(1 + len(shares), 1, height_ratios=[3.0] + [0.9] * len(shares))
         for name, values in shares.items():
             plot.plot(self.scales, values, marker="o", label=name)
-        plot.set(xlabel="guidance scale", ylabel="share of values that are 0 or 255", ylim=(0, None))
+        plot.set(xlabel="guidance scale", ylabel="share of values at 0 or 255", ylim=(0, None))
         plot.legend()
         for axes, (name, image) in zip(rows, highest.items(), strict=True):
             axes.imshow(image.permute(1, 2, 0).cpu().numpy())
