@@ -48,7 +48,11 @@ class RePaint(Sampler):
         visited = self.timesteps(scheduler, steps)
         mixed = scheduler.add_noise(self.x0.expand_as(x), x, torch.full(x.shape[:1], visited[0], device=x.device))
         x = torch.where(self.known, mixed, x)
-        update = self.update(scheduler, generator)
+
+        def held(x: Tensor, t: Tensor) -> Tensor:
+            return torch.where(self.known, self.x0, denoise(x, t))
+
+        update = self.update(scheduler, generator, held)
         for count, step in enumerate(visited, 1):
             last = count == len(visited)
             t = torch.full(x.shape[:1], step, device=x.device)
@@ -56,16 +60,16 @@ class RePaint(Sampler):
             for again in range(1 if last else self.resampling):
                 if again:
                     x = noised_again(x, scheduler, following, t, generator)
-                    update = self.update(scheduler, generator)  # what a multistep solver kept is of another path
-                x0 = torch.where(self.known, self.x0, denoise(x, t))
+                    update = self.update(scheduler, generator, held)  # what a multistep solver kept is of another path
+                x0 = held(x, t)
                 if not last:
                     x = update(x, x0, t, following)
             if on_step is not None:
                 on_step(count, x0)
         return x0
 
-    def update(self, scheduler: NoiseScheduler, generator: Generators) -> Update:
-        return self.sampler.update(scheduler, generator)
+    def update(self, scheduler: NoiseScheduler, generator: Generators, denoise: Denoiser) -> Update:
+        return self.sampler.update(scheduler, generator, denoise)
 
 
 def noised_again(

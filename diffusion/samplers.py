@@ -26,8 +26,7 @@ Update = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 class Sampler(ABC):
     """Visits some of the scheduler's steps, predicts x_0 at each, and returns the last prediction.
 
-    A subclass says how x gets from one step to the next (`update`); one that does not evaluate the network once a step
-    overrides `__call__`.
+    A subclass says how x gets from one step to the next (`update`).
 
     Args:
         timesteps: which steps are visited; evenly spaced in t by default.
@@ -59,7 +58,7 @@ class Sampler(ABC):
                 there: for a progress bar, or to look at.
         """
         visited = self.timesteps(scheduler, steps)
-        update = self.update(scheduler, generator)
+        update = self.update(scheduler, generator, denoise)
         for count, step in enumerate(visited, 1):
             t = torch.full(x.shape[:1], step, device=x.device)
             x0 = denoise(x, t)
@@ -76,8 +75,12 @@ class Sampler(ABC):
         return sampler
 
     @abstractmethod
-    def update(self, scheduler: NoiseScheduler, generator: Generators) -> Update:
-        """A function from one visited step to the next, made for each call: it may keep what earlier steps gave."""
+    def update(self, scheduler: NoiseScheduler, generator: Generators, denoise: Denoiser) -> Update:
+        """A function from one visited step to the next, made for each call: it may keep what earlier steps gave.
+
+        It is given the x_0 that was predicted at the step it leaves. A method of higher order may evaluate `denoise`
+        at other places.
+        """
 
 
 class DDPMSampler(Sampler):
@@ -94,7 +97,7 @@ class DDPMSampler(Sampler):
         super().__init__(timesteps)
         self.large_variance = large_variance
 
-    def update(self, scheduler: NoiseScheduler, generator: Generators) -> Update:
+    def update(self, scheduler: NoiseScheduler, generator: Generators, denoise: Denoiser) -> Update:
         def ancestral(x: Tensor, x0: Tensor, t: Tensor, following: Tensor) -> Tensor:
             posterior = scheduler.posterior(x0, x, t, following)
             variance = posterior.beta if self.large_variance else posterior.variance
@@ -117,7 +120,7 @@ class DDIMSampler(Sampler):
             raise ValueError(f"eta={eta} must lie between 0, deterministic, and 1, ancestral")
         self.eta = eta
 
-    def update(self, scheduler: NoiseScheduler, generator: Generators) -> Update:
+    def update(self, scheduler: NoiseScheduler, generator: Generators, denoise: Denoiser) -> Update:
         def implicit(x: Tensor, x0: Tensor, t: Tensor, following: Tensor) -> Tensor:
             noise = scheduler.noise_from_x0(x, x0, t)
             alpha_bar_next = at(scheduler.alpha_bar, following, x)
@@ -145,7 +148,7 @@ class DPMSolver(Sampler):
     def __init__(self, timesteps: Timesteps | None = None):
         super().__init__(LogSNRTimesteps() if timesteps is None else timesteps)
 
-    def update(self, scheduler: NoiseScheduler, generator: Generators) -> Update:
+    def update(self, scheduler: NoiseScheduler, generator: Generators, denoise: Denoiser) -> Update:
         before: list[tuple[Tensor, Tensor]] = []  # lambda and x_0 of the step before
 
         def extrapolated(x: Tensor, x0: Tensor, t: Tensor, following: Tensor) -> Tensor:
@@ -175,7 +178,7 @@ class EulerSampler(Sampler):
     def __init__(self, timesteps: Timesteps | None = None):
         super().__init__(TrailingTimesteps() if timesteps is None else timesteps)
 
-    def update(self, scheduler: NoiseScheduler, generator: Generators) -> Update:
+    def update(self, scheduler: NoiseScheduler, generator: Generators, denoise: Denoiser) -> Update:
         def euler(x: Tensor, x0: Tensor, t: Tensor, following: Tensor) -> Tensor:
             return _along(scheduler, x, scheduler.noise_from_x0(x, x0, t) - x0, t, following)
 
@@ -188,30 +191,15 @@ class HeunSampler(EulerSampler):
     Two network evaluations a step, one at the last: N steps cost 2 N - 1. Deterministic; a generator is not used.
     """
 
-    @torch.no_grad()
-    def __call__(
-        self,
-        denoise: Denoiser,
-        x: Tensor,
-        scheduler: NoiseScheduler,
-        steps: int,
-        generator: Generators = None,
-        on_step: OnStep | None = None,
-    ) -> Tensor:
-        visited = self.timesteps(scheduler, steps)
-        for count, step in enumerate(visited, 1):
-            t = torch.full(x.shape[:1], step, device=x.device)
-            x0 = denoise(x, t)
-            if on_step is not None:
-                on_step(count, x0)
-            if count < len(visited):
-                following = torch.full_like(t, visited[count])
-                here = scheduler.noise_from_x0(x, x0, t) - x0
-                ahead = _along(scheduler, x, here, t, following)
-                x0 = denoise(ahead, following)
-                there = scheduler.noise_from_x0(ahead, x0, following) - x0
-                x = _along(scheduler, x, (here + there) / 2, t, following)
-        return x0
+    def update(self, scheduler: NoiseScheduler, generator: Generators, denoise: Denoiser) -> Update:
+        def heun(x: Tensor, x0: Tensor, t: Tensor, following: Tensor) -> Tensor:
+            here = scheduler.noise_from_x0(x, x0, t) - x0
+            ahead = _along(scheduler, x, here, t, following)
+            ahead_x0 = denoise(ahead, following)
+            there = scheduler.noise_from_x0(ahead, ahead_x0, following) - ahead_x0
+            return _along(scheduler, x, (here + there) / 2, t, following)
+
+        return heun
 
 
 def _along(scheduler: NoiseScheduler, x: Tensor, velocity: Tensor, t: Tensor, following: Tensor) -> Tensor:

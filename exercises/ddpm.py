@@ -29,6 +29,11 @@ def alpha_bars(betas: torch.Tensor) -> list[float]:
     return [*found, 1.0]
 
 
+def unused(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """For a sampler that predicts x_0 once a step, a denoiser between the steps."""
+    raise AssertionError
+
+
 BETAS = LinearSchedule()(40)
 
 
@@ -160,7 +165,7 @@ def sampling_loop(answer: Any) -> None:
     """The loop of a sampler.
 
     `self.timesteps(scheduler, steps)` gives the steps to visit, from the noisiest down; `self.update(scheduler,
-    generator)` a function (x, x0, t, following) -> x at the step that follows; t is (B,). At each step predict
+    generator, denoise)` a function (x, x0, t, following) -> x at the step that follows; t is (B,). At each step predict
     x_0 by `denoise(x, t)`, call `on_step(number, x0)` if there is one, and update x. The last prediction is the result.
     """
     scheduler, seen, told = NoiseScheduler(BETAS), [], []
@@ -192,7 +197,9 @@ def ddpm_step(answer: Any) -> None:
     t, following = torch.tensor([20]), torch.tensor([19])
     right = scheduler.posterior(x0, x, t, following)
     for large, variance in ((False, right.variance), (True, right.beta)):
-        drawn = answer.DDPMSampler(large).update(scheduler, torch.Generator().manual_seed(0))(x, x0, t, following)
+        drawn = answer.DDPMSampler(large).update(scheduler, torch.Generator().manual_seed(0), unused)(
+            x, x0, t, following
+        )
         same("shape", list(getattr(drawn, "shape", ())), [1, 50_000])
         draws = ((drawn - right.mean) / variance.sqrt()).double()
         said = f"of 50,000 draws, standardised, with large_variance={large}"
@@ -216,10 +223,10 @@ def ddim_step(answer: Any) -> None:
     for i, (here, there) in enumerate(zip(t.tolist(), following.tolist(), strict=True)):
         noise = (x[i] - math.sqrt(bars[here]) * x0[i]) / math.sqrt(1 - bars[here])
         expected.append(math.sqrt(bars[there]) * x0[i] + math.sqrt(1 - bars[there]) * noise)
-    given = answer.DDIMSampler().update(scheduler, None)(x, x0, t, following)
+    given = answer.DDIMSampler().update(scheduler, None, unused)(x, x0, t, following)
     same("x at the steps 10 and 0, from 20 and 39, with eta=0", given, torch.stack(expected))
     ancestral, implicit = (
-        sampler.update(scheduler, torch.Generator().manual_seed(0))(x, x0, t, following)
+        sampler.update(scheduler, torch.Generator().manual_seed(0), unused)(x, x0, t, following)
         for sampler in (DDPMSampler(), answer.DDIMSampler(eta=1.0))
     )
     same("x with eta=1, as DDPM's with the same noise", implicit, ancestral)

@@ -64,8 +64,8 @@ class Watched(Sampler):
 
         return self.sampler(watched, x, scheduler, steps, generator, on_step)
 
-    def update(self, scheduler: NoiseScheduler, generator: Generators) -> Update:
-        return self.sampler.update(scheduler, generator)
+    def update(self, scheduler: NoiseScheduler, generator: Generators, denoise: Denoiser) -> Update:
+        return self.sampler.update(scheduler, generator, denoise)
 
 
 class Drawn(NamedTuple):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from adversarial.objectives import GANObjective
 from diffusion.noise import Generators, randn
-from diffusion.samplers import Sampler, Update
+from diffusion.samplers import Denoiser, Sampler, Update
 from diffusion.scheduler import NoiseScheduler, at
 from optim.lr_schedule import LRSchedule
 
@@ -136,7 +136,7 @@ class OwnDenoiser(nn.Module):
 class FreshNoise(Sampler):
     """Each step forgets the noise before it: x_0 is noised anew (Song et al. 2023, "Consistency Models", Alg. 1)."""
 
-    def update(self, scheduler: NoiseScheduler, generator: Generators) -> Update:
+    def update(self, scheduler: NoiseScheduler, generator: Generators, denoise: Denoiser) -> Update:
         def renoised(x: Tensor, x0: Tensor, t: Tensor, following: Tensor) -> Tensor:
             noise = randn(x.shape, generator, x.device, x.dtype)
             signal, sigma = scheduler.sqrt_alpha_bar, scheduler.sqrt_one_minus_alpha_bar

@@ -5,7 +5,7 @@ import torch
 
 from diffusion.inpainting import RePaint, noised_again
 from diffusion.noise_schedule import SquaredCosineSchedule
-from diffusion.samplers import DDIMSampler, DDPMSampler, DPMSolver
+from diffusion.samplers import DDIMSampler, DDPMSampler, DPMSolver, EulerSampler, HeunSampler
 from diffusion.scheduler import NoiseScheduler
 
 MEAN = torch.tensor([0.2, -0.1])
@@ -14,9 +14,12 @@ FIRST = 0.7  # what is known of a sample: its first number
 CONDITIONAL_MEAN = -0.1 + 0.2 / 0.25 * (FIRST - 0.2)  # of the second: 0.3
 CONDITIONAL_STD = (0.25 - 0.2**2 / 0.25) ** 0.5  # 0.3
 KNOWN = torch.tensor([True, False])
-SAMPLERS = pytest.mark.parametrize(
-    "sampler", [DDPMSampler(), DDIMSampler(), DPMSolver()], ids=lambda one: type(one).__name__
-)
+ONE_EVALUATION = [DDPMSampler(), DDIMSampler(), DPMSolver(), EulerSampler()]  # a step
+SAMPLERS = [*ONE_EVALUATION, HeunSampler()]
+
+
+def each(samplers):
+    return pytest.mark.parametrize("sampler", samplers, ids=lambda one: type(one).__name__)
 
 
 @pytest.fixture
@@ -42,14 +45,14 @@ def drawn(sampler, scheduler, steps, known=KNOWN, count=4000, denoise=None, **op
     return x, sampler(denoise or denoiser(scheduler), x, scheduler, steps, generator)
 
 
-@SAMPLERS
+@each(SAMPLERS)
 def test_what_is_known_stays(scheduler, sampler):
     _, samples = drawn(sampler, scheduler, 10, count=5)
     assert (samples[:, 0] == FIRST).all()
     assert samples[:, 1].std() > 0
 
 
-@SAMPLERS
+@each(SAMPLERS)
 def test_where_nothing_is_known_it_is_the_sampler_itself(scheduler, sampler):
     nothing = torch.tensor([False, False])
     x, samples = drawn(sampler, scheduler, 10, nothing, count=5)
@@ -58,7 +61,7 @@ def test_where_nothing_is_known_it_is_the_sampler_itself(scheduler, sampler):
     assert (samples == sampler(denoiser(scheduler), x, scheduler, 10, generator)).all()
 
 
-@SAMPLERS
+@each(ONE_EVALUATION)
 def test_the_known_part_of_x_t_is_as_in_the_forward_process(scheduler, sampler):
     """Mean and deviation of q(x_t | x_0), Ho et al. 2020, Eq. 4, at every step."""
     seen = []
