@@ -10,9 +10,12 @@ from datamodules.sources import DATA_VARIABLE
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
-    """Decoded images of a test run stay with it."""
+    """Decoded images of a test run stay with it; its processes share them."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(cache.CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
+        patch.setenv(cache.CACHE_VARIABLE, str(folder / "cache"))
         yield
 
 

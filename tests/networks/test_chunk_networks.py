@@ -44,6 +44,8 @@ def test_learns_one_batch_by_heart(build):
     optimizer = torch.optim.Adam(network.parameters(), 3e-3)
     for _ in range(400):
         loss = (network(chunk, t, network.encode(condition)) - target).square().mean()
+        if loss.item() < 1e-2:
+            break
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
