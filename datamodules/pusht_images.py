@@ -108,12 +108,9 @@ class PushTImages(PushTDemos):
 
     def _shown(self, keypoints: Tensor, training: bool) -> Tensor:
         """Worlds (B, O, 18) as images (B, O, 3, 96, 96) uint8; in training those of a window changed alike."""
-        points = keypoints.flatten(0, 1).cpu()
         windows, steps = keypoints.shape[:2]
         colours = self._colours(windows, steps) if training and self.hparams.colour_jitter else PLAIN
-        drawn = draw(points[:, :2].numpy(), _poses(points), PIXELS, colours=colours)
-        images = torch.from_numpy(drawn).to(keypoints.device).movedim(-1, 1)  # (B * O, 3, 96, 96)
-        images = images.reshape(windows, steps * 3, PIXELS, PIXELS)
+        images = drawn(keypoints.flatten(0, 1), colours).reshape(windows, steps * 3, PIXELS, PIXELS)
         for change in self.augment if training else []:
             images = change(images)
         return images.unflatten(1, (steps, 3))
@@ -121,12 +118,19 @@ class PushTImages(PushTDemos):
     def _colours(self, windows: int, steps: int) -> Colours:
         """Of windows * steps images."""
 
-        def drawn(plain: Any) -> np.ndarray:
+        def near(plain: Any) -> np.ndarray:
             jitter = self.hparams.colour_jitter * (2 * torch.rand(windows, 3) - 1)
             return np.clip(np.asarray(plain, np.float32) + jitter.numpy(), 0, 255).repeat(steps, 0)
 
         names: Sequence[str] = ("background", "target", "block", "pointer")
-        return Colours(**{name: drawn(getattr(PLAIN, name)) for name in names})
+        return Colours(**{name: near(getattr(PLAIN, name)) for name in names})
+
+
+def drawn(keypoints: Tensor, colours: Colours = PLAIN) -> Tensor:
+    """Worlds (n, 18) as images (n, 3, 96, 96) uint8, on the same device."""
+    points = keypoints.cpu()
+    images = draw(points[:, :2].numpy(), _poses(points), PIXELS, colours=colours)
+    return torch.from_numpy(images).to(keypoints.device).movedim(-1, 1)
 
 
 def _poses(keypoints: Tensor) -> np.ndarray:
