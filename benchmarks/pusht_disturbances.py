@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.command import as_command
-from callbacks.rollouts import FIRST_TEST_SEED, LEGACY_STARTS, roll_out, title
+from callbacks.rollouts import FIRST_TEST_SEED, roll_out, title
 from checkpoints.load_trained import load_trained
 from envs.arguments import one_or_more, seeds_from
 from envs.disturbances import ActionDelay, BlockPush, KeypointNoise, PointerDamping
@@ -37,11 +37,11 @@ DISTURBANCES: dict[str, Wrappers] = {
 }
 
 
-def in_words(success: ConfidenceInterval, score: ConfidenceInterval) -> list[str]:
-    return [
-        f"{100 * success.mean:.1f} % [{100 * success.low:.1f}, {100 * success.high:.1f}]",
-        f"{score.mean:.3f} [{score.low:.3f}, {score.high:.3f}]",
-    ]
+def cell(success: ConfidenceInterval, score: ConfidenceInterval) -> str:
+    return (
+        f"{100 * success.mean:.1f} % [{100 * success.low:.1f}, {100 * success.high:.1f}]\n"
+        f"{score.mean:.3f} [{score.low:.3f}, {score.high:.3f}]"
+    )
 
 
 def main() -> None:
@@ -54,16 +54,13 @@ def main() -> None:
     options = parser.parse_args()
     policies = {path: load_trained(path, DiffusionPolicy) for path in options.policies}
     seeds = seeds_from(FIRST_TEST_SEED, options.episodes)
-    table = Table("disturbance", title=title(len(seeds), seeds[0], LEGACY_STARTS))
-    for path in policies:
-        table.add_column(f"{path}\nsuccess rate")
-        table.add_column("\nscore")
+    heading = f"success rate, and score below it: {title(len(seeds), seeds[0])}"
+    table = Table("disturbance", *policies, title=heading, show_lines=True)
     for name in options.only:
         world, cells = PushTWorld(wrappers=DISTURBANCES[name]), list[str]()
         for policy in policies.values():
             metrics = world.summarize(roll_out(policy, world, seeds))
-            cells += in_words(metrics["success_rate"], metrics["score"])
-        print(f"{name}: {'; '.join(cells)}", flush=True)
+            cells.append(cell(metrics["success_rate"], metrics["score"]))
         table.add_row(name, *cells)
     Console().print(table)
 

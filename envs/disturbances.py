@@ -43,7 +43,7 @@ class BlockPush(Disturbance):
     `within`, each equally likely. A push that would bring the block onto a wall or the pointer is not done, and another
     one is drawn for the next step.
 
-    `info["pushed"]` says whether it has happened.
+    Few episodes of a good policy in Push-T are shorter than 50 steps. `info["pushed"]` says whether it has happened.
 
     Args:
         env: a `PushT`, or one in wrappers.

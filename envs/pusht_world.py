@@ -17,6 +17,14 @@ from limits import whole
 from metrics.confidence_interval import ConfidenceInterval
 
 
+class _WaitingWorlds(SyncVectorEnv):
+    """Action chunking lets an episode that has ended wait for the others, which gymnasium takes for a mistake."""
+
+    def step(self, actions: Any) -> Any:
+        self._autoreset_envs[:] = False
+        return super().step(actions)
+
+
 @dataclass(frozen=True)
 class PushTWorld(World):
     """Push-T with the paper's own initial states; episodes end in success when the coverage exceeds 0.95."""
@@ -36,7 +44,7 @@ class PushTWorld(World):
         whole(1, MAX_PARALLEL, n=n, n_obs_steps=n_obs_steps, n_action_steps=n_action_steps)
         if self.wrappers:  # around a single environment each, whose states are the same
             one = self._one_chunked(n_obs_steps, n_action_steps)
-            return SyncVectorEnv([one] * n, autoreset_mode=AutoresetMode.DISABLED)
+            return _WaitingWorlds([one] * n, autoreset_mode=AutoresetMode.DISABLED)
         worlds = PushTVector(n, autoreset_mode=AutoresetMode.DISABLED, **self.options)
         return VectorActionChunking(worlds, n_action_steps, n_obs_steps, self.kept_keys)
 

@@ -3,6 +3,7 @@
 import copy
 from functools import partial
 
+import gymnasium as gym
 import numpy as np
 import pymunk
 import pytest
@@ -156,6 +157,19 @@ def test_heavier_damping_is_that_of_the_pointers_linear_recursion():
     assert world().unwrapped.derivative_gain == 20
 
 
+class Short(gym.Wrapper):
+    """Ends an episode after 10, 17 or 24 steps."""
+
+    def reset(self, **options):
+        self.left = 10 + 7 * (options["seed"] % 3)
+        return self.env.reset(**options)
+
+    def step(self, action):
+        self.left -= 1
+        observation, reward, terminated, _, info = self.env.step(action)
+        return observation, reward, terminated, self.left == 0, info
+
+
 def played(made, parallel_worlds, wrappers, seeds=(5, 100_000, 100_001), steps=40):
     options = {"observation": "keypoints", "legacy_resets": True, "max_episode_steps": steps}
     one = made(PUSHT_ID, options, kept=("coverage",), wrappers=wrappers)
@@ -174,6 +188,8 @@ def test_a_disturbed_episode_follows_from_its_seed():
     together = played(PushTWorld, 3, ALL)
     assert_same(together, played(PushTWorld, 2, ALL))
     assert_same(together, played(World, 2, ALL))
+    assert_same(played(PushTWorld, 3, (*ALL, Short)), played(PushTWorld, 1, (*ALL, Short)))
+    assert [len(one.actions) for one in played(PushTWorld, 2, (*ALL, Short))] == [24, 17, 24]
     ours, undisturbed = together[0].actions, played(PushTWorld, 3, ())[0].actions
     assert not np.array_equal(ours, undisturbed)
 
