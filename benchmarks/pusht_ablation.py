@@ -230,7 +230,7 @@ def run(place: Path, names: list[str], options: argparse.Namespace) -> dict[str,
     failed: dict[str, str] = {}
 
     def begin(trained: str, seed: int, acting: Mapping[str, Mapping[str, Any]]) -> OwnProcess:
-        _say(f"{trained}, seed {seed} begins")
+        _say(f"{trained}, seed {seed} begins ({list(jobs).index((trained, seed)) + 1} of {len(jobs)})")
         (place / trained).mkdir(exist_ok=True)
         arguments = (place, trained, seed, acting, options.episodes, options.parallel > 1)
         return OwnProcess(train_and_act, arguments, place / trained / f"seed_{seed}.txt")

@@ -115,7 +115,7 @@ class Rollouts(L.Callback):
             if trainer.is_global_zero:
                 world = self.world.env_id
                 names = {} if world == PUSHT_ID else {"world": world, "starts": "starts"}
-                around = f", in {', '.join(self.world.wrapped_in)}" if self.world.wrapped_in else ""
+                around = f", wrapped in {', '.join(self.world.wrapped_in)}" if self.world.wrapped_in else ""
                 print(title(len(seeds), seeds[0], **names) + around)
 
     def _run(self, trainer: L.Trainer, module: L.LightningModule, stage: str, seeds: Sequence[int]) -> None:

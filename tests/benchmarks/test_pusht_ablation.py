@@ -107,7 +107,7 @@ def test_the_command_goes_on_where_it_was(bundled, capsys, monkeypatch):
     out, err = capsys.readouterr()
     assert "| temperature 1 | 2 | 100.0 % | 100.0 % [20.7, 100.0], 1.000 [" in out
     assert "| eight actions carried out | 2 | 0.0 % |" in out
-    assert [line for line in err.splitlines() if "begins" in line] == ["as_it_is, seed 0 begins"]
+    assert [line for line in err.splitlines() if "begins" in line] == ["as_it_is, seed 0 begins (1 of 1)"]
     assert weights.stat().st_mtime_ns == written
     pusht_ablation.main(words)
     assert "begins" not in capsys.readouterr().err
