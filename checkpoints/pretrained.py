@@ -59,13 +59,36 @@ def trained_file(given: str | Path) -> Path:
 
 def load_weights(module: L.LightningModule, path: str | Path, training: bool = False) -> None:
     """Copy weights from a safetensors file into a module of the same shape; raises as `put_weights`."""
+    put_weights(module, read_weights(path), path, training)
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """What a safetensors file holds. Raises FileNotFoundError where there is none, ValueError where it is broken."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no file {path}; name weights (.safetensors) or a checkpoint (.ckpt)")
     try:
-        weights = load_file(path)
+        return load_file(path)
     except SafetensorError as error:
         raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
-    put_weights(module, weights, path, training)
+
+
+def begin_from(module: L.LightningModule, weights: dict[str, Tensor], path: str | Path) -> list[str]:
+    """Copy weights into a module that is to be trained further, and may have parts that they lack.
+
+    Every weight must have its place. Returns the names of the parts that begin anew, such as `features.image_encoder`:
+    the first two words of their weights' names.
+
+    Raises ValueError as `put_weights` does in training.
+    """
+    _check_whole(module, weights, path)
+    unfit = f"the weights in {path} do not fit {type(module).__name__} as configured"
+    try:
+        lacking, unknown = module.load_state_dict(weights, strict=False)
+    except RuntimeError as error:
+        raise ValueError(f"{unfit}: {_in_a_line(error)}; use the config.yaml beside them") from error
+    if unknown:
+        raise ValueError(f"{unfit}: it has no {', '.join(unknown)[:300]}; use the config.yaml beside them")
+    return list(dict.fromkeys(".".join(name.split(".")[:2]) for name in lacking))
 
 
 def put_weights(module: L.LightningModule, weights: dict[str, Tensor], path: str | Path, training: bool) -> None:
@@ -73,18 +96,26 @@ def put_weights(module: L.LightningModule, weights: dict[str, Tensor], path: str
 
     Raises ValueError where some are missing: always those that inference needs, in `training` all others too.
     """
-    whole = module.state_dict()
-    if weights.keys() == inference_weights(module).keys():
-        if training and len(weights) < len(whole):
-            raise ValueError(
-                f"{path} holds {type(module).__name__}'s weights for testing and drawing alone; "
-                "to train or to validate, name a checkpoint (.ckpt) of a run"
-            )
-        weights = whole | weights
+    if training:
+        _check_whole(module, weights, path)
+    elif weights.keys() == inference_weights(module).keys():
+        weights = module.state_dict() | weights
     try:
         module.load_state_dict(weights)  # fp16 is widened to the module's own type
     except RuntimeError as error:
         raise ValueError(
-            f"the weights in {path} do not fit {type(module).__name__} as configured: "
-            f"{' '.join(str(error).split())[:300]}; use the config.yaml beside them"
+            f"the weights in {path} do not fit {type(module).__name__} as configured: {_in_a_line(error)}; "
+            "use the config.yaml beside them"
         ) from error
+
+
+def _check_whole(module: L.LightningModule, weights: dict[str, Tensor], path: str | Path) -> None:
+    if weights.keys() == inference_weights(module).keys() < module.state_dict().keys():
+        raise ValueError(
+            f"{path} holds {type(module).__name__}'s weights for testing and drawing alone; "
+            "to train or to validate, name a checkpoint (.ckpt) of a run"
+        )
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

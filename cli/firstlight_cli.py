@@ -32,7 +32,7 @@ from callbacks.tensorboard_tabs import TensorBoardTabs
 from checkpoints import runs
 from checkpoints.atomic_checkpoint_io import AtomicCheckpointIO
 from checkpoints.load_pretrained import weights_of
-from checkpoints.pretrained import load_weights, put_weights, trained_file
+from checkpoints.pretrained import begin_from, load_weights, read_weights, trained_file
 from checkpoints.renamed_arguments import renamed
 from checkpoints.run_model import model_beside, other_hyperparameters, taken
 from cli.command_words import says, split
@@ -285,11 +285,10 @@ class FirstlightCLI(LightningCLI):
 
     def _begin_from(self, given: str) -> None:
         path = weights_of(given)
-        if path.suffix == ".safetensors":
-            load_weights(self.model, path, training=True)
-        else:
-            put_weights(self.model, AtomicCheckpointIO().load_checkpoint(path)["state_dict"], path, training=True)
-        say(f"a new run from the weights of {path}")
+        safe = path.suffix == ".safetensors"
+        weights = read_weights(path) if safe else AtomicCheckpointIO().load_checkpoint(path)["state_dict"]
+        anew = begin_from(self.model, weights, path)
+        say(f"a new run from the weights of {path}" + (f"; {', '.join(anew)} begin anew" if anew else ""))
 
 
 def _listed(given: Any) -> list[Any]:

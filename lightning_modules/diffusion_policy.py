@@ -242,10 +242,11 @@ class DiffusionPolicy(OptimizedModule):
         on_step: OnStep | None = None,
     ) -> Tensor:
         """Actions (B, T, A) from observations (B, O, ...) and the noise (B, T, A) that denoising begins with."""
-        denoise = self._denoiser(self._context(observations))
+        perceived = self.features.perceive(observations)
+        denoise = self._denoiser(self._context(perceived))
 
         def in_world(x0: Tensor) -> Tensor:
-            return self.features.within_bounds(x0 * self.action_scale + self.features.origin(observations))
+            return self.features.within_bounds(x0 * self.action_scale + self.features.origin(perceived))
 
         watch = None if on_step is None else lambda number, x0: on_step(number, in_world(x0))
         return in_world(sampler(denoise, noise, self.scheduler, self.hparams.sampling_steps, generator, watch))
@@ -287,7 +288,7 @@ class DiffusionPolicy(OptimizedModule):
         }
 
     def _context(self, observations: Any) -> Tensor:
-        """Observations (B, O, ...), encoded for the network."""
+        """Observations (B, O, ...) as the features perceive them, encoded for the network."""
         return self.network.encode(self.features(observations).to(self.dtype))
 
     def _predict(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
@@ -322,7 +323,12 @@ class DiffusionPolicy(OptimizedModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         loss = self._loss(batch, self.timestep_distribution, self._teacher)
         log_step(self, "train/loss", loss, prog_bar=True)
-        return loss * self._mean.weight(self, (~batch["action_is_pad"]).sum())
+        weighted = loss * self._mean.weight(self, (~batch["action_is_pad"]).sum())
+        own = self.features.loss(batch)
+        if own is None:
+            return weighted
+        log_step(self, "train/features_loss", own, prog_bar=True)
+        return weighted + own
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         self._mean.settle(self, optimizer)
@@ -346,6 +352,8 @@ class DiffusionPolicy(OptimizedModule):
         noise = noise_of(batch, 0) or torch.Generator().manual_seed(batch_idx)
         loss = self._loss(batch, Uniform(), generator=noise)
         distributed_mean.log_mean(self, f"{stage}/loss", loss, int((~batch["action_is_pad"]).sum()), prog_bar=True)
+        if (own := self.features.loss(batch)) is not None:
+            distributed_mean.log_mean(self, f"{stage}/features_loss", own, len(batch["action"]), prog_bar=True)
 
     def _loss(
         self,
@@ -355,7 +363,8 @@ class DiffusionPolicy(OptimizedModule):
         generator: Generators = None,
     ) -> Tensor:
         self._check_window("horizon", batch["action"].shape[1], self.hparams.horizon)
-        observation, repeats = self._batched(batch["observation"]), self.hparams.noise_levels_per_sample
+        observation = self.features.perceive(self._batched(batch["observation"]))
+        repeats = self.hparams.noise_levels_per_sample
         x0 = (batch["action"].float() - self.features.origin(observation)) / self.action_scale  # (B, T, A)
         context, is_real = self._context(observation), ~batch["action_is_pad"][..., None]
         noise = randn((len(x0), repeats, *x0.shape[1:]), generator, x0.device, x0.dtype).flatten(0, 1)

@@ -4,7 +4,7 @@ B batch, O observed steps, T predicted actions, A action dimensions.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +42,14 @@ class ObservationFeatures(nn.Module):
 
     def measure(self, observations: Statistics | Mapping[str, Statistics | None] | None, actions: Statistics) -> None:
         """Take statistics of the training data, those of observations by key, None for images; by default ignored."""
+
+    def perceive(self, observations: Observation) -> Observation:
+        """What the other methods take in place of an observation, computed once for each; by default itself."""
+        return observations
+
+    def loss(self, batch: Mapping[str, Any]) -> Tensor | None:
+        """A loss of the features' own, of what a batch holds besides, added to the policy's; by default none."""
+        return None
 
     def origin(self, observations: Observation) -> Tensor:
         """What actions are relative to: (B, O, ...) -> (B, 1, A); by default 0."""

@@ -30,7 +30,7 @@ class PushTFeatures(ObservationFeatures):
     """
 
     observation = "keypoints"
-    observation_shape = (18,)
+    observation_shape: ObservationShape = (18,)
     action_dim = 2
     target: Tensor
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer, TQDMProgressBar
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import train
 from checkpoints import runs
@@ -136,6 +136,16 @@ def test_shipped_weights_begin_a_run_where_they_are_all_there_are(capsys):
     weights = load_file(ROOT / "pretrained/pusht_human/model.safetensors")
     for key, parameter in begun.model.named_parameters():
         assert torch.equal(parameter, weights[key].float()), key
+    capsys.readouterr()
+    images = ["--config", str(ROOT / "configs/pusht_image.yaml"), "--data.source", "bundled"]
+    begun = train.main(["fit", *images, "--init_from", "pusht_human", *words])
+    assert "; features.image_encoder, features.head begin anew" in capsys.readouterr().err
+    for key, weight in weights.items():
+        assert torch.equal(begun.model.state_dict()[key], weight.float()), key
+    Path("more").mkdir()
+    save_file(weights | {"features.unknown": torch.zeros(1)}, "more/model.safetensors")
+    with pytest.raises(ValueError, match=r"more/model.safetensors do not fit .* features.unknown"):
+        train.main(["fit", *images, "--init_from", "more", *words])
     gan = ["--config", str(ROOT / "configs/svhn_gan.yaml"), "--data.source", "fonts"]
     with pytest.raises(ValueError, match="weights for testing and drawing alone"):
         train.main(["fit", *gan, "--init_from", str(ROOT / "pretrained/svhn_gan"), *words])

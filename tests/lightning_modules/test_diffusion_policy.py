@@ -449,3 +449,51 @@ def test_sampling_visits_the_configured_number_of_steps(monkeypatch):
     monkeypatch.setattr(policy.network, "forward", lambda x, t, c: visited.append(int(t[0])) or original(x, t, c))
     policy.act(keypoints(1))
     assert visited == UniformTimesteps()(policy.scheduler, 5)
+
+
+class Doubled(ObservationFeatures):
+    """Perceives twice the observation, counts how often, and has a loss of its own."""
+
+    def __init__(self, n_obs_steps, observation_shape, action_dim):
+        super().__init__()
+        self.observation_shape, self.action_dim, self.dim = (3,), 2, n_obs_steps * 3
+        self.weight = torch.nn.Parameter(torch.ones(()))
+        self.perceived = 0
+
+    def perceive(self, observations):
+        self.perceived += 1
+        return 2 * observations
+
+    def loss(self, batch):
+        return 0.5 * self.weight * batch["extra"].mean() if "extra" in batch else None
+
+    def origin(self, observations):
+        return observations[:, -1:, :2]
+
+    def forward(self, observations):
+        return observations.flatten(1)
+
+
+def test_an_observation_is_perceived_once_and_features_have_their_own_loss():
+    torch.manual_seed(0)
+    policy = DiffusionPolicy(partial(ChunkMLP, **SMALL), Doubled, horizon=4, n_action_steps=2)
+    observation = torch.randn(1, 2, 3)
+    actions = policy.act(observation, torch.Generator().manual_seed(0))
+    assert policy.features.perceived == 1
+    # The network starts at zero: v = 0, so DDIM keeps the noise's direction, around the origin of what is perceived.
+    middle = torch.stack([policy.act(observation, torch.Generator().manual_seed(i)) for i in range(400)]).mean((0, 2))
+    assert torch.allclose(middle, 2 * observation[:, -1, :2], atol=0.2)
+    assert actions.shape == (1, 4, 2)
+    batch = {"observation": observation, "action": torch.zeros(1, 4, 2), "action_is_pad": torch.zeros(1, 4) > 0}
+    trainer = L.Trainer(logger=False, enable_checkpointing=False, max_steps=1, accelerator="cpu", barebones=True)
+    losses = []
+    for extra in ({}, {"extra": torch.full((1, 5), 3.0)}):
+        torch.manual_seed(1)
+        policy.zero_grad()
+        policy.trainer, policy.log = trainer, lambda *args, **options: None
+        loss = policy.training_step(batch | extra, 0)
+        policy._mean._counts.clear()
+        losses.append(loss)
+    assert (losses[1] - losses[0]).item() == pytest.approx(1.5)
+    losses[1].backward()
+    assert policy.features.weight.grad.item() == pytest.approx(1.5)
