@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Self, TypeVar
 
+import limits
 from cli.messages import say
 
 CONTEXT: Any = multiprocessing.get_context("spawn")  # CUDA does not live through a fork
@@ -119,6 +120,7 @@ def call_all(
 
     Raises SystemExit where a signal told one of them to stop.
     """
+    limits.whole(1, 64, parallel=parallel)
     left, running = dict(waiting), dict[OwnProcess, Name]()
     with contextlib.ExitStack() as processes:
         while left or running:

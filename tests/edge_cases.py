@@ -818,6 +818,7 @@ CASES: dict[str, Case] = {
     "envs.rollout.rollout": build(
         act=lambda x, indices: np.zeros((len(x), 2, 2)), seeds=[], n_obs_steps=2, n_action_steps=2, parallel_worlds=2
     ),
+    "cli.own_process.call_all": build(waiting={}, parallel=1, ended=print),
     "cli.policy_arguments.add_policy_arguments": Case(lambda: {"parser": ArgumentParser(), "seeds": 2}),
     "planning.beam_search.covers": call(poses=np.array([[256.0, 256.0, 0.5]]), coverage=0.9),
     "planning.beam_search.BeamSearch": build(
