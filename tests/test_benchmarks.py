@@ -155,11 +155,18 @@ def test_disturbances_of_several_policies_stand_in_one_table(no_network, monkeyp
     played = []
 
     def stand_still(policy, world, seeds):
-        played.append((policy, world.wrapped_in))
+        played.append((policy.path, world.wrapped_in))
         return world.rollout(lambda seen, _: np.repeat(seen[:, -1:, :2], 8, 1), seeds, 2, 8)
 
-    monkeypatch.setattr(pusht_disturbances, "load_trained", lambda path, kind: path)
+    def load(path, kind):
+        return SimpleNamespace(path=path, observation="pixels" if path == "eyes" else "keypoints")
+
+    monkeypatch.setattr(pusht_disturbances, "load_trained", load)
     monkeypatch.setattr(pusht_disturbances, "roll_out", stand_still)
+    monkeypatch.setattr(sys, "argv", ["pusht_disturbances", "a", "eyes"])
+    with pytest.raises(SystemExit, match="KeypointNoise needs the observation 'keypoints'; got 'pixels'"):
+        command.as_command(pusht_disturbances.main)
+    assert not played
     monkeypatch.setattr(sys, "argv", ["pusht_disturbances", "a", "b", "--episodes", "2", "--only", "none", "delay"])
     pusht_disturbances.main()
     assert played == [("a", []), ("b", []), ("a", ["ActionDelay"]), ("b", ["ActionDelay"])]
