@@ -6,9 +6,10 @@ while training.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+import gymnasium as gym
 import lightning as L
 import numpy as np
 import torch
@@ -63,6 +64,7 @@ class Rollouts(L.Callback):
             Push-T knows its own.
         parallel_worlds: episodes that a machine plays at once; figures do not depend on it. By default 50, each in a
             process of its own, and in Push-T 500 in one.
+        wrappers: put around each environment, the innermost first: disturbances (`envs.disturbances`), or gymnasium's.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Rollouts(L.Callback):
         env_options: dict[str, Any] | None = None,
         success_key: str | None = None,
         parallel_worlds: int | None = None,
+        wrappers: list[Callable[[gym.Env], gym.Wrapper]] | None = None,
     ):
         if not 1 <= val_episodes <= len(VAL_SEEDS):
             raise ValueError(f"val_episodes={val_episodes} must lie between 1 and {len(VAL_SEEDS)}")
@@ -82,11 +85,11 @@ class Rollouts(L.Callback):
         whole(1, MAX_PARALLEL, parallel_worlds=1 if parallel_worlds is None else parallel_worlds)
         self.val_episodes, self.test_episodes, self.video_episodes = val_episodes, test_episodes, video_episodes
         self.parallel_worlds = parallel_worlds
-        options = env_options or {}
+        options, around = env_options or {}, tuple(wrappers or ())
         self.world = (
-            PushTWorld(options={"legacy_resets": True, "observation": "keypoints"} | options)
+            PushTWorld(options={"legacy_resets": True, "observation": "keypoints"} | options, wrappers=around)
             if env_id == PUSHT_ID
-            else World(env_id, options, success_key)
+            else World(env_id, options, success_key, wrappers=around)
         )
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
@@ -112,7 +115,8 @@ class Rollouts(L.Callback):
             if trainer.is_global_zero:
                 world = self.world.env_id
                 names = {} if world == PUSHT_ID else {"world": world, "starts": "starts"}
-                print(title(len(seeds), seeds[0], **names))
+                around = f", wrapped in {', '.join(self.world.wrapped_in)}" if self.world.wrapped_in else ""
+                print(title(len(seeds), seeds[0], **names) + around)
 
     def _run(self, trainer: L.Trainer, module: L.LightningModule, stage: str, seeds: Sequence[int]) -> None:
         own = list(seeds)[trainer.global_rank :: trainer.world_size]

@@ -10,13 +10,14 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing import connection
 from pathlib import Path
 from types import FrameType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+import limits
 from cli.messages import say
 
 CONTEXT: Any = multiprocessing.get_context("spawn")  # CUDA does not live through a fork
@@ -45,6 +46,7 @@ class Stopped:
 
 
 Outcome = Returned | Failed | Stopped
+Name = TypeVar("Name")
 
 
 class OwnProcess:
@@ -109,6 +111,27 @@ def outcomes(running: Collection[OwnProcess], seconds: float) -> dict[OwnProcess
     ready = connection.wait([process.connection for process in running], seconds)
     served = {process: process.serve() for process in running if process.connection in ready}
     return {process: outcome for process, outcome in served.items() if outcome is not None}
+
+
+def call_all(
+    waiting: Mapping[Name, Callable[[], OwnProcess]], parallel: int, ended: Callable[[Name, Returned | Failed], None]
+) -> None:
+    """Begin these calls in their order, at most `parallel` at once; `ended` hears of each.
+
+    Raises SystemExit where a signal told one of them to stop.
+    """
+    limits.whole(1, 64, parallel=parallel)
+    left, running = dict(waiting), dict[OwnProcess, Name]()
+    with contextlib.ExitStack() as processes:
+        while left or running:
+            while left and len(running) < parallel:
+                name = next(iter(left))
+                running[processes.enter_context(left.pop(name)())] = name
+            for process, outcome in outcomes(running, seconds=60).items():
+                name = running.pop(process)
+                if isinstance(outcome, Stopped):
+                    raise SystemExit(outcome.code)
+                ended(name, outcome)
 
 
 @contextlib.contextmanager

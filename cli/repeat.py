@@ -14,6 +14,7 @@ import json
 import statistics
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from checkpoints.pretrained import trained_file
 from checkpoints.runs import CONFIG, LOCK
 from cli import planned_fits
 from cli.messages import say
-from cli.own_process import Failed, OwnProcess, Returned, Stopped, outcomes, stopping_by_signals
+from cli.own_process import Failed, OwnProcess, Returned, call_all, stopping_by_signals
 from cli.planned_fits import Main
 from cli.subcommand_parser import SubcommandParser
 from metrics.confidence_interval import students_t_interval
@@ -89,28 +90,23 @@ def _parsed(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
 
 def _run(runs: dict[int, Path], main: Main, words: list[str], parallel: int) -> dict[int, str]:
     """Train and test the seeds that are not tested yet; returns why seeds failed."""
-    waiting = {seed: run for seed, run in runs.items() if not (run / TESTED).exists()}
     failed: dict[int, str] = {}
-    running: dict[OwnProcess, int] = {}
-    with contextlib.ExitStack() as processes:
-        while waiting or running:
-            while waiting and len(running) < parallel:
-                seed = min(waiting)
-                run = waiting.pop(seed)
-                run.mkdir(exist_ok=True)
-                with FileLock(run / LOCK, timeout=ORPHAN_ENDS):  # a process that was left alone may be about to end
-                    pass
-                say(f"seed {seed} begins")
-                call = (main, words, run, seed, parallel > 1)
-                running[processes.enter_context(OwnProcess(fit_and_test, call, run / "output.txt"))] = seed
-            for process, outcome in outcomes(running, seconds=60).items():
-                seed = running.pop(process)
-                if isinstance(outcome, Stopped):
-                    raise SystemExit(outcome.code)
-                if isinstance(outcome, Failed):
-                    failed[seed] = outcome.reason
-                assert isinstance(outcome, Returned | Failed)
-                say(f"seed {seed} " + (f"failed: {outcome.reason}" if isinstance(outcome, Failed) else "is tested"))
+
+    def begin(seed: int) -> OwnProcess:
+        run = runs[seed]
+        run.mkdir(exist_ok=True)
+        with FileLock(run / LOCK, timeout=ORPHAN_ENDS):  # a process that was left alone may be about to end
+            pass
+        say(f"seed {seed} begins")
+        return OwnProcess(fit_and_test, (main, words, run, seed, parallel > 1), run / "output.txt")
+
+    def ended(seed: int, outcome: Returned | Failed) -> None:
+        if isinstance(outcome, Failed):
+            failed[seed] = outcome.reason
+        say(f"seed {seed} " + (f"failed: {outcome.reason}" if isinstance(outcome, Failed) else "is tested"))
+
+    waiting = {seed: partial(begin, seed) for seed in sorted(runs) if not (runs[seed] / TESTED).exists()}
+    call_all(waiting, parallel, ended)
     return failed
 
 

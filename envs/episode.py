@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from typing import Any
 
+import gymnasium as gym
 import numpy as np
 
 from envs.pusht import SUCCESS_COVERAGE, PushT, reward_of
-from envs.world import Trajectory
+from envs.world import Trajectory, Wrappers
 
 
 @dataclass
@@ -38,11 +41,15 @@ def episodes_of(trajectories: Sequence[Trajectory]) -> list[Episode]:
     return [Episode(one.seed, one.actions, one.kept["coverage"]) for one in trajectories]
 
 
-def replay(episode: Episode, legacy_resets: bool = True) -> Iterator[PushT]:
-    """Step an episode again: yields the environment after the reset and after every action."""
-    env = PushT(legacy_resets=legacy_resets)
-    env.reset(seed=episode.seed)
+def replay(episode: Episode, legacy_resets: bool = True, wrappers: Wrappers = ()) -> Iterator[PushT]:
+    """Step an episode again: yields the environment after the reset and after every action.
+
+    In the same `wrappers`, it is disturbed as it was (`envs.disturbances`).
+    """
+    env = PushT("keypoints" if wrappers else "state", legacy_resets=legacy_resets)
+    wrapped: gym.Env[Any, Any] = reduce(lambda inner, wrap: wrap(inner), wrappers, env)
+    wrapped.reset(seed=episode.seed)
     yield env
     for action in episode.actions:
-        env.step(action)
+        wrapped.step(action)
         yield env

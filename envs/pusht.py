@@ -27,6 +27,7 @@ PHYSICS_DT = 0.01
 PHYSICS_STEPS = round(1 / (CONTROL_HZ * PHYSICS_DT))
 MAX_EPISODE_STEPS = 300
 SUCCESS_COVERAGE = 0.95
+WALL_NEAR, WALL_FAR, WALL_RADIUS = 5, 506, 2
 PIXELS = 96
 # The block moves only while it is pushed, the pointer reaches 15 px past the edge, the T is 142 px long: pushed out as
 # far as a search could, no corner got farther than 157 px.
@@ -146,8 +147,10 @@ class PushT(gym.Env[np.ndarray, np.ndarray]):
         self.render_mode = render_mode
         self.render_size = render_size
         self.count_contacts = count_contacts
+        self.derivative_gain = DERIVATIVE_GAIN  # of the pointer's PD law; `envs.disturbances` changes it
         self._start: dict[str, Any] | None = None  # how this episode began
         self._targets = array("d")  # x, y of every action since
+        self._moves: dict[int, np.ndarray] = {}  # where `move_block` put the block, by the number of actions before
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -204,6 +207,19 @@ class PushT(gym.Env[np.ndarray, np.ndarray]):
         self._check_started()
         return np.array(self._pointer.position)
 
+    def move_block(self, pose: Any) -> None:
+        """Put the block at a pose (3,), at rest, in the middle of an episode; what `step` gives then shows it there.
+
+        Raises ValueError unless it lies in the world, or no farther than `ROOM` outside of it.
+        """
+        self._check_started()
+        pose = finite_vector(pose, 3, "a pose of the block is three finite numbers: x, y, angle")
+        if not _within(t_block.corners(pose), ROOM):
+            raise ValueError(f"the block lies no farther than {ROOM:.0f} outside of the world; got {pose.tolist()}")
+        self._moves[len(self._targets) // 2] = pose
+        self._put_block(pose)
+        self._block.velocity, self._block.angular_velocity = (0.0, 0.0), 0.0
+
     def _check_started(self) -> None:
         if self._start is None:
             raise ResetNeeded("call reset before anything else: no episode has begun")
@@ -211,7 +227,7 @@ class PushT(gym.Env[np.ndarray, np.ndarray]):
     def _begin(self, state: np.ndarray, speeds: np.ndarray, benchmark_order: bool = False) -> None:
         """Build a world that begins at a state (5,), moving at `speeds` (5,)."""
         self._start = {"state": state, "speeds": speeds, "benchmark_order": benchmark_order}
-        self._targets = array("d")
+        self._targets, self._moves = array("d"), {}
         self._build_world()
         self._pointer.position = tuple(state[:2])
         if benchmark_order:
@@ -219,25 +235,28 @@ class PushT(gym.Env[np.ndarray, np.ndarray]):
             self._block.angle = state[4]
             self._space.step(PHYSICS_DT)  # the benchmark lets overlapping bodies part for one physics step
         else:
-            self._block.angle = state[4]
-            self._block.position = tuple(state[2:4])
-            self._space.reindex_shapes_for_body(self._block)
+            self._put_block(state[2:])
             self._space.reindex_shapes_for_body(self._pointer)
         if speeds.any():
             self._pointer.velocity, self._block.velocity = tuple(speeds[:2]), tuple(speeds[2:4])
             self._block.angular_velocity = float(speeds[4])
 
+    def _put_block(self, pose: np.ndarray) -> None:
+        self._block.angle = pose[2]  # before the position: it turns the block about its centre of gravity
+        self._block.position = tuple(pose[:2])
+        self._space.reindex_shapes_for_body(self._block)
+
     def _drive(self, target_x: float, target_y: float) -> int:
         """One control step towards a target; the contact points of all its physics steps where they are counted."""
         self._targets.extend((target_x, target_y))
-        pointer, space = self._pointer, self._space
+        pointer, space, damping = self._pointer, self._space, self.derivative_gain
         contacts: list[int] = []
         x, y = pointer.position
         vx, vy = pointer.velocity
         # The pointer is kinematic: nothing deflects it, so its path is known before the physics runs.
         for _ in range(PHYSICS_STEPS):
-            vx += (PROPORTIONAL_GAIN * (target_x - x) - DERIVATIVE_GAIN * vx) * PHYSICS_DT
-            vy += (PROPORTIONAL_GAIN * (target_y - y) - DERIVATIVE_GAIN * vy) * PHYSICS_DT
+            vx += (PROPORTIONAL_GAIN * (target_x - x) - damping * vx) * PHYSICS_DT
+            vy += (PROPORTIONAL_GAIN * (target_y - y) - damping * vy) * PHYSICS_DT
             pointer.velocity = vx, vy
             space.step(PHYSICS_DT)
             x += vx * PHYSICS_DT
@@ -252,10 +271,14 @@ class PushT(gym.Env[np.ndarray, np.ndarray]):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if self._start is not None:
-            targets = self._targets.tolist()
+            targets, moves = self._targets.tolist(), self._moves
             self._begin(*self._start.values())
-            for x, y in zip(targets[::2], targets[1::2], strict=True):
+            for number, (x, y) in enumerate(zip(targets[::2], targets[1::2], strict=True)):
+                if number in moves:
+                    self.move_block(moves[number])
                 self._drive(x, y)
+            if len(targets) // 2 in moves:
+                self.move_block(moves[len(targets) // 2])
 
     def _observe(self) -> np.ndarray:
         if self.observation == "state":
@@ -290,9 +313,9 @@ class PushT(gym.Env[np.ndarray, np.ndarray]):
         space = pymunk.Space()
         space.gravity = 0, 0
         space.damping = 0.0  # velocities die within a step: things move only while they are pushed
-        near, far = 5, 506
+        near, far = WALL_NEAR, WALL_FAR
         walls = [
-            pymunk.Segment(space.static_body, a, b, 2)
+            pymunk.Segment(space.static_body, a, b, WALL_RADIUS)
             for a, b in [
                 ((near, far), (near, near)),
                 ((near, near), (far, near)),

@@ -23,6 +23,7 @@ STEM = np.array([(-0.5, 1), (0.5, 1), (0.5, 4), (-0.5, 4)]) * UNIT  # corners 4 
 CORNERS = np.concatenate([BAR, STEM])  # (8, 2)
 OUTLINE = np.array([0, 1, 2, 5, 6, 7, 4, 3])  # the corners in their order around the T
 AREA = 7 * UNIT**2
+CENTRE_OF_GRAVITY = (BAR.mean(0) + STEM.mean(0)) / 2  # as the benchmark has it: between the two parts
 
 WORLD = 512.0
 TARGET_POSE = np.array([WORLD / 2, WORLD / 2, np.pi / 4])

@@ -11,14 +11,15 @@ import limits
 from envs.drawing import draw
 from envs.episode import Episode, replay
 from envs.pusht import CONTROL_HZ
+from envs.world import Wrappers
 
 MAX_COLUMNS = 100
 TRAIL = 8  # actions ahead that are drawn
 
 
-def frames(episode: Episode, size: int = 192, legacy_resets: bool = True) -> np.ndarray:
+def frames(episode: Episode, size: int = 192, legacy_resets: bool = True, wrappers: Wrappers = ()) -> np.ndarray:
     """The episode replayed as images (L + 1, size, size, 3) uint8, the next eight actions drawn as dots."""
-    states = [(env.pointer_position(), env.block_pose()) for env in replay(episode, legacy_resets)]
+    states = [(env.pointer_position(), env.block_pose()) for env in replay(episode, legacy_resets, wrappers)]
     pointers, poses = map(np.array, zip(*states, strict=True))
     past_the_end = np.full((TRAIL, 2), np.nan)
     ahead = sliding_window_view(np.concatenate([episode.actions, past_the_end]), TRAIL, 0).swapaxes(1, 2)

@@ -7,7 +7,7 @@ N worlds, O observed steps, L steps of an episode, A action dimensions.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property, partial, reduce
 from typing import Any, ClassVar, TypeAlias, cast
 
 import gymnasium as gym
@@ -24,6 +24,7 @@ from metrics.wilson_interval import wilson_interval
 # A policy: observations (N, O, ...) of N episodes, by key where the space is a Dict, and their N indices into the seeds
 # -> (N, T, A) actions, T >= n_action_steps
 Act: TypeAlias = Callable[[Any, Sequence[int]], np.ndarray]
+Wrappers: TypeAlias = Sequence[Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]]  # the innermost first
 MAX_PARALLEL = 1000  # worlds at once, and steps of an action chunk
 
 
@@ -52,6 +53,7 @@ class World:
         options: arguments of the environment, and of `gymnasium.make` (`max_episode_steps`).
         success_key: an entry of `info`; an episode is a success where it ever is true. None where there is none.
         kept: other entries of `info` whose numbers episodes keep.
+        wrappers: put around each environment (gymnasium's, or `envs.disturbances`), the innermost first.
 
     Raises ValueError for an unknown id, other spaces, or an environment without an end.
     """
@@ -60,6 +62,7 @@ class World:
     options: Mapping[str, Any] = field(default_factory=dict)
     success_key: str | None = None
     kept: tuple[str, ...] = ()
+    wrappers: Wrappers = ()
 
     wave: ClassVar[int] = 50  # episodes that are played at once where nothing else is asked for: each has a process
 
@@ -89,7 +92,7 @@ class World:
 
     def make(self, **options: Any) -> gym.Env[Any, Any]:
         """One of them. Raises ValueError, in one line, where it cannot be made."""
-        return _make(self.env_id, {**self.options, **options})
+        return _make(self.env_id, {**self.options, **options}, self.wrappers)
 
     def observed_as(self, observation: str | None) -> "World":
         """The same world, showing this kind of observation where it has several; None where it has not."""
@@ -130,8 +133,22 @@ class World:
         """`n` worlds, each in its own process, stepped together by action chunks; an ended one stands still."""
         whole(1, MAX_PARALLEL, n=n, n_obs_steps=n_obs_steps, n_action_steps=n_action_steps)
         # What travels to a process is how an environment is made, not the one that was made to be looked at.
-        one = partial(_chunked, self.env_id, dict(self.options), n_action_steps, n_obs_steps, self.kept_keys)
+        one = self._one_chunked(n_obs_steps, n_action_steps)
         return gym.vector.AsyncVectorEnv([one] * n, autoreset_mode=AutoresetMode.DISABLED)
+
+    def _one_chunked(self, n_obs_steps: int, n_action_steps: int) -> Callable[[], ActionChunking]:
+        """Makes one, stepped by action chunks."""
+        kept = self.kept_keys
+        return partial(_chunked, self.env_id, dict(self.options), self.wrappers, n_action_steps, n_obs_steps, kept)
+
+    @property
+    def wrapped_in(self) -> list[str]:
+        """The names of the wrappers, the innermost first."""
+        names, env = list[str](), self.env
+        for _ in self.wrappers:
+            names.insert(0, type(env).__name__)
+            env = cast(gym.Wrapper[Any, Any, Any, Any], env).env
+        return names
 
     @property
     def kept_keys(self) -> list[str]:
@@ -195,18 +212,24 @@ class World:
             env.close()
 
 
-def _make(env_id: str, options: Mapping[str, Any]) -> gym.Env[Any, Any]:
+def _make(env_id: str, options: Mapping[str, Any], wrappers: Wrappers = ()) -> gym.Env[Any, Any]:
     try:
-        return gym.make(env_id, **options)
-    except (gym.error.Error, TypeError, ImportError, ValueError) as error:
+        return reduce(lambda env, wrap: wrap(env), wrappers, gym.make(env_id, **options))
+    except (gym.error.Error, TypeError, ImportError, ValueError, AssertionError) as error:
         said = " ".join(str(error).split())
         raise ValueError(f"env_id={env_id!r} cannot be made with {dict(options)}: {said:.300}") from error
 
 
 def _chunked(
-    env_id: str, options: Mapping[str, Any], n_action_steps: int, n_obs_steps: int, kept: Sequence[str]
-) -> gym.Env[Any, Any]:
-    return ActionChunking(gym.wrappers.ClipAction(_make(env_id, options)), n_action_steps, n_obs_steps, kept)
+    env_id: str,
+    options: Mapping[str, Any],
+    wrappers: Wrappers,
+    n_action_steps: int,
+    n_obs_steps: int,
+    kept: Sequence[str],
+) -> ActionChunking:
+    env = gym.wrappers.ClipAction(_make(env_id, options, wrappers))
+    return ActionChunking(env, n_action_steps, n_obs_steps, kept)
 
 
 def _image(env: gym.Env[Any, Any], env_id: str, size: int) -> np.ndarray:

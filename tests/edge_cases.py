@@ -31,6 +31,7 @@ from diffusion.prediction_type import VPrediction
 from diffusion.samplers import DPMSolver
 from diffusion.scheduler import NoiseScheduler
 from envs.action_chunking import ActionChunking, VectorActionChunking
+from envs.disturbances import ActionDelay, BlockPush, Disturbance, KeypointNoise, PointerDamping
 from envs.episode import Episode
 from envs.pusht import PushT
 from envs.pusht_vector import PushTVector
@@ -82,6 +83,16 @@ def build(**arguments) -> Case:
 
 def call(**arguments) -> Case:
     return Case(lambda: dict(arguments), itself)
+
+
+def disturbed(wrapper: type[Disturbance], **arguments) -> Case:
+    """A Push-T in a wrapper, stepped towards the middle."""
+
+    def use(made: Disturbance, given: dict) -> Any:
+        made.reset(seed=0)
+        return [made.step(np.array([256.0, 256.0]))[0] for _ in range(3)]
+
+    return Case(lambda: {"env": PushT("keypoints"), **arguments}, use)
 
 
 def network(inputs: Callable[[dict], tuple], **arguments) -> Case:
@@ -807,6 +818,7 @@ CASES: dict[str, Case] = {
     "envs.rollout.rollout": build(
         act=lambda x, indices: np.zeros((len(x), 2, 2)), seeds=[], n_obs_steps=2, n_action_steps=2, parallel_worlds=2
     ),
+    "cli.own_process.call_all": build(waiting={}, parallel=1, ended=print),
     "cli.policy_arguments.add_policy_arguments": Case(lambda: {"parser": ArgumentParser(), "seeds": 2}),
     "planning.beam_search.covers": call(poses=np.array([[256.0, 256.0, 0.5]]), coverage=0.9),
     "planning.beam_search.BeamSearch": build(
@@ -821,6 +833,16 @@ CASES: dict[str, Case] = {
         shortest_push=4,
         walking_speed=30.0,
     ),
+    "envs.disturbances.BlockPush": disturbed(BlockPush, distance=60.0, angle=0.5, within=2),
+    "envs.disturbances.BlockPush.reset": Case(lambda: {"self": BlockPush(PushT("state")), "seed": 0}, itself),
+    "envs.disturbances.KeypointNoise": disturbed(KeypointNoise, std=2.0),
+    "envs.disturbances.KeypointNoise.reset": Case(
+        lambda: {"self": KeypointNoise(PushT("keypoints")), "seed": 0}, itself
+    ),
+    "envs.disturbances.ActionDelay": disturbed(ActionDelay, steps=1),
+    "envs.disturbances.ActionDelay.reset": Case(lambda: {"self": ActionDelay(PushT("state")), "seed": 0}, itself),
+    "envs.disturbances.Disturbance.reset": Case(lambda: {"self": Disturbance(PushT("state")), "seed": 0}, itself),
+    "envs.disturbances.PointerDamping": disturbed(PointerDamping, factor=1.2),
     "envs.video.frames": call(episode=EPISODE, size=16),
     "envs.video.tiled": call(videos=[[np.zeros((8, 8, 3), np.uint8)]], columns=1),
     "envs.video.wall": call(episodes=[EPISODE], columns=1, size=16),

@@ -10,7 +10,15 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from benchmarks import command, pusht_rollout_gif, pusht_self_improvement, pusht_side_by_side, step_clock, step_time
+from benchmarks import (
+    command,
+    pusht_disturbances,
+    pusht_rollout_gif,
+    pusht_self_improvement,
+    pusht_side_by_side,
+    step_clock,
+    step_time,
+)
 from datamodules.images import ImageSet
 from envs import video
 
@@ -140,3 +148,28 @@ def test_the_bare_loop_trains_as_the_trainer_does(family):
     bare, fit = runs
     assert bare.weights == fit.weights
     assert min(bare.seconds, fit.seconds, bare.cpu_seconds, fit.cpu_seconds) > 0
+
+
+def test_disturbances_of_several_policies_stand_in_one_table(no_network, monkeypatch, capsys):
+    """A row for each; the cell of a policy that never touches the block."""
+    played = []
+
+    def stand_still(policy, world, seeds):
+        played.append((policy.path, world.wrapped_in))
+        return world.rollout(lambda seen, _: np.repeat(seen[:, -1:, :2], 8, 1), seeds, 2, 8)
+
+    def load(path, kind):
+        return SimpleNamespace(path=path, observation="pixels" if path == "eyes" else "keypoints")
+
+    monkeypatch.setattr(pusht_disturbances, "load_trained", load)
+    monkeypatch.setattr(pusht_disturbances, "roll_out", stand_still)
+    monkeypatch.setattr(sys, "argv", ["pusht_disturbances", "a", "eyes"])
+    with pytest.raises(SystemExit, match="KeypointNoise needs the observation 'keypoints'; got 'pixels'"):
+        command.as_command(pusht_disturbances.main)
+    assert not played
+    monkeypatch.setattr(sys, "argv", ["pusht_disturbances", "a", "b", "--episodes", "2", "--only", "none", "delay"])
+    pusht_disturbances.main()
+    assert played == [("a", []), ("b", []), ("a", ["ActionDelay"]), ("b", ["ActionDelay"])]
+    said = capsys.readouterr().out
+    assert said.count("0.0 % [0.0, 65.8]") == 4
+    assert "seeds 100000 to 100001" in " ".join(said.split())

@@ -1,7 +1,10 @@
+from functools import partial
+
 import lightning as L
 import numpy as np
 import pytest
 import torch
+from jsonargparse import ArgumentParser
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import DataLoader
@@ -11,6 +14,7 @@ from callbacks.resume.random_state import random_state
 from callbacks.rollouts import FIRST_TEST_SEED, VAL_SEEDS, Rollouts, roll_out, run_policy, table
 from datamodules.pusht import read_keypoints
 from diffusion.noise import randn
+from envs.disturbances import ActionDelay, BlockPush
 from envs.episode import episodes_of
 from envs.episode_statistics import summarize
 from envs.pusht import PushT
@@ -120,6 +124,26 @@ def test_impossible_numbers_are_named(arguments):
     name, value = next(iter(arguments.items()))
     with pytest.raises(ValueError, match=f"{name}={value} "):
         Rollouts(**arguments)
+
+
+def test_disturbances_are_named_in_yaml_and_in_the_title(tmp_path, capsys):
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(Rollouts, "rollouts")
+    wrappers = [
+        {"class_path": "envs.disturbances.BlockPush", "init_args": {"within": 20}},
+        {"class_path": "envs.disturbances.ActionDelay"},
+    ]
+    given = {"rollouts": {"test_episodes": 2, "video_episodes": 1, "wrappers": wrappers}}
+    callback = parser.instantiate(parser.parse_object(given)).rollouts
+    testing = trainer(tmp_path, [callback])
+    metrics = testing.test(Chaser(), LOADER, verbose=False)[0]
+    world = PushTWorld(wrappers=(partial(BlockPush, within=20), ActionDelay))
+    expected = world.summarize(roll_out(Chaser(), world, [100_000, 100_001], progress=False))
+    assert metrics["test/score"] == pytest.approx(expected["score"].mean, abs=1e-5)
+    undisturbed = summarize(run_policy(Chaser(), [100_000, 100_001], progress=False))
+    assert metrics["test/score"] != pytest.approx(undisturbed["score"].mean, abs=1e-5)
+    assert "to 100001, wrapped in BlockPush, ActionDelay" in " ".join(capsys.readouterr().out.split())
+    assert list((tmp_path / testing.log_dir).rglob("*.mp4"))
 
 
 class Dicer(Chaser):

@@ -2,12 +2,13 @@ import multiprocessing
 import os
 import signal
 import time
+from functools import partial
 
 import pytest
 from filelock import FileLock
 
 from cli import own_process
-from cli.own_process import Failed, OwnProcess, Returned, Stopped, outcomes, stopping_by_signals
+from cli.own_process import Failed, OwnProcess, Returned, Stopped, call_all, outcomes, stopping_by_signals
 
 
 @pytest.fixture(autouse=True)
@@ -142,3 +143,34 @@ def test_a_signal_leaves_the_block_with_its_number(number):
         signal.raise_signal(number)
     assert exit_.value.code == 128 + number
     assert signal.getsignal(number) == before
+
+
+def meet(name, other, folder, ask):
+    (folder / name).touch()
+    while not (folder / other).exists():
+        time.sleep(0.01)
+    if name == "c":
+        raise ValueError("no")
+    return name
+
+
+def test_all_are_called_so_many_at_once(tmp_path):
+    """Each waits for the one beside it."""
+    place, ended = tmp_path / "place", {}
+    place.mkdir()
+    others = {"a": "b", "b": "a", "c": "d", "d": "c"}
+    waiting = {name: partial(OwnProcess, meet, (name, others[name], place), tmp_path / name) for name in others}
+    call_all(waiting, 2, lambda name, outcome: ended.update({name: outcome}))
+    assert ended == {name: Failed("no") if name == "c" else Returned(name) for name in "abcd"}
+
+
+def stop(ask):
+    raise SystemExit(143)
+
+
+def test_where_one_is_told_to_stop_all_are(tmp_path):
+    waiting = {"a": partial(OwnProcess, stop, (), tmp_path / "a"), "b": partial(OwnProcess, fail, (), tmp_path / "b")}
+    ended = []
+    with pytest.raises(SystemExit) as caught:
+        call_all(waiting, 1, lambda *told: ended.append(told))
+    assert (caught.value.code, ended) == (143, [])
