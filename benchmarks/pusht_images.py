@@ -110,9 +110,9 @@ def acting_table(policy: DiffusionPolicy, count: int, names: list[str]) -> Table
         def changed(images: Tensor, change: Change = change, **rest: Any) -> Any:
             return act(change(images.flatten(0, 1)).view_as(images), **rest)
 
-        policy.act = changed  # type: ignore[method-assign]
+        policy.act = changed
         rows[name] = world.summarize(roll_out(policy, world, seeds_from(FIRST_TEST_SEED, count)))
-    policy.act = act  # type: ignore[method-assign]
+    policy.act = act
     return table(rows, count, FIRST_TEST_SEED)
 
 

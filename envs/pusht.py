@@ -16,7 +16,7 @@ from gymnasium.error import ResetNeeded
 
 import limits
 from envs import t_block
-from envs.drawing import MAX_IMAGE_SIZE, draw
+from envs.drawing import MAX_IMAGE_SIZE, PLAIN, Colours, draw
 
 ObservationKind = Literal["state", "keypoints", "pixels"]
 
@@ -111,7 +111,7 @@ class PushT(gym.Env[np.ndarray, np.ndarray]):
     given state, `options={"reset_to_state": state, "benchmark_order": True}` does the same.
 
     `info` holds `coverage`, `is_success` and `block_pose` (3,); with `count_contacts=True` also `n_contacts`, the
-    contact points per physics step, rounded up, as in the human data.
+    contact points per physics step, rounded up, as in the human data. Images are drawn in `colours`.
 
     Copies (`copy.deepcopy`, `pickle`) go on exactly as the original does: physics libraries do not copy all that a
     contact has left behind, so a copy is made by taking the episode's actions again.
@@ -126,6 +126,7 @@ class PushT(gym.Env[np.ndarray, np.ndarray]):
         render_mode: str | None = None,
         render_size: int = 512,
         count_contacts: bool = False,
+        colours: Colours = PLAIN,
     ):
         world, outside = [(0.0, t_block.WORLD)] * 2, (-ROOM, t_block.WORLD + ROOM)
         spaces: dict[str, gym.spaces.Box] = {
@@ -147,6 +148,7 @@ class PushT(gym.Env[np.ndarray, np.ndarray]):
         self.render_mode = render_mode
         self.render_size = render_size
         self.count_contacts = count_contacts
+        self.colours = colours
         self.derivative_gain = DERIVATIVE_GAIN  # of the pointer's PD law; `envs.disturbances` changes it
         self._start: dict[str, Any] | None = None  # how this episode began
         self._targets = array("d")  # x, y of every action since
@@ -194,7 +196,7 @@ class PushT(gym.Env[np.ndarray, np.ndarray]):
         if self.render_mode is None:
             return None
         self._check_started()
-        return draw(self._pointer.position, self.block_pose(), self.render_size)
+        return draw(self._pointer.position, self.block_pose(), self.render_size, colours=self.colours)
 
     def block_pose(self) -> np.ndarray:
         """(3,) the block's x, y and angle in [0, 2 pi)."""
@@ -285,7 +287,7 @@ class PushT(gym.Env[np.ndarray, np.ndarray]):
             return np.array([*self._pointer.position, *self.block_pose()])
         if self.observation == "keypoints":
             return np.concatenate([self._pointer.position, self._corners.ravel()])
-        return draw(self._pointer.position, self.block_pose(), PIXELS)
+        return draw(self._pointer.position, self.block_pose(), PIXELS, colours=self.colours)
 
     def _info(self) -> dict[str, Any]:
         """Facts about the block as it lies now; keeps its corners, which observations show too."""

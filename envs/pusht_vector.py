@@ -22,7 +22,7 @@ from gymnasium.vector.utils import batch_space
 import limits
 from envs import t_block
 from envs.compiled_space import CompiledSpace, vectors
-from envs.drawing import draw
+from envs.drawing import PLAIN, Colours, draw
 from envs.physics import pointer_paths
 from envs.pusht import (
     MAX_EPISODE_STEPS,
@@ -53,8 +53,8 @@ class PushTVector(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         num_envs: N.
         max_episode_steps: steps after which an episode is truncated.
         autoreset_mode: gymnasium's "NextStep", "SameStep" or "Disabled".
-        observation, legacy_resets, render_mode, render_size, count_contacts: as `PushT`'s. Counting contacts takes the
-            slow way through pymunk's Python objects.
+        observation, legacy_resets, render_mode, render_size, count_contacts, colours: as `PushT`'s. Counting contacts
+            takes the slow way through pymunk's Python objects.
     """
 
     def __init__(
@@ -67,15 +67,17 @@ class PushTVector(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         render_mode: str | None = None,
         render_size: int = 512,
         count_contacts: bool = False,
+        colours: Colours = PLAIN,
     ):
         limits.whole(1, MAX_WORLDS, num_envs=num_envs)
         limits.whole(max_episode_steps=max_episode_steps)
         modes = [mode.value for mode in AutoresetMode]
         if autoreset_mode not in (*AutoresetMode, *modes):
             raise ValueError(f"autoreset_mode={autoreset_mode!r} is unknown; use one of {', '.join(modes)}")
-        shown = PushT(observation, legacy_resets, render_mode, render_size, count_contacts)
+        shown = PushT(observation, legacy_resets, render_mode, render_size, count_contacts, colours)
         self.num_envs, self.max_episode_steps = num_envs, max_episode_steps
         self.observation, self.render_mode, self.render_size = observation, render_mode, render_size
+        self.colours = colours
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**PushT.metadata, "autoreset_mode": self.autoreset_mode}
         self.single_observation_space, self.single_action_space = shown.observation_space, shown.action_space
@@ -142,7 +144,7 @@ class PushTVector(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             return None
         if len(self._spaces) < self.num_envs:
             raise ResetNeeded("call reset before anything else: not every world has begun an episode")
-        return tuple(draw(self._pointers[:, :2], self._poses, self.render_size))
+        return tuple(draw(self._pointers[:, :2], self._poses, self.render_size, colours=self.colours))
 
     def _targets(self, actions: Any) -> np.ndarray:
         """Actions as (N, 2) float64."""
@@ -199,7 +201,7 @@ class PushTVector(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             return np.concatenate([pointers, self._poses], 1)
         if self.observation == "keypoints":
             return np.concatenate([pointers, t_block.corners(self._poses).reshape(-1, 16)], 1)
-        return draw(pointers, self._poses, PIXELS)
+        return draw(pointers, self._poses, PIXELS, colours=self.colours)
 
     def _info(self, mask: np.ndarray) -> dict[str, Any]:
         """Of the worlds of a mask (N,), as gymnasium puts entries of several worlds together: zeros for the others."""

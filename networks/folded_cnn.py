@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from limits import whole
+from networks.image_shape import image_shape
 
 
 class FoldedCNN(nn.Module):
@@ -27,15 +28,15 @@ class FoldedCNN(nn.Module):
 
     def __init__(self, shape: Sequence[int], widths: Sequence[int] = (64, 96, 96, 32), fold: int = 4, dim: int = 256):
         super().__init__()
-        channels, height, width = shape
-        whole(1, 2**14, channels=channels, fold=fold, dim=dim)
+        channels, height, width = image_shape(shape)
+        whole(1, 2**14, fold=fold, dim=dim)
         if len(widths) != 4:
             raise ValueError(f"widths={list(widths)} must be the channels of four convolutions")
         for size in widths:
             whole(1, 2**14, widths=size)
         if height % (2 * fold) or width % (2 * fold):
             raise ValueError(
-                f"images of {height} x {width} do not fit fold={fold}: both sides must be multiples of {2 * fold}"
+                f"shape={list(shape)} does not fit fold={fold}: both sides must be multiples of {2 * fold}"
             )
         self.dim = dim
         first, second, third, last = widths

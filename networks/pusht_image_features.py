@@ -44,7 +44,9 @@ class PushTImageFeatures(PushTFeatures):
         action_dim: int | None = None,
         image_encoder: Callable[[tuple[int, int, int]], nn.Module] = FoldedCNN,
     ):
-        if observation_shape is not None and tuple(cast(Sequence[int], observation_shape)) != SHAPE:
+        if observation_shape is not None and (
+            not isinstance(observation_shape, Sequence) or tuple(observation_shape) != SHAPE
+        ):
             raise ValueError(
                 f"observation_shape={observation_shape} is not that of Push-T's images, {list(SHAPE)}; for other data "
                 "use networks.normalized_features.NormalizedFeatures as features, or your own"

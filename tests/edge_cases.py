@@ -279,6 +279,17 @@ CASES: dict[str, Case] = {
         lambda a: (torch.zeros(2, 3, a["width"]), AttentionContext()), width=8, heads=2
     ),
     "networks.attention.CrossAttention": build(width=8, heads=2),
+    "networks.folded_cnn.FoldedCNN": network(
+        lambda a: (torch.zeros(2, *a["shape"], dtype=torch.uint8),),
+        shape=(3, 16, 16),
+        widths=(4, 4, 4, 2),
+        fold=2,
+        dim=8,
+    ),
+    "networks.pusht_image_features.PushTImageFeatures": Case(
+        lambda: {"n_obs_steps": 2, "observation_shape": [3, 96, 96], "action_dim": 2},
+        lambda made, a: made(made.perceive(torch.zeros(1, a["n_obs_steps"], 3, 96, 96, dtype=torch.uint8))),
+    ),
     "networks.chunk_mlp.ResidualBlock": network(
         lambda a: (torch.zeros(2, a["width"]),), width=4, hidden=8, dropout=0.1
     ),
@@ -504,6 +515,14 @@ CASES: dict[str, Case] = {
     "datamodules.class_labels.ClassLabels": build(class_names=["a", "b"], count=4, batch_size=2),
     "datamodules.augmentation.Shift": augmentation(pixels=1),
     "datamodules.augmentation.Cutout": augmentation(size=2),
+    "datamodules.photometric_augmentation.Brightness": augmentation(strength=0.1),
+    "datamodules.photometric_augmentation.Contrast": augmentation(strength=0.1),
+    "datamodules.photometric_augmentation.GaussianNoise": augmentation(std=0.1),
+    "datamodules.photometric_augmentation.GaussianBlur": augmentation(sigma=1.0),
+    "datamodules.photometric_augmentation.ForSome": Case(
+        lambda: {"augmentation": HorizontalFlip(), "share": 0.5},
+        lambda made, _: made(images().byte(), torch.arange(2), 0, generator()),
+    ),
     "datamodules.augmentation.Warp": augmentation(rotate=5.0, scale=0.1, shear=5.0, shift=1.0, bend=1.0, nodes=4),
     "datamodules.augmentation.check": build(augmentations=[HorizontalFlip()], shape=(1, 8, 8)),
     "datamodules.decoded_images.Decoder": build(shape=[1, 8, 8], broken_share=0.1, in_memory=4.0),
@@ -540,6 +559,17 @@ CASES: dict[str, Case] = {
     ),
     "datamodules.pusht.PushTDemos": build(
         source="bundled", n_obs_steps=2, horizon=8, pad_after=4, batch_size=8, val_share=0.1, split_seed=0
+    ),
+    "datamodules.pusht_images.PushTImages": build(
+        source="bundled",
+        n_obs_steps=2,
+        horizon=8,
+        pad_after=4,
+        batch_size=8,
+        val_share=0.1,
+        split_seed=0,
+        scenes=4,
+        colour_jitter=10.0,
     ),
     "datamodules.windows.check_window": call(n_obs_steps=2, horizon=8, pad_after=4),
     "datamodules.demonstrations.Demonstrations": build(

@@ -7,6 +7,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 
 from envs import PUSHT_ID, t_block
+from envs.drawing import Colours, draw
 from envs.pusht_vector import PushTVector
 from tests.envs.test_pusht import hard_actions
 
@@ -159,3 +160,15 @@ def test_a_block_that_covers_its_target_ends_the_episode():
     assert terminated.all()
     assert not truncated.any()
     assert info["is_success"].all()
+
+
+def test_images_in_other_colours():
+    """In observations and frames, of many worlds as of one."""
+    colours = Colours(block=(200, 60, 60), background=(10, 20, 30))
+    ours, theirs = both(2, observation="pixels", colours=colours, render_mode="rgb_array", render_size=64)
+    seen, info = ours.reset(seed=3)
+    assert_same(seen, theirs.reset(seed=3)[0])
+    assert_same(ours.render(), theirs.render())
+    pointers = np.stack([env.unwrapped.pointer_position() for env in theirs.envs])
+    assert (seen == draw(pointers, info["block_pose"], 96, colours=colours)).all()
+    assert (seen[:, 48, 2] == (10, 20, 30)).all()

@@ -32,7 +32,7 @@ def test_other_sizes():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"shape": (3, 100, 96)}, r"images of 100 x 96 do not fit fold=4: both sides must be multiples of 8"),
+        ({"shape": (3, 100, 96)}, r"shape=\[3, 100, 96\] does not fit fold=4: both sides must be multiples of 8"),
         ({"shape": (3, 96, 96), "widths": (8, 8)}, r"widths=\[8, 8\] must be the channels of four convolutions"),
         ({"shape": (3, 96, 96), "widths": (8, 8, 0, 8)}, r"widths=0"),
         ({"shape": (3, 96, 96), "fold": 0}, r"fold=0"),
