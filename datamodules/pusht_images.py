@@ -21,7 +21,6 @@ from torch import Tensor
 import limits
 from datamodules import augmentation
 from datamodules.augmentation import Augmentation
-from datamodules.device_resident import OnDevice
 from datamodules.pusht import PushTDemos
 from envs import t_block
 from envs.drawing import PLAIN, Colours, draw
@@ -37,32 +36,21 @@ class PushTImages(PushTDemos):
     Validation, test and prediction show the world as it is; their scenes are their own observations.
 
     Args:
-        source, n_obs_steps, horizon, pad_after, batch_size, align_ends, mirror, val_share, split_seed, on_device: as
-            `PushTDemos`'.
         scenes: N, in each training batch: half of them anywhere, half near its observations; 0 for none.
         colour_jitter: how far red, green and blue of background, target, block and pointer may each be from what they
             are, in 255ths.
         augment: changes to images in training (`datamodules.augmentation`, `datamodules.photometric_augmentation`).
+        **options: those of `PushTDemos`.
     """
 
     def __init__(
         self,
-        source: list[str] | str = "lerobot/pusht_keypoints",
-        n_obs_steps: int = 2,
-        horizon: int = 16,
-        pad_after: int | None = None,
-        batch_size: int = 256,
-        align_ends: bool = False,
-        mirror: bool = True,
-        val_share: float = 0.04,
-        split_seed: int = 0,
-        on_device: OnDevice = "auto",
         scenes: int = 128,
         colour_jitter: float = 0.0,
         augment: list[Augmentation] | None = None,
+        **options,
     ):
-        sizes = (n_obs_steps, horizon, pad_after, batch_size)
-        super().__init__(source, *sizes, align_ends, mirror, val_share, split_seed, on_device)
+        super().__init__(**options)
         limits.whole(0, 2**20, scenes=scenes)
         limits.number("[0, 255]", colour_jitter=colour_jitter)
         self.augment = augment or []

@@ -12,7 +12,7 @@ from envs.pusht import PushT
 
 def batches(training, **options):
     """The first batch as keypoints, and as images."""
-    data = PushTImages("bundled", batch_size=6, **{"scenes": 8} | options)
+    data = PushTImages(source="bundled", batch_size=6, **{"scenes": 8} | options)
     data.setup("fit")
     batch = next(iter(data.val_dataloader()))
     data.trainer = SimpleNamespace(training=training)
@@ -96,4 +96,4 @@ def test_changes_are_those_of_a_window_and_of_training():
 )
 def test_what_does_not_fit_is_named(options, message):
     with pytest.raises(ValueError, match=message):
-        PushTImages("bundled", **options)
+        PushTImages(source="bundled", **options)
