@@ -11,12 +11,15 @@ from torch import Tensor, nn
 from limits import whole
 from networks.image_shape import image_shape
 
+SCALE = 64.0  # 255ths
+
 
 class FoldedCNN(nn.Module):
     """(B, C, H, W) uint8 -> (B, dim): squares of pixels become channels, then four convolutions and two layers.
 
     Folding (`torch.nn.PixelUnshuffle`) loses nothing and leaves few places, each with many channels: the products of
-    matrices that a CPU is good at. Nothing is pooled over the whole image, as positions are to be read.
+    matrices that a CPU is good at. Nothing is pooled over the whole image, as positions are to be read. Each colour's mean
+    over the image is subtracted, so that a plain background is near 0.
 
     Args:
         shape: C, H, W.
@@ -53,7 +56,12 @@ class FoldedCNN(nn.Module):
         )
         places = (height // (2 * fold)) * (width // (2 * fold))
         self.layers = nn.Sequential(nn.Flatten(), nn.Linear(last * places, dim), nn.ReLU(), nn.Linear(dim, dim))
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):  # torch's own start lets signals shrink (He et al. 2015)
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)
 
     def forward(self, images: Tensor) -> Tensor:
-        pixels = images.to(next(self.parameters()).dtype) / 127.5 - 1
+        pixels = images.to(next(self.parameters()).dtype)
+        pixels = (pixels - pixels.mean((2, 3), keepdim=True)) / SCALE
         return self.layers(self.convolutions(pixels.to(memory_format=torch.channels_last)))
