@@ -18,8 +18,8 @@ class FoldedCNN(nn.Module):
     """(B, C, H, W) uint8 -> (B, dim): squares of pixels become channels, then four convolutions and two layers.
 
     Folding (`torch.nn.PixelUnshuffle`) loses nothing and leaves few places, each with many channels: the products of
-    matrices that a CPU is good at. Nothing is pooled over the whole image, as positions are to be read. Each colour's mean
-    over the image is subtracted, so that a plain background is near 0.
+    matrices that a CPU is good at. Nothing is pooled over the whole image, as positions are to be read. The mean of
+    each colour over the image is subtracted, so that a plain background is near 0.
 
     Args:
         shape: C, H, W.
