@@ -48,10 +48,12 @@ def everything(name: str, module: Any, data: Any, batch: dict[str, Tensor]) -> d
     made["averaged"] = next(average.parameters())
     module.eval()
     with torch.no_grad():
+        module.on_validation_start()
         module.on_validation_epoch_start()
         made["validation"] = module.validation_step(batch, 0)
         made["test"] = module.test_step(batch, 0)
-        made["prediction"] = module.predict_step(batch, 0)
+        prompt = {"tokens": batch["tokens"][:, :8]} if "tokens" in batch else {}  # of a text, which goes on from it
+        made["prediction"] = module.predict_step(batch | prompt, 0)
         if hasattr(module, "sample"):
             made["by a list"] = module.sample([0, 1, 2], generator=torch.Generator().manual_seed(0))
     return made
