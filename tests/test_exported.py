@@ -156,14 +156,15 @@ def test_texts_are_answered_alike(name, model, exported):
         assert found[0, places].argmax(-1).tolist() == answer[0].tolist()
 
 
+@of("Policy")
 @pytest.mark.parametrize("words", [(), INT8])
-def test_a_hundred_episodes_of_push_t(words, exported):
+def test_a_hundred_episodes_of_push_t(name, words, exported):
     """Same seeds and noise: an action of another last bit may end an episode elsewhere, and the score stays."""
     from callbacks.rollouts import run_policy
 
-    policy, seeds = load_trained("pusht", DiffusionPolicy), range(100_000, 100_100)
+    policy, seeds = load_trained(name, DiffusionPolicy), range(100_000, 100_100)
     ours = run_policy(policy, seeds, progress=False)
-    own = exported("pusht", words=words)
+    own = exported(name, words=words)
 
     def act(observations, noise, *_):
         noise = noise / policy.hparams.temperature  # which the file multiplies by
@@ -173,7 +174,10 @@ def test_a_hundred_episodes_of_push_t(words, exported):
     theirs = run_policy(policy, seeds, progress=False)
     scores = np.array([[episode.score for episode in episodes] for episodes in (ours, theirs)])
     successes = [sum(episode.success for episode in episodes) for episodes in (ours, theirs)]
-    print(f"\nmean scores {scores.mean(1)}, successes {successes}, {(scores[0] != scores[1]).sum()} scores differ")
+    same = (scores[0] == scores[1]).sum()
+    print(
+        f"\n{' '.join((name, *words))}: mean scores {scores.mean(1)}, successes {successes}, {same} scores are the same"
+    )
     assert scores[0].mean() == pytest.approx(scores[1].mean(), abs=2e-2 if words else 5e-3)
 
 
