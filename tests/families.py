@@ -18,6 +18,11 @@ AVERAGED = (
     "init_args: {decay: 0.9, use_buffers: false}}]'"
 )
 SILENT = "--trainer.callbacks []"
+EACH_EPOCH = "--trainer.check_val_every_n_epoch 1 --trainer.val_check_interval 1.0"
+POLICY = (
+    "--model.network.width 16 --model.network.depth 1 --model.network.encoder_width 16 --model.network.encoder_depth 1"
+)
+SCORED = f"--checkpoint.monitor val/loss --checkpoint.mode min {AVERAGED}"  # by no rollouts
 
 
 @dataclass
@@ -52,10 +57,8 @@ FAMILIES = {
         ("discriminator_loss", "generator_loss"),
     ),
     "mnist_ddpm": Family(FONTS, "--model.network.widths [64] --model.network.blocks 1 --data.batch_size 4", AVERAGED),
-    "pusht": Family(
-        "",
-        "--model.network.width 16 --model.network.depth 1 --model.network.encoder_width 16 "
-        "--model.network.encoder_depth 1 --data.batch_size 16",
-        f"--checkpoint.monitor val/loss --checkpoint.mode min {AVERAGED}",
+    "pusht": Family("", f"{POLICY} --data.batch_size 16", SCORED),
+    "pusht_image": Family(
+        f"--data.source bundled {EACH_EPOCH}", f"{POLICY} --data.batch_size 4 --data.scenes 4", SCORED
     ),
 }

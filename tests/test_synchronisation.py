@@ -14,7 +14,8 @@ EVERY = 4  # batches, the logging interval
 BATCHES = 6
 pytestmark = pytest.mark.usefixtures("offline")
 QUICK = ("cifar10_fast", "pig_latin_decoder", "svhn_gan", "pusht")
-WATCHED = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES]
+DRAWN = "pusht_image"  # its images are drawn on the CPU, in every step
+WATCHED = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES if name != DRAWN]
 
 
 def waits(name: str) -> list[tuple[int, str]]:

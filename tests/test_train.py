@@ -264,7 +264,11 @@ def test_every_family_trains_fast_and_answers(config, run_here, tmp_path, capsys
     capsys.readouterr()
     checkpoint = tmp_path / f"runs/{config}/version_0/checkpoints/last.ckpt"
     assert torch.load(checkpoint, weights_only=True)["global_step"] == 50
-    questions = {"sorting": ["--data.numbers", "[5, 3, 9]"], "pig_latin": ["--data.text", "the quick brown fox"]}
+    questions = {
+        "sorting": ["--data.numbers", "[5, 3, 9]"],
+        "pig_latin": ["--data.text", "the quick brown fox"],
+        "text": ["--data.prompt", "The with statement"],
+    }
     asked = next((words for family, words in questions.items() if config.startswith(family)), [])
     run_here("predict", *given, *asked, "--ckpt_path", checkpoint)
     said = capsys.readouterr().out
