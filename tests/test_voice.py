@@ -39,7 +39,10 @@ def check_board(run: Path) -> None:
     session = metadata.parse_session_start_info_plugin_data(told[metadata.SESSION_START_INFO_TAG].plugin_data.content)
     assert session.hparams["model.class_path"].string_value
     assert not [name for name in session.hparams if "_instantiator" in name]
-    both = {tag.removeprefix("train/") for tag in scalars} & {tag.removeprefix("val/") for tag in scalars}
+    trained, validated = (
+        {tag[len(begin) :] for tag in scalars if tag.startswith(begin)} for begin in ("train/", "val/")
+    )
+    both = trained & validated
     assert ("custom_scalars__config__" in told) == bool(both)
 
 
