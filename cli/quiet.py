@@ -31,6 +31,8 @@ WARNINGS = (
     r"The '\w+' does not have many workers",
     r"LightningCLI's args parameter is intended to run from within Python",
     r"Precision .* is not supported by the model summary",
+    r"Total length of `list` across ranks is zero",  # nothing is held out, so there is no validation
+    r"When using the `ThroughputMonitor`, you need to define a `flops_per_batch`",  # batches a second are asked for
     # Averaged weights, and metrics that are networks, stay in eval mode.
     r"Found \d+ module\(s\) in eval mode at the start of training",
     r"Checkpoint directory .* exists and is not empty",
