@@ -95,6 +95,7 @@ def test_a_command_of_the_readme_is_quiet(command, tmp_path):
         words[0] = str(ROOT / "train.py")
         words = [str(ROOT / word) if re.match("configs/|pretrained/", word) else word for word in words]
         words += [*FAMILIES[names[0]].words(), *SHORT] if names else []
+        words += ["--trainer.log_every_n_steps=1"] if "cifar10_fast" in names else []  # it has an interval of its own
     if "examples.numpy_mnist" in words:
         words[2:] = ["softmax", "--source", "fonts"]
     lines = on_terminal(words, 80, tmp_path)
