@@ -121,7 +121,7 @@ def timed(family: str, batch_size: int, count: int, shared: bool, steps: int, wa
     with tempfile.TemporaryDirectory() as folder:
         words += ["--trainer.default_root_dir", folder]
         arguments = (folder, words, count if shared else 1, free_port())
-        start_processes(_process, arguments, nprocs=count, start_method="fork")
+        start_processes(_process, arguments, nprocs=count, start_method="spawn")
         runs = [json.loads((Path(folder) / f"{rank}.json").read_text()) for rank in range(count)]
 
     def mean(which: int) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Runs of `train.py` on two processes of this machine, and callbacks that note what these saw."""
 
 import contextlib
+import multiprocessing
 import os
 import socket
 from collections.abc import Iterator
@@ -27,8 +28,9 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
-def _process(rank: int, folder: str, words: list[str], port: int, processes: int) -> None:
+def _process(rank: int, folder: str, words: list[str], environment: dict[str, str], port: int, processes: int) -> None:
     os.chdir(folder)
+    os.environ |= environment
     os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
     os.environ |= {"NODE_RANK": "0", "LOCAL_RANK": str(rank)}
     torch.set_num_threads(1)
@@ -37,12 +39,14 @@ def _process(rank: int, folder: str, words: list[str], port: int, processes: int
 
 
 def together(folder: Path, words: list[str], processes: int = 2) -> None:
-    """`train.py` with these words on several processes, forked from this one: what is imported already costs nothing.
+    """`train.py` with these words on several processes.
 
-    With other than two, the words must say so too (`--trainer.devices`).
+    They are forked from a process that has imported everything and computed nothing: one that has gone backward may
+    have threads, which do not live through a fork. With other than two, the words must say so (`--trainer.devices`).
     """
-    given = (str(folder), [*words], free_port(), processes)
-    mp.start_processes(_process, given, nprocs=processes, start_method="fork")
+    multiprocessing.set_forkserver_preload([train.__name__])
+    given = (str(folder), [*words], dict(os.environ), free_port(), processes)
+    mp.start_processes(_process, given, nprocs=processes, start_method="forkserver")
 
 
 class Diary(L.Callback):

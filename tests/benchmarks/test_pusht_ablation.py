@@ -131,7 +131,8 @@ def timed(config, steps, one_thread, ask):
 
 
 @pytest.mark.slow
-def test_every_variant_is_trained_and_acts(bundled, capsys):
+def test_every_variant_is_trained_and_acts(bundled, monkeypatch, capsys):
+    monkeypatch.setattr(own_process, "CONTEXT", multiprocessing.get_context("spawn"))  # whatever ran in this process
     pusht_ablation.main(["--steps=2", "--episodes=1", "--seeds=1"])
     table = capsys.readouterr().out
     assert all(f"| {variant.says} | " in table for variant in VARIANTS.values())
