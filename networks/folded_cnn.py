@@ -59,7 +59,8 @@ class FoldedCNN(nn.Module):
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):  # torch's own start lets signals shrink (He et al. 2015)
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                nn.init.zeros_(layer.bias)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
 
     def forward(self, images: Tensor) -> Tensor:
         pixels = images.to(next(self.parameters()).dtype)
