@@ -20,7 +20,8 @@ from torch import Tensor
 
 import limits
 from datamodules import augmentation
-from datamodules.augmentation import Augmentation
+from datamodules.augmentation import AlternatingFlip, Augmentation, HorizontalFlip
+from datamodules.photometric_augmentation import ForSome
 from datamodules.pusht import PushTDemos
 from envs import t_block
 from envs.drawing import PLAIN, Colours, draw
@@ -55,6 +56,8 @@ class PushTImages(PushTDemos):
         limits.number("[0, 255]", colour_jitter=colour_jitter)
         self.augment = augment or []
         augmentation.check(self.augment, (3, PIXELS, PIXELS))
+        for change in self.augment:
+            _check_unmirrored(change)
         self.save_hyperparameters(ignore=["augment"])
 
     @property
@@ -119,6 +122,17 @@ def drawn(keypoints: Tensor, colours: Colours = PLAIN) -> Tensor:
     points = keypoints.cpu()
     images = draw(points[:, :2].numpy(), _poses(points), PIXELS, colours=colours)
     return torch.from_numpy(images).to(keypoints.device).movedim(-1, 1)
+
+
+def _check_unmirrored(change: Augmentation) -> None:
+    """Raises ValueError for a flip: a mirrored scene looks like another one, which its keypoints are not of."""
+    if isinstance(change, ForSome):
+        _check_unmirrored(change.augmentation)
+    elif isinstance(change, HorizontalFlip | AlternatingFlip):
+        raise ValueError(
+            f"augment holds {type(change).__name__}, which mirrors images and neither keypoints nor actions; leave it "
+            "out, and let mirror: true show mirrored worlds"
+        )
 
 
 def _poses(keypoints: Tensor) -> np.ndarray:

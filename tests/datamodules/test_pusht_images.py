@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.augmentation import Shift
+from datamodules.augmentation import HorizontalFlip, Shift
+from datamodules.photometric_augmentation import ForSome
 from datamodules.pusht_images import PushTImages
 from envs import t_block
 from envs.pusht import PushT
@@ -92,6 +93,8 @@ def test_changes_are_those_of_a_window_and_of_training():
         ({"colour_jitter": 256}, "colour_jitter=256"),
         ({"augment": ["Blur"]}, "augment holds 'Blur'"),
         ({"augment": [Shift(96)]}, "pixels=96 leaves nothing of images of 96 x 96"),
+        ({"augment": [HorizontalFlip()]}, "HorizontalFlip, which mirrors images and neither keypoints nor actions"),
+        ({"augment": [ForSome(HorizontalFlip(), 0.1)]}, "HorizontalFlip, which mirrors images"),
     ],
 )
 def test_what_does_not_fit_is_named(options, message):
