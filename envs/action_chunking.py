@@ -76,7 +76,7 @@ class ActionChunking(gym.Wrapper[Any, np.ndarray, Any, np.ndarray]):
         return concatenate(space, list(self._observations), out)
 
 
-class VectorActionChunking(VectorWrapper):  # type: ignore[type-arg]  # no generic class in gymnasium 1.1
+class VectorActionChunking(VectorWrapper):  # no generic class in gymnasium 1.1
     """`ActionChunking` of each world of a vector environment, stepped together.
 
     `step(chunks)` takes (N, n_action_steps, A); observations are (N, n_obs_steps, ...), what `info["steps"]` holds is
