@@ -58,6 +58,7 @@ EXCLUDED = {  # and why
     "datamodules.image_files.read_image_files": "reads a folder; its shape comes from `Images`",
     "datamodules.augmentation.sampling_places": "takes the size of images that are there",
     "datamodules.augmentation.smooth_field": "takes the size of images that are there",
+    "envs.drawing.Colours": "takes what numpy's ArrayLike is; tests/envs/test_drawing.py walks its numbers",
     "callbacks.log_interval.interval": "takes any number of steps; its docstring's examples are run",
     "callbacks.pace.in_words": "takes a duration that was measured",
     "callbacks.start_line.line": "takes a duration that was measured",
