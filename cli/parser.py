@@ -8,11 +8,12 @@ of the outer one's error.
 import contextlib
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import takewhile
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Union, get_args, get_origin
 
 from jsonargparse import set_dumper
+from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 
 from checkpoints.own_defaults import start_from_own_defaults
@@ -36,6 +37,7 @@ class Parser(LightningArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any):
         set_dumper("yaml", dump_yaml)
         start_from_own_defaults()
+        whole_numbers_first(Trainer.__init__)
         super().__init__(*args, **{**kwargs, "allow_abbrev": False})
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
@@ -56,6 +58,19 @@ class Parser(LightningArgumentParser):
             hints = (_renamed_key(name, branches) or _nearest(name, known) for name in names)
             return message + next(filter(None, hints), "")
         return message
+
+
+def whole_numbers_first(function: Callable[..., Any]) -> None:
+    """Let a parameter that takes whole numbers and floats, such as `limit_train_batches`, take 1 as a whole number.
+
+    jsonargparse tries types in their order. `Optional[Union[int, float]]` may have float first: Python keeps what an
+    equal `Optional[Union[float, int]]` of any library gave before, and then 1 batch would be 1.0, all of them.
+    """
+    for name, hint in function.__annotations__.items():
+        union: Any = get_origin(hint)
+        kinds = get_args(hint)
+        if union is Union and {int, float} <= {*kinds}:
+            function.__annotations__[name] = Union[tuple(sorted(kinds, key=lambda kind: kind is not int))]  # noqa: UP007
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -1,11 +1,13 @@
 """One line for every mistake, whatever jsonargparse says of it."""
 
 from pathlib import Path
+from typing import Union, get_args
 
 import pytest
+from jsonargparse import ArgumentParser
 
 from cli import parser as parser_module
-from cli.parser import CommandError, Parser
+from cli.parser import CommandError, Parser, whole_numbers_first
 from tests.cli.runs import toy
 
 
@@ -109,3 +111,19 @@ def test_keys_cannot_be_abbreviated():
     parser.add_argument("--long_name", type=int)
     with pytest.raises(CommandError, match="did you mean 'long_name'"):
         parser.parse_args(["--long_nam=3"])
+
+
+def test_one_batch_is_not_all_batches():
+    """Whichever type any library named first: Python holds the two unions to be equal, jsonargparse tries in order."""
+
+    def trains(batches: Union[float, int, None] = None, name: Union[str, float] = "") -> None:  # noqa: UP007
+        """Takes both."""
+
+    whole_numbers_first(trains)
+    assert get_args(trains.__annotations__["batches"]) == (int, float, type(None))
+    assert get_args(trains.__annotations__["name"]) == (str, float)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_function_arguments(trains)
+    for given, expected in {"1": 1, "1.0": 1.0, "null": None}.items():
+        found = parser.parse_args([f"--batches={given}"]).batches
+        assert (found, type(found)) == (expected, type(expected))
